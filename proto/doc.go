@@ -1,0 +1,8 @@
+// Package proto is the contract of the mesh: every event, endpoint, subject,
+// stream, key prefix, error code and close code, each as one row of a table.
+//
+// It owns names and shapes, never behaviour: standard library only, no I/O.
+// Payloads are JSON on every wire, so that a body made by the owning service
+// passes through NATS and the gateway as bytes. ‡ in a comment marks a field
+// that applications in the field depend on: its name, type and meaning are fixed.
+package proto

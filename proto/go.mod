@@ -1,0 +1,3 @@
+module supmesh.dev/proto
+
+go 1.26.0
