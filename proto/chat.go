@@ -1,0 +1,265 @@
+package proto
+
+// Role is a member's role in a chat.
+type Role string
+
+const (
+	RoleMember Role = "member"
+	RoleAdmin  Role = "admin"
+	RoleOwner  Role = "owner"
+)
+
+// Roles is every value of Role.
+var Roles = []string{string(RoleMember), string(RoleAdmin), string(RoleOwner)}
+
+// MaxMembersPerRequest bounds one membership change, so that its log entry
+// stays well under the server's message limit.
+const MaxMembersPerRequest = 1000
+
+// Member is one member of a chat.
+type Member struct {
+	UserID string `json:"userId"`
+	Role   Role   `json:"role,omitzero"` // member by default
+}
+
+// JoinChatReq is `chat:join`: this socket has the chat open. It never grants
+// membership (but under CHAT_POLICY=open, which only the dev run sets).
+type JoinChatReq struct {
+	ChatID string `json:"chatId"` // ‡
+}
+
+// Validate checks every field; the error names the first that is wrong.
+func (r *JoinChatReq) Validate() error { return field("chatId", CheckID(r.ChatID)) }
+
+// JoinChatRes is its ack.
+type JoinChatRes struct {
+	ChatID      string `json:"chatId"` // ‡
+	LastSeq     uint64 `json:"lastSeq"`
+	ReadSeq     uint64 `json:"readSeq"`
+	UnreadCount uint64 `json:"unreadCount"`
+	Role        Role   `json:"role"`
+}
+
+// OpenReq is a gateway's question at CONNECT, and again after it may have
+// missed membership changes: what does this user's device need? The actor says who.
+type OpenReq struct{}
+
+// Validate accepts: there is nothing to check.
+func (r *OpenReq) Validate() error { return nil }
+
+// OpenRes is everything a gateway needs to serve a device.
+type OpenRes struct {
+	Epoch    string     `json:"epoch"`    // of the log
+	Position uint64     `json:"position"` // the log's head, read before the chats below
+	Chats    []ChatHead `json:"chats"`
+	// NewDevice is true where the device had never been seen: it starts at the head.
+	NewDevice bool `json:"newDevice,omitzero"`
+}
+
+// ChatHead is how far one chat is, and how far this device is in it.
+type ChatHead struct {
+	ChatID       string `json:"chatId"`
+	Version      uint64 `json:"version"`      // of the chat: changes of name, members and the like
+	Joined       uint64 `json:"joined"`       // stream position of this user's joining
+	LastSeq      uint64 `json:"lastSeq"`      // of the last message, 0 for none
+	LastPosition uint64 `json:"lastPosition"` // stream position of that message
+	Delivered    uint64 `json:"delivered"`    // seq up to which this device has everything
+}
+
+// BacklogReq asks for a page of what a device has not had, over several chats.
+type BacklogReq struct {
+	Chats []BacklogChat `json:"chats"`
+	Limit int           `json:"limit"` // 1 to 200 messages
+}
+
+// BacklogChat is the range still owed of one chat.
+type BacklogChat struct {
+	ChatID   string `json:"chatId"`
+	AfterSeq uint64 `json:"afterSeq"`
+	UpToSeq  uint64 `json:"upToSeq"`
+}
+
+// Validate checks every field; the error names the first that is wrong.
+func (r *BacklogReq) Validate() error {
+	for _, c := range r.Chats {
+		if err := field("chats.chatId", CheckID(c.ChatID)); err != nil {
+			return err
+		}
+	}
+	return first(
+		check("chats", len(r.Chats) > 0 && len(r.Chats) <= 1000, "must be 1 to 1000"),
+		check("limit", r.Limit > 0 && r.Limit <= 200, "must be 1 to 200"),
+	)
+}
+
+// BacklogRes is the page, oldest first over all chats asked. A chat whose
+// messages are missing here while it is not in More has nothing in its range.
+type BacklogRes struct {
+	Items []LogItem `json:"items"`
+	More  bool      `json:"more"` // some range asked is not exhausted
+	Gone  []string  `json:"gone,omitzero"`
+}
+
+// LogItem is one entry of the log with its place.
+type LogItem struct {
+	ChatID   string `json:"chatId"`
+	Seq      uint64 `json:"seq"`
+	Position uint64 `json:"position"`
+	Body     Raw    `json:"body"`
+}
+
+// PutChatReq creates a chat or sets what is given of it; listed members are
+// added or get the role. Backends only.
+type PutChatReq struct {
+	ChatID      string         `json:"chatId"`
+	Name        *string        `json:"name,omitzero"`
+	Avatar      *string        `json:"avatar,omitzero"`
+	Description *string        `json:"description,omitzero"`
+	Settings    map[string]Raw `json:"settings,omitzero"`
+	Members     []Member       `json:"members,omitzero"`
+}
+
+// Validate checks every field; the error names the first that is wrong.
+func (r *PutChatReq) Validate() error {
+	return first(
+		field("chatId", CheckID(r.ChatID)),
+		text("name", r.Name, 256), text("avatar", r.Avatar, 2048), text("description", r.Description, 4096),
+		check("settings", len(r.Settings) <= 64, "must be at most 64 entries"),
+		checkMembers(r.Members),
+	)
+}
+
+// ChatRes is a chat as backends see it.
+type ChatRes struct {
+	ChatID      string         `json:"chatId"`
+	Name        string         `json:"name,omitzero"`
+	Avatar      string         `json:"avatar,omitzero"`
+	Description string         `json:"description,omitzero"`
+	Settings    map[string]Raw `json:"settings,omitzero"`
+	Version     uint64         `json:"version"`
+	LastSeq     uint64         `json:"lastSeq"`
+	MemberCount int            `json:"memberCount"`
+	Members     []Member       `json:"members,omitzero"` // of GET, at most 10,000
+	Created     bool           `json:"created,omitzero"`
+}
+
+// GetChatReq asks for a chat.
+type GetChatReq struct {
+	ChatID string `json:"chatId"`
+}
+
+// Validate checks every field; the error names the first that is wrong.
+func (r *GetChatReq) Validate() error { return field("chatId", CheckID(r.ChatID)) }
+
+// AddMembersReq adds members to a chat, or sets their role. Backends only.
+type AddMembersReq struct {
+	ChatID  string   `json:"chatId"`
+	UserID  string   `json:"userId,omitzero"` // one member
+	Role    Role     `json:"role,omitzero"`
+	Members []Member `json:"members,omitzero"` // or several
+	AddedBy string   `json:"addedBy,omitzero"`
+}
+
+// Validate checks every field; the error names the first that is wrong.
+func (r *AddMembersReq) Validate() error {
+	return first(
+		field("chatId", CheckID(r.ChatID)),
+		check("userId", (r.UserID != "") != (len(r.Members) > 0), "or members is required, not both"),
+		optional("userId", r.UserID, CheckID),
+		check("role", r.Role == "" || oneOf(string(r.Role), Roles), "must be one of member, admin, owner"),
+		checkMembers(r.Members),
+	)
+}
+
+// RemoveMemberReq ends a membership. Backends only.
+type RemoveMemberReq struct {
+	ChatID string `json:"chatId"`
+	UserID string `json:"userId"`
+	Reason string `json:"reason,omitzero"` // left, removed or banned; removed by default
+}
+
+// Validate checks every field; the error names the first that is wrong.
+func (r *RemoveMemberReq) Validate() error {
+	return first(
+		field("chatId", CheckID(r.ChatID)), field("userId", CheckID(r.UserID)),
+		check("reason", r.Reason == "" || oneOf(r.Reason, []string{"left", "removed", "banned"}), "must be one of left, removed, banned"),
+	)
+}
+
+// MembersRes is the answer to a membership change.
+type MembersRes struct {
+	ChatID      string `json:"chatId"`
+	Version     uint64 `json:"version"`
+	MemberCount int    `json:"memberCount"`
+	Changed     int    `json:"changed"` // members this request added, changed or removed
+}
+
+// ChatUpdated is `chat:updated`: what changed, and with updateType members the
+// members added and removed. It is also a log entry from which the chat can be rebuilt.
+type ChatUpdated struct {
+	ChatID     string      `json:"chatId"`     // ‡
+	UpdatedBy  string      `json:"updatedBy"`  // ‡ a user, or "backend"
+	UpdateType string      `json:"updateType"` // ‡ name, avatar, description, settings or members
+	Changes    ChatChanges `json:"changes"`    // ‡
+	Timestamp  Timestamp   `json:"timestamp"`  // ‡
+	Version    uint64      `json:"version"`    // of the chat: 1 for its creation, one more for each change
+}
+
+// ChatChanges is what of a chat is new; absent means unchanged.
+type ChatChanges struct {
+	Name        *string        `json:"name,omitzero"`
+	Avatar      *string        `json:"avatar,omitzero"`
+	Description *string        `json:"description,omitzero"`
+	Settings    map[string]Raw `json:"settings,omitzero"`
+	Added       []Member       `json:"added,omitzero"`
+	Removed     []string       `json:"removed,omitzero"`
+}
+
+// MemberJoined is `chat:member-joined`.
+type MemberJoined struct {
+	ChatID    string    `json:"chatId"`    // ‡
+	UserID    string    `json:"userId"`    // ‡
+	Timestamp Timestamp `json:"timestamp"` // ‡
+	Kind      string    `json:"kind"`      // active or membership
+	Role      Role      `json:"role,omitzero"`
+	AddedBy   string    `json:"addedBy,omitzero"`
+	Version   uint64    `json:"version,omitzero"` // of the chat; absent for kind active
+}
+
+// MemberLeft is `chat:member-left`. The removed user gets it last, then nothing more.
+type MemberLeft struct {
+	ChatID    string    `json:"chatId"`    // ‡
+	UserID    string    `json:"userId"`    // ‡
+	Timestamp Timestamp `json:"timestamp"` // ‡
+	Kind      string    `json:"kind"`      // active or membership
+	Reason    string    `json:"reason,omitzero"`
+	Version   uint64    `json:"version,omitzero"`
+}
+
+// Kinds of MemberJoined and MemberLeft.
+const (
+	KindActive     = "active"
+	KindMembership = "membership"
+)
+
+func checkMembers(members []Member) error {
+	if err := check("members", len(members) <= MaxMembersPerRequest, "must be at most 1000"); err != nil {
+		return err
+	}
+	for _, m := range members {
+		if err := first(
+			field("members.userId", CheckID(m.UserID)),
+			check("members.role", m.Role == "" || oneOf(string(m.Role), Roles), "must be one of member, admin, owner"),
+		); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func text(name string, v *string, limit int) error {
+	if v == nil {
+		return nil
+	}
+	return check(name, len(*v) <= limit, "is too long")
+}

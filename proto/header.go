@@ -1,0 +1,20 @@
+package proto
+
+// Headers on requests. Only gateways and the admin side may set HeaderActor:
+// NATS permissions say so.
+const (
+	HeaderActor          = "Sup-Actor"           // who acts, see Actor.Header
+	HeaderDeadline       = "Sup-Deadline"        // absolute, Unix milliseconds; a service drops a request past it
+	HeaderRequestID      = "Sup-Request-Id"      // the requestId of the ack: the trace id, 32 hex digits
+	HeaderIdempotencyKey = "Sup-Idempotency-Key" // of a backend's request
+	HeaderTrace          = "traceparent"         // W3C Trace Context
+	HeaderError          = "Sup-Error"           // the Code on a failure reply; absent on success
+)
+
+// Headers on entries of the log, and so on their republished copies.
+const (
+	HeaderEvent   = "Sup-Event"   // the client event's name, a row of Events
+	HeaderSeq     = "Sup-Seq"     // a message's dense seq in its chat
+	HeaderSocket  = "Sup-Socket"  // the socket that must not get an echo
+	HeaderContent = "Sup-Content" // hash of the content behind an idempotency key
+)

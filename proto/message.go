@@ -1,0 +1,172 @@
+package proto
+
+import (
+	"time"
+)
+
+// Bounds of a message (CONTRACT §4.1).
+const (
+	MaxContent  = 64 << 10
+	MaxMetadata = 8 << 10
+	MaxMentions = 50
+	MinTTL      = 5
+	MaxTTL      = 2592000
+)
+
+// MessageTypes is every value of Message.MessageType.
+var MessageTypes = []string{"text", "image", "video", "audio", "file", "voice"}
+
+// Message is one stored message. Content and metadata pass through untouched.
+type Message struct {
+	ID               string         `json:"id"`               // ‡ msg_…, made by the server
+	ChatID           string         `json:"chatId"`           // ‡
+	SenderID         string         `json:"senderId"`         // ‡
+	EncryptedContent string         `json:"encryptedContent"` // ‡ opaque
+	MessageType      string         `json:"messageType"`      // ‡ a row of MessageTypes
+	ReplyToID        string         `json:"replyToId,omitzero"`
+	Metadata         Raw            `json:"metadata,omitzero"`
+	CreatedAt        Timestamp      `json:"createdAt"`
+	Status           string         `json:"status"`          // ‡ sent, delivered or read
+	TempID           string         `json:"tempId,omitzero"` // ‡ for the sender only
+	Seq              uint64         `json:"seq"`             // dense in the chat, from 1
+	ThreadID         string         `json:"threadId,omitzero"`
+	ForwardedFrom    *ForwardedFrom `json:"forwardedFrom,omitzero"`
+	Mentions         []string       `json:"mentions,omitzero"`
+	EditedAt         *Timestamp     `json:"editedAt,omitzero"`
+	DeletedAt        *Timestamp     `json:"deletedAt,omitzero"`
+	ExpiresAt        *Timestamp     `json:"expiresAt,omitzero"`
+}
+
+// ForwardedFrom is where a forwarded message was first said.
+type ForwardedFrom struct {
+	ChatID    string `json:"chatId"`
+	MessageID string `json:"messageId"`
+	SenderID  string `json:"senderId"`
+}
+
+// Sender is who sent a message, as shown to people.
+type Sender struct {
+	ID       string `json:"id"`       // ‡
+	Username string `json:"username"` // ‡
+	Avatar   string `json:"avatar,omitzero"`
+}
+
+// SendMessageReq is `message:new` from a client.
+type SendMessageReq struct {
+	ChatID           string         `json:"chatId"`           // ‡
+	EncryptedContent string         `json:"encryptedContent"` // ‡ 1 to 64 KiB
+	MessageType      string         `json:"messageType,omitzero"`
+	ReplyToID        string         `json:"replyToId,omitzero"` // ‡ a message of this chat
+	Metadata         Raw            `json:"metadata,omitzero"`  // ‡ an object, at most 8 KiB
+	TempID           string         `json:"tempId,omitzero"`    // ‡ the idempotency key
+	ThreadID         string         `json:"threadId,omitzero"`
+	ForwardFrom      *ForwardedFrom `json:"forwardFrom,omitzero"`
+	Mentions         []string       `json:"mentions,omitzero"`
+	TTLSec           int            `json:"ttlSec,omitzero"` // 5 to 2,592,000 s
+}
+
+// Validate checks every field; the error names the first that is wrong.
+func (r *SendMessageReq) Validate() error {
+	return first(
+		field("chatId", CheckID(r.ChatID)),
+		check("encryptedContent", r.EncryptedContent != "", "must not be empty"),
+		tooLarge("encryptedContent", len(r.EncryptedContent), MaxContent),
+		check("messageType", r.MessageType == "" || oneOf(r.MessageType, MessageTypes), "must be one of text, image, video, audio, file, voice"),
+		optional("replyToId", r.ReplyToID, CheckID),
+		tooLarge("metadata", len(r.Metadata), MaxMetadata),
+		check("metadata", isObject(r.Metadata), "must be an object"),
+		optional("tempId", r.TempID, CheckClientID),
+		optional("threadId", r.ThreadID, CheckID),
+		r.ForwardFrom.validate(),
+		check("mentions", len(r.Mentions) <= MaxMentions, "must be at most 50 users"),
+		each("mentions", r.Mentions, CheckID),
+		check("ttlSec", r.TTLSec == 0 || r.TTLSec >= MinTTL && r.TTLSec <= MaxTTL, "must be 5 to 2592000 seconds"),
+	)
+}
+
+func (f *ForwardedFrom) validate() error {
+	if f == nil {
+		return nil
+	}
+	return first(
+		field("forwardFrom.chatId", CheckID(f.ChatID)),
+		field("forwardFrom.messageId", CheckID(f.MessageID)),
+		optional("forwardFrom.senderId", f.SenderID, CheckID),
+	)
+}
+
+// SendMessageRes is the ack of `message:new`: sent once the message is stored.
+type SendMessageRes struct {
+	Message   Message `json:"message"`            // ‡
+	Sender    Sender  `json:"sender"`             // ‡
+	Duplicate bool    `json:"duplicate,omitzero"` // this tempId had been stored before
+}
+
+// NewMessage is the payload of the server event `message:new`, and the body of
+// a message's entry in the log.
+type NewMessage struct {
+	Message Message `json:"message"` // ‡
+	Sender  Sender  `json:"sender"`  // ‡
+}
+
+// DeliveredReq is `message:delivered` from a client: this device has the
+// messages up to a point. Exactly one of the three ways to name it.
+type DeliveredReq struct {
+	ChatID      string     `json:"chatId"`               // ‡
+	MessageID   string     `json:"messageId,omitzero"`   // ‡
+	MessageIDs  []string   `json:"messageIds,omitzero"`  // at most 200
+	UpToSeq     uint64     `json:"upToSeq,omitzero"`     // every message up to this seq
+	DeliveredAt *Timestamp `json:"deliveredAt,omitzero"` // ‡ a hint, clamped to [message time, now]
+}
+
+// Validate checks every field; the error names the first that is wrong.
+func (r *DeliveredReq) Validate() error {
+	return first(
+		field("chatId", CheckID(r.ChatID)),
+		check("messageId", r.MessageID != "" || len(r.MessageIDs) > 0 || r.UpToSeq > 0, "or messageIds or upToSeq is required"),
+		optional("messageId", r.MessageID, CheckID),
+		check("messageIds", len(r.MessageIDs) <= 200, "must be at most 200"),
+		each("messageIds", r.MessageIDs, CheckID),
+	)
+}
+
+// DeliveredRes is its ack: where the device's cursor stands now.
+type DeliveredRes struct {
+	ChatID      string    `json:"chatId"`
+	UpToSeq     uint64    `json:"upToSeq"`
+	DeliveredAt Timestamp `json:"deliveredAt"`
+}
+
+// HistoryReq is `message:history`: one page of a chat, before or after a seq;
+// neither is the newest page.
+type HistoryReq struct {
+	ChatID    string `json:"chatId"`
+	BeforeSeq uint64 `json:"beforeSeq,omitzero"`
+	AfterSeq  uint64 `json:"afterSeq,omitzero"`
+	Limit     int    `json:"limit,omitzero"` // 1 to 100, 50 by default
+}
+
+// Validate checks every field; the error names the first that is wrong.
+func (r *HistoryReq) Validate() error {
+	return first(
+		field("chatId", CheckID(r.ChatID)),
+		check("afterSeq", r.BeforeSeq == 0 || r.AfterSeq == 0, "must not stand with beforeSeq"),
+		check("limit", r.Limit >= 0 && r.Limit <= 100, "must be 1 to 100"),
+	)
+}
+
+// HistoryRes is a page, lowest seq first. Each message is a NewMessage as it
+// stands in the log.
+type HistoryRes struct {
+	ChatID   string `json:"chatId"`
+	Messages []Raw  `json:"messages"`
+	LastSeq  uint64 `json:"lastSeq"` // of the chat
+	HasMore  bool   `json:"hasMore"` // in the direction asked
+}
+
+// SendTimeout is how long a send may take in all: a leader election takes 4 to
+// 9 s, so the outcome is unknown only after that (CONTRACT §3).
+const SendTimeout = 15 * time.Second
+
+// RequestTimeout is how long any other request may take.
+const RequestTimeout = 5 * time.Second

@@ -1,0 +1,69 @@
+package proto
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Kind is the last token of a chat's log subject. Each kind has one owning
+// service; NATS permissions say so.
+type Kind string
+
+const (
+	KindMessage  Kind = "msg"   // chat: messages
+	KindMeta     Kind = "meta"  // chat: membership, name, settings
+	KindReaction Kind = "react" // reactions
+)
+
+// Subjects of the log. `live.` is the stream's RePublish of `ev.`: the same
+// body after it has been stored, with HeaderStreamSeq and HeaderStreamLast.
+const (
+	LogPrefix  = "ev."
+	LivePrefix = "live."
+	// AllChatMeta matches every live membership change; each gateway and chat
+	// instance listens to it, so that no second list of members can disagree.
+	AllChatMeta = "live.chat.*." + string(KindMeta)
+)
+
+// Headers that JetStream adds to a republished or directly fetched entry.
+const (
+	HeaderStreamSeq  = "Nats-Sequence"
+	HeaderStreamLast = "Nats-Last-Sequence" // the previous entry of the same subject, 0 for none
+)
+
+// ChatLog is the log subject of one kind of one chat.
+func ChatLog(chat Token, kind Kind) string { return "ev.chat." + string(chat) + "." + string(kind) }
+
+// ChatLogAll matches every kind of one chat in the log.
+func ChatLogAll(chat Token) string { return "ev.chat." + string(chat) + ".*" }
+
+// UserLog is the log subject of one user.
+func UserLog(user Token) string { return "ev.user." + string(user) }
+
+// ChatLive matches the live copies of everything in one chat.
+func ChatLive(chat Token) string { return "live.chat." + string(chat) + ".*" }
+
+// UserLive is the live copy of UserLog.
+func UserLive(user Token) string { return "live.user." + string(user) }
+
+// ReceiptLog holds one (chat, user)'s newest cursors: one message a subject.
+func ReceiptLog(chat, user Token) string { return "rc.chat." + string(chat) + "." + string(user) }
+
+// DeviceLog holds one device's record: where its offline queue begins.
+func DeviceLog(user, device Token) string { return "rc.device." + string(user) + "." + string(device) }
+
+// GatewayInbox is the subject space of one gateway instance.
+func GatewayInbox(gateway Token, verb string) string { return "edge." + string(gateway) + "." + verb }
+
+// ParseChatSubject splits `ev.chat.<chat>.<kind>` or its live copy.
+func ParseChatSubject(subject string) (chat Token, kind Kind, err error) {
+	rest, ok := strings.CutPrefix(subject, "live.chat.")
+	if !ok {
+		rest, ok = strings.CutPrefix(subject, "ev.chat.")
+	}
+	c, k, two := strings.Cut(rest, ".")
+	if !ok || !two || c == "" || k == "" || strings.Contains(k, ".") {
+		return "", "", fmt.Errorf("parse subject %q: not a chat's", subject)
+	}
+	return Token(c), Kind(k), nil
+}
