@@ -16,16 +16,24 @@ var Roles = []string{string(RoleMember), string(RoleAdmin), string(RoleOwner)}
 // stays well under the server's message limit.
 const MaxMembersPerRequest = 1000
 
+// Bounds of a chat's own fields, in bytes, and of the number of its settings.
+const (
+	MaxName        = 256
+	MaxAvatar      = 2048
+	MaxDescription = 4096
+	MaxSettings    = 64
+)
+
 // Member is one member of a chat.
 type Member struct {
-	UserID string `json:"userId"`
+	UserID string `json:"userId" rule:"id"`
 	Role   Role   `json:"role,omitzero"` // member by default
 }
 
 // JoinChatReq is `chat:join`: this socket has the chat open. It never grants
 // membership (but under CHAT_POLICY=open, which only the dev run sets).
 type JoinChatReq struct {
-	ChatID string `json:"chatId"` // ‡
+	ChatID string `json:"chatId" rule:"id"` // ‡
 }
 
 // Validate checks every field; the error names the first that is wrong.
@@ -68,28 +76,31 @@ type ChatHead struct {
 
 // BacklogReq asks for a page of what a device has not had, over several chats.
 type BacklogReq struct {
-	Chats []BacklogChat `json:"chats"`
-	Limit int           `json:"limit"` // 1 to 200 messages
+	Chats []BacklogChat `json:"chats" rule:"n=1..1000"`
+	Limit int           `json:"limit" rule:"n=1..200"` // 1 to 200 messages
 }
 
 // BacklogChat is the range still owed of one chat.
 type BacklogChat struct {
-	ChatID   string `json:"chatId"`
+	ChatID   string `json:"chatId" rule:"id"`
 	AfterSeq uint64 `json:"afterSeq"`
 	UpToSeq  uint64 `json:"upToSeq"`
 }
 
 // Validate checks every field; the error names the first that is wrong.
 func (r *BacklogReq) Validate() error {
+	if err := first(
+		check("chats", len(r.Chats) > 0 && len(r.Chats) <= 1000, "must be 1 to 1000"),
+		check("limit", r.Limit > 0 && r.Limit <= 200, "must be 1 to 200"),
+	); err != nil {
+		return err
+	}
 	for _, c := range r.Chats {
 		if err := field("chats.chatId", CheckID(c.ChatID)); err != nil {
 			return err
 		}
 	}
-	return first(
-		check("chats", len(r.Chats) > 0 && len(r.Chats) <= 1000, "must be 1 to 1000"),
-		check("limit", r.Limit > 0 && r.Limit <= 200, "must be 1 to 200"),
-	)
+	return nil
 }
 
 // BacklogRes is the page, oldest first over all chats asked. A chat whose
@@ -111,20 +122,20 @@ type LogItem struct {
 // PutChatReq creates a chat or sets what is given of it; listed members are
 // added or get the role. Backends only.
 type PutChatReq struct {
-	ChatID      string         `json:"chatId"`
-	Name        *string        `json:"name,omitzero"`
-	Avatar      *string        `json:"avatar,omitzero"`
-	Description *string        `json:"description,omitzero"`
-	Settings    map[string]Raw `json:"settings,omitzero"`
-	Members     []Member       `json:"members,omitzero"`
+	ChatID      string         `json:"chatId" rule:"id"`
+	Name        *string        `json:"name,omitzero" rule:"bytes=..256"`
+	Avatar      *string        `json:"avatar,omitzero" rule:"bytes=..2048"`
+	Description *string        `json:"description,omitzero" rule:"bytes=..4096"`
+	Settings    map[string]Raw `json:"settings,omitzero" rule:"n=..64"`
+	Members     []Member       `json:"members,omitzero" rule:"n=..1000"`
 }
 
 // Validate checks every field; the error names the first that is wrong.
 func (r *PutChatReq) Validate() error {
 	return first(
 		field("chatId", CheckID(r.ChatID)),
-		text("name", r.Name, 256), text("avatar", r.Avatar, 2048), text("description", r.Description, 4096),
-		check("settings", len(r.Settings) <= 64, "must be at most 64 entries"),
+		text("name", r.Name, MaxName), text("avatar", r.Avatar, MaxAvatar), text("description", r.Description, MaxDescription),
+		check("settings", len(r.Settings) <= MaxSettings, "must be at most 64 entries"),
 		checkMembers(r.Members),
 	)
 }
@@ -145,7 +156,7 @@ type ChatRes struct {
 
 // GetChatReq asks for a chat.
 type GetChatReq struct {
-	ChatID string `json:"chatId"`
+	ChatID string `json:"chatId" rule:"id"`
 }
 
 // Validate checks every field; the error names the first that is wrong.
@@ -153,11 +164,11 @@ func (r *GetChatReq) Validate() error { return field("chatId", CheckID(r.ChatID)
 
 // AddMembersReq adds members to a chat, or sets their role. Backends only.
 type AddMembersReq struct {
-	ChatID  string   `json:"chatId"`
-	UserID  string   `json:"userId,omitzero"` // one member
+	ChatID  string   `json:"chatId" rule:"id"`
+	UserID  string   `json:"userId,omitzero" rule:"id"` // one member
 	Role    Role     `json:"role,omitzero"`
-	Members []Member `json:"members,omitzero"` // or several
-	AddedBy string   `json:"addedBy,omitzero"`
+	Members []Member `json:"members,omitzero" rule:"n=..1000"` // or several
+	AddedBy string   `json:"addedBy,omitzero" rule:"id"`
 }
 
 // Validate checks every field; the error names the first that is wrong.
@@ -168,14 +179,15 @@ func (r *AddMembersReq) Validate() error {
 		optional("userId", r.UserID, CheckID),
 		check("role", r.Role == "" || oneOf(string(r.Role), Roles), "must be one of member, admin, owner"),
 		checkMembers(r.Members),
+		optional("addedBy", r.AddedBy, CheckID),
 	)
 }
 
 // RemoveMemberReq ends a membership. Backends only.
 type RemoveMemberReq struct {
-	ChatID string `json:"chatId"`
-	UserID string `json:"userId"`
-	Reason string `json:"reason,omitzero"` // left, removed or banned; removed by default
+	ChatID string `json:"chatId" rule:"id"`
+	UserID string `json:"userId" rule:"id"`
+	Reason string `json:"reason,omitzero" rule:"enum=left|removed|banned"` // left, removed or banned; removed by default
 }
 
 // Validate checks every field; the error names the first that is wrong.
@@ -197,12 +209,12 @@ type MembersRes struct {
 // ChatUpdated is `chat:updated`: what changed, and with updateType members the
 // members added and removed. It is also a log entry from which the chat can be rebuilt.
 type ChatUpdated struct {
-	ChatID     string      `json:"chatId"`     // ‡
-	UpdatedBy  string      `json:"updatedBy"`  // ‡ a user, or "backend"
-	UpdateType string      `json:"updateType"` // ‡ name, avatar, description, settings or members
-	Changes    ChatChanges `json:"changes"`    // ‡
-	Timestamp  Timestamp   `json:"timestamp"`  // ‡
-	Version    uint64      `json:"version"`    // of the chat: 1 for its creation, one more for each change
+	ChatID     string      `json:"chatId"`                                                          // ‡
+	UpdatedBy  string      `json:"updatedBy"`                                                       // ‡ a user, or "backend"
+	UpdateType string      `json:"updateType" rule:"enum=name|avatar|description|settings|members"` // ‡ name, avatar, description, settings or members
+	Changes    ChatChanges `json:"changes"`                                                         // ‡
+	Timestamp  Timestamp   `json:"timestamp"`                                                       // ‡
+	Version    uint64      `json:"version"`                                                         // of the chat: 1 for its creation, one more for each change
 }
 
 // ChatChanges is what of a chat is new; absent means unchanged.
@@ -217,10 +229,10 @@ type ChatChanges struct {
 
 // MemberJoined is `chat:member-joined`.
 type MemberJoined struct {
-	ChatID    string    `json:"chatId"`    // ‡
-	UserID    string    `json:"userId"`    // ‡
-	Timestamp Timestamp `json:"timestamp"` // ‡
-	Kind      string    `json:"kind"`      // active or membership
+	ChatID    string    `json:"chatId"`                             // ‡
+	UserID    string    `json:"userId"`                             // ‡
+	Timestamp Timestamp `json:"timestamp"`                          // ‡
+	Kind      string    `json:"kind" rule:"enum=active|membership"` // active or membership
 	Role      Role      `json:"role,omitzero"`
 	AddedBy   string    `json:"addedBy,omitzero"`
 	Version   uint64    `json:"version,omitzero"` // of the chat; absent for kind active
@@ -228,11 +240,11 @@ type MemberJoined struct {
 
 // MemberLeft is `chat:member-left`. The removed user gets it last, then nothing more.
 type MemberLeft struct {
-	ChatID    string    `json:"chatId"`    // ‡
-	UserID    string    `json:"userId"`    // ‡
-	Timestamp Timestamp `json:"timestamp"` // ‡
-	Kind      string    `json:"kind"`      // active or membership
-	Reason    string    `json:"reason,omitzero"`
+	ChatID    string    `json:"chatId"`                             // ‡
+	UserID    string    `json:"userId"`                             // ‡
+	Timestamp Timestamp `json:"timestamp"`                          // ‡
+	Kind      string    `json:"kind" rule:"enum=active|membership"` // active or membership
+	Reason    string    `json:"reason,omitzero" rule:"enum=left|removed|banned"`
 	Version   uint64    `json:"version,omitzero"`
 }
 
@@ -261,5 +273,5 @@ func text(name string, v *string, limit int) error {
 	if v == nil {
 		return nil
 	}
-	return check(name, len(*v) <= limit, "is too long")
+	return tooLarge(name, len(*v), limit)
 }

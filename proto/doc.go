@@ -5,4 +5,9 @@
 // Payloads are JSON on every wire, so that a body made by the owning service
 // passes through NATS and the gateway as bytes. ‡ in a comment marks a field
 // that applications in the field depend on: its name, type and meaning are fixed.
+//
+// A field's `rule` tag says for the generated documents what its Validate
+// enforces; tools/gen tests that the two agree. Its words: id, clientId (see
+// CheckID, CheckClientID), n=a..b (a number, or how many), bytes=a..b,
+// enum=a|b|c, object, and each=… for the items of a list.
 package proto

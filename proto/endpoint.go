@@ -24,6 +24,15 @@ type Row struct {
 	Summary    string
 }
 
+// Name is what the documentation calls the request: its client event, or its
+// subject where no client can make it.
+func (r Row) Name() string {
+	if r.Event != "" {
+		return r.Event
+	}
+	return r.Subject
+}
+
 // Endpoint is one request with its types: the catalogue's unit. The subject
 // stands in the log, in NATS permissions and in `nats micro ls`.
 type Endpoint[Req, Res any] struct{ Row }

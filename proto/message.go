@@ -18,17 +18,17 @@ var MessageTypes = []string{"text", "image", "video", "audio", "file", "voice"}
 
 // Message is one stored message. Content and metadata pass through untouched.
 type Message struct {
-	ID               string         `json:"id"`               // ‡ msg_…, made by the server
-	ChatID           string         `json:"chatId"`           // ‡
-	SenderID         string         `json:"senderId"`         // ‡
-	EncryptedContent string         `json:"encryptedContent"` // ‡ opaque
-	MessageType      string         `json:"messageType"`      // ‡ a row of MessageTypes
-	ReplyToID        string         `json:"replyToId,omitzero"`
-	Metadata         Raw            `json:"metadata,omitzero"`
-	CreatedAt        Timestamp      `json:"createdAt"`
-	Status           string         `json:"status"`          // ‡ sent, delivered or read
-	TempID           string         `json:"tempId,omitzero"` // ‡ for the sender only
-	Seq              uint64         `json:"seq"`             // dense in the chat, from 1
+	ID               string         `json:"id"`                                                        // ‡ msg_…, made by the server
+	ChatID           string         `json:"chatId"`                                                    // ‡
+	SenderID         string         `json:"senderId"`                                                  // ‡
+	EncryptedContent string         `json:"encryptedContent"`                                          // ‡ opaque
+	MessageType      string         `json:"messageType" rule:"enum=text|image|video|audio|file|voice"` // ‡ a row of MessageTypes
+	ReplyToID        string         `json:"replyToId,omitzero"`                                        // ‡
+	Metadata         Raw            `json:"metadata,omitzero"`                                         // ‡
+	CreatedAt        Timestamp      `json:"createdAt"`                                                 // ‡
+	Status           string         `json:"status" rule:"enum=sent|delivered|read"`                    // ‡ sent, delivered or read
+	TempID           string         `json:"tempId,omitzero"`                                           // ‡ for the sender only
+	Seq              uint64         `json:"seq"`                                                       // dense in the chat, from 1
 	ThreadID         string         `json:"threadId,omitzero"`
 	ForwardedFrom    *ForwardedFrom `json:"forwardedFrom,omitzero"`
 	Mentions         []string       `json:"mentions,omitzero"`
@@ -39,30 +39,30 @@ type Message struct {
 
 // ForwardedFrom is where a forwarded message was first said.
 type ForwardedFrom struct {
-	ChatID    string `json:"chatId"`
-	MessageID string `json:"messageId"`
+	ChatID    string `json:"chatId" rule:"id"`
+	MessageID string `json:"messageId" rule:"id"`
 	SenderID  string `json:"senderId"`
 }
 
 // Sender is who sent a message, as shown to people.
 type Sender struct {
-	ID       string `json:"id"`       // ‡
-	Username string `json:"username"` // ‡
-	Avatar   string `json:"avatar,omitzero"`
+	ID       string `json:"id"`              // ‡
+	Username string `json:"username"`        // ‡
+	Avatar   string `json:"avatar,omitzero"` // ‡
 }
 
 // SendMessageReq is `message:new` from a client.
 type SendMessageReq struct {
-	ChatID           string         `json:"chatId"`           // ‡
-	EncryptedContent string         `json:"encryptedContent"` // ‡ 1 to 64 KiB
-	MessageType      string         `json:"messageType,omitzero"`
-	ReplyToID        string         `json:"replyToId,omitzero"` // ‡ a message of this chat
-	Metadata         Raw            `json:"metadata,omitzero"`  // ‡ an object, at most 8 KiB
-	TempID           string         `json:"tempId,omitzero"`    // ‡ the idempotency key
-	ThreadID         string         `json:"threadId,omitzero"`
+	ChatID           string         `json:"chatId" rule:"id"`                                                   // ‡
+	EncryptedContent string         `json:"encryptedContent" rule:"bytes=1..65536"`                             // ‡ 1 to 64 KiB
+	MessageType      string         `json:"messageType,omitzero" rule:"enum=text|image|video|audio|file|voice"` // ‡
+	ReplyToID        string         `json:"replyToId,omitzero" rule:"id"`                                       // ‡ a message of this chat
+	Metadata         Raw            `json:"metadata,omitzero" rule:"object bytes=..8192"`                       // ‡ an object, at most 8 KiB
+	TempID           string         `json:"tempId,omitzero" rule:"clientId"`                                    // ‡ the idempotency key
+	ThreadID         string         `json:"threadId,omitzero" rule:"id"`
 	ForwardFrom      *ForwardedFrom `json:"forwardFrom,omitzero"`
-	Mentions         []string       `json:"mentions,omitzero"`
-	TTLSec           int            `json:"ttlSec,omitzero"` // 5 to 2,592,000 s
+	Mentions         []string       `json:"mentions,omitzero" rule:"n=..50 each=id"`
+	TTLSec           int            `json:"ttlSec,omitzero" rule:"n=5..2592000"` // 5 to 2,592,000 s
 }
 
 // Validate checks every field; the error names the first that is wrong.
@@ -110,13 +110,14 @@ type NewMessage struct {
 }
 
 // DeliveredReq is `message:delivered` from a client: this device has the
-// messages up to a point. Exactly one of the three ways to name it.
+// messages up to a point. At least one of the three ways to name it;
+// of several, the furthest counts.
 type DeliveredReq struct {
-	ChatID      string     `json:"chatId"`               // ‡
-	MessageID   string     `json:"messageId,omitzero"`   // ‡
-	MessageIDs  []string   `json:"messageIds,omitzero"`  // at most 200
-	UpToSeq     uint64     `json:"upToSeq,omitzero"`     // every message up to this seq
-	DeliveredAt *Timestamp `json:"deliveredAt,omitzero"` // ‡ a hint, clamped to [message time, now]
+	ChatID      string     `json:"chatId" rule:"id"`                           // ‡
+	MessageID   string     `json:"messageId,omitzero" rule:"id"`               // ‡
+	MessageIDs  []string   `json:"messageIds,omitzero" rule:"n=..200 each=id"` // at most 200
+	UpToSeq     uint64     `json:"upToSeq,omitzero"`                           // every message up to this seq
+	DeliveredAt *Timestamp `json:"deliveredAt,omitzero"`                       // ‡ a hint, clamped to [message time, now]
 }
 
 // Validate checks every field; the error names the first that is wrong.
@@ -140,10 +141,10 @@ type DeliveredRes struct {
 // HistoryReq is `message:history`: one page of a chat, before or after a seq;
 // neither is the newest page.
 type HistoryReq struct {
-	ChatID    string `json:"chatId"`
+	ChatID    string `json:"chatId" rule:"id"`
 	BeforeSeq uint64 `json:"beforeSeq,omitzero"`
 	AfterSeq  uint64 `json:"afterSeq,omitzero"`
-	Limit     int    `json:"limit,omitzero"` // 1 to 100, 50 by default
+	Limit     int    `json:"limit,omitzero" rule:"n=1..100"` // 1 to 100, 50 by default
 }
 
 // Validate checks every field; the error names the first that is wrong.

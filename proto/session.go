@@ -39,7 +39,7 @@ type ErrorEvent struct {
 
 // AuthRefreshReq is `auth:refresh`: a newer token for this connection, of the same user.
 type AuthRefreshReq struct {
-	Token string `json:"token"`
+	Token string `json:"token" rule:"bytes=1.."`
 }
 
 // Validate checks every field; the error names the first that is wrong.

@@ -19,6 +19,24 @@ func (t Timestamp) AppendText(b []byte) ([]byte, error) {
 	return t.UTC().AppendFormat(b, TimeLayout), nil
 }
 
+// MarshalJSON writes TimeLayout in quotes. Without it the embedded Time's own
+// method would win, and its fraction has as many digits as it needs.
+func (t Timestamp) MarshalJSON() ([]byte, error) {
+	b, err := t.AppendText([]byte{'"'})
+	return append(b, '"'), err
+}
+
+// UnmarshalJSON reads what UnmarshalText does, as a JSON string; null changes nothing.
+func (t *Timestamp) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		return nil
+	}
+	if len(b) < 2 || b[0] != '"' || b[len(b)-1] != '"' {
+		return fmt.Errorf("must be an RFC 3339 time")
+	}
+	return t.UnmarshalText(b[1 : len(b)-1])
+}
+
 // MarshalText writes TimeLayout.
 func (t Timestamp) MarshalText() ([]byte, error) { return t.AppendText(nil) }
 
