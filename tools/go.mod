@@ -2,12 +2,9 @@ module supmesh.dev/tools
 
 go 1.26.0
 
-require (
-	supmesh.dev/chat v0.0.0
-	supmesh.dev/gateway v0.0.0
-	supmesh.dev/proto v0.0.0
-	supmesh.dev/services v0.0.0
-)
+require github.com/stretchr/testify v1.12.1
+
+require go.yaml.in/yaml/v3 v3.0.5 // indirect
 
 replace supmesh.dev/proto => ../proto
 
