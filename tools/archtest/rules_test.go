@@ -8,7 +8,7 @@ const root = "supmesh.dev/"
 // A folder is one module of the workspace and what it may import of the others.
 type folder struct {
 	may []string // sibling folders; "*" is all of them
-	// stdOnly forbids every third-party module, in tests too.
+	// stdOnly forbids every third-party module, but in tests.
 	stdOnly bool
 }
 
