@@ -1,0 +1,56 @@
+package example
+
+import (
+	"time"
+
+	"supmesh.dev/proto"
+)
+
+// Event is one server event with a payload.
+type Event struct {
+	Row     proto.DescribedEvent
+	Payload any
+}
+
+// Events is an example for every row of proto.ServerEvents, in its order.
+func Events() []Event {
+	return []Event{
+		{proto.MessageNew, proto.NewMessage{Message: message(false), Sender: sender()}},
+		{proto.ChatUpdatedEvent, proto.ChatUpdated{
+			ChatID: "chat-7", UpdatedBy: "backend", UpdateType: "members", Timestamp: When, Version: 4,
+			Changes: proto.ChatChanges{
+				Name: ptr("Team"), Avatar: ptr("https://example.com/team.png"), Description: ptr("Daily work"),
+				Settings: map[string]proto.Raw{"muted": proto.Raw(`false`)}, Added: members(), Removed: []string{"dave"},
+			},
+		}},
+		{proto.MemberJoinedEvent, proto.MemberJoined{
+			ChatID: "chat-7", UserID: "bob", Timestamp: When, Kind: proto.KindMembership,
+			Role: proto.RoleMember, AddedBy: "alice", Version: 4,
+		}},
+		{proto.MemberLeftEvent, proto.MemberLeft{
+			ChatID: "chat-7", UserID: "dave", Timestamp: When, Kind: proto.KindMembership, Reason: "removed", Version: 4,
+		}},
+		{proto.ConnectedEvent, proto.Connected{
+			UserID: "alice", SocketID: "wJ0c5o1mQm2eAAAB", DeviceID: "phone", PID: "pVb3nq0gT1-x_9aZ",
+			Resumed: true, Resync: true, Missed: 2, ServerTime: When, TokenExpiresAt: after(time.Hour),
+			Features: []string{"message:new"}, MaxPayload: 1 << 20,
+			Limits: proto.LimitTable{"message:new": {Limit: 30, WindowMs: 60_000}},
+		}},
+		{proto.ErrorEventEvent, proto.ErrorEvent{
+			Message: "Too many requests", Code: proto.RateLimitExceeded, Event: "message:new", Field: "chatId",
+			TempID: "tmp:1.a_b-C", CallID: "call:1", RetryAfterMs: 1500, RequestID: RequestID,
+		}},
+		{proto.AuthExpiringEvent, proto.AuthExpiring{ExpiresAt: after(time.Minute)}},
+		{proto.ServerDrainEvent, proto.ServerDrain{ReconnectInMs: 1200, Reason: "deploy"}},
+		{proto.PongEvent, proto.Pong{TS: When}},
+	}
+}
+
+// Failure is the failure ack with every field, for one code.
+func Failure(code proto.Code) proto.Failure {
+	e := &proto.Error{Code: code, Message: "chatId must not be empty", Field: "chatId"}
+	if code.Row().Retryable {
+		e.RetryAfter = 1500 * time.Millisecond
+	}
+	return e.Failure(RequestID)
+}

@@ -1,0 +1,137 @@
+package proto_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"supmesh.dev/proto"
+)
+
+func token(t *testing.T, id string) proto.Token {
+	t.Helper()
+	tok, err := proto.EncodeID(id)
+	require.NoError(t, err)
+	return tok
+}
+
+func TestSubjects(t *testing.T) {
+	chat, user, device := token(t, "a.b"), token(t, "*"), token(t, "phone 1")
+	for want, got := range map[string]string{
+		"ev.chat.=YS5i.msg":         proto.ChatLog(chat, proto.KindMessage),
+		"ev.chat.=YS5i.meta":        proto.ChatLog(chat, proto.KindMeta),
+		"ev.chat.=YS5i.react":       proto.ChatLog(chat, proto.KindReaction),
+		"ev.chat.=YS5i.*":           proto.ChatLogAll(chat),
+		"ev.user.=Kg":               proto.UserLog(user),
+		"live.chat.=YS5i.*":         proto.ChatLive(chat),
+		"live.user.=Kg":             proto.UserLive(user),
+		"rc.chat.=YS5i.=Kg":         proto.ReceiptLog(chat, user),
+		"rc.device.=Kg.=cGhvbmUgMQ": proto.DeviceLog(user, device),
+		"edge.gw1.kick":             proto.GatewayInbox("gw1", "kick"),
+		"live.chat.*.meta":          proto.AllChatMeta,
+	} {
+		require.Equal(t, want, got)
+	}
+}
+
+func TestParseChatSubject(t *testing.T) {
+	for _, prefix := range []string{"ev.chat.", "live.chat."} {
+		chat, kind, err := proto.ParseChatSubject(prefix + "=YS5i.meta")
+		require.NoError(t, err)
+		require.Equal(t, token(t, "a.b"), chat)
+		require.Equal(t, proto.KindMeta, kind)
+	}
+	for _, bad := range []string{
+		"", "ev.chat.", "ev.chat.a", "ev.chat.a.", "ev.chat..msg", "ev.chat.a.msg.x",
+		"ev.user.a", "rc.chat.a.b", "live.ev.chat.a.msg", "xev.chat.a.msg",
+	} {
+		_, _, err := proto.ParseChatSubject(bad)
+		require.Error(t, err, bad)
+	}
+}
+
+// TestLogSubjectsBelongToOneStream: what a builder makes is stored, once.
+func TestLogSubjectsBelongToOneStream(t *testing.T) {
+	a, b := token(t, "a.b"), token(t, ">")
+	for subject, stream := range map[string]string{
+		proto.ChatLog(a, proto.KindMessage): "EVENTS",
+		proto.UserLog(b):                    "EVENTS",
+		proto.ReceiptLog(a, b):              "RECEIPTS",
+		proto.DeviceLog(b, a):               "RECEIPTS",
+	} {
+		var in []string
+		for _, s := range proto.Streams {
+			if slices.ContainsFunc(s.Subjects, func(p string) bool { return matches(p, subject) }) {
+				in = append(in, s.Name)
+			}
+		}
+		require.Equal(t, []string{stream}, in, subject)
+	}
+}
+
+func TestLiveCopyOfALogSubject(t *testing.T) {
+	from := strings.TrimSuffix(proto.Events.RePublishFrom, ">")
+	to := strings.TrimSuffix(proto.Events.RePublishTo, ">")
+	require.Equal(t, proto.LogPrefix, from)
+	require.Equal(t, proto.LivePrefix, to)
+	chat := token(t, "a.b")
+	live := to + strings.TrimPrefix(proto.ChatLog(chat, proto.KindMeta), from)
+	require.True(t, matches(proto.ChatLive(chat), live))
+	require.True(t, matches(proto.AllChatMeta, live))
+	require.False(t, matches(proto.ChatLive(token(t, "c")), live))
+}
+
+func TestStreamsAreBounded(t *testing.T) {
+	for _, s := range proto.Streams {
+		require.Positive(t, s.MaxBytes, s.Name)
+		require.Positive(t, s.Dedup, s.Name)
+		require.NotEmpty(t, s.Purpose, s.Name)
+	}
+}
+
+// matches is NATS subject matching, for '*' tokens.
+func matches(pattern, subject string) bool {
+	p, s := strings.Split(pattern, "."), strings.Split(subject, ".")
+	return len(p) == len(s) && !slices.ContainsFunc(indexes(p), func(i int) bool { return p[i] != "*" && p[i] != s[i] })
+}
+
+func indexes(s []string) []int {
+	out := make([]int, len(s))
+	for i := range s {
+		out[i] = i
+	}
+	return out
+}
+
+func TestKeys(t *testing.T) {
+	chat, user := token(t, "{a}:b"), token(t, "u")
+	for want, got := range map[string]string{
+		"{c:=e2F9OmI}":         proto.ChatKey(chat),
+		"{c:=e2F9OmI}:members": proto.MembersKey(chat),
+		"{c:=e2F9OmI}:cursors": proto.CursorsKey(chat),
+		"{c:=e2F9OmI}:index:0": proto.IndexKey(chat, proto.IndexBlock-1),
+		"{c:=e2F9OmI}:index:1": proto.IndexKey(chat, proto.IndexBlock),
+		"{c:=e2F9OmI}:sent:k":  proto.SentKey(chat, "k"),
+		"{u:u}:chats":          proto.UserChatsKey(user),
+		"{u:u}:devices":        proto.DevicesKey(user),
+		"{u:u}:limit:msg":      proto.LimitKey(user, "msg"),
+		"projection:chat:0a":   proto.ProjectionKey("chat", "0a"),
+	} {
+		require.Equal(t, want, got)
+	}
+	keys := []string{
+		proto.ChatKey(chat), proto.MembersKey(chat), proto.CursorsKey(chat), proto.IndexKey(chat, 1), proto.SentKey(chat, "k"),
+	}
+	for _, k := range keys {
+		require.Equal(t, "c:=e2F9OmI", hashTag(k), "one slot for all of a chat's keys")
+	}
+}
+
+// hashTag is the part of a key that Redis Cluster hashes.
+func hashTag(key string) string {
+	_, rest, _ := strings.Cut(key, "{")
+	tag, _, _ := strings.Cut(rest, "}")
+	return tag
+}
