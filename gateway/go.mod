@@ -15,7 +15,10 @@ require (
 	supmesh.dev/proto v0.0.0
 )
 
-require go.yaml.in/yaml/v3 v3.0.5 // indirect
+require (
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	pgregory.net/rapid v1.3.0 // indirect
+)
 
 replace supmesh.dev/proto => ../proto
 
