@@ -2,56 +2,76 @@ package wsconn
 
 import (
 	"bufio"
-	"context"
-	"errors"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
-	"unicode/utf8"
 
 	"github.com/coder/websocket"
 )
 
-func (h *hijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	nc, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
-	h.nc = nc
-	return nc, rw, err
+// Handler takes what a connection receives.
+type Handler interface {
+	// Message is called for one message after the other. Text has been checked to be UTF-8. data is valid during the call only.
+	// While it runs, nothing more is read from the connection.
+	Message(c *Conn, binary bool, data []byte)
+	// Closed is called once, after the last Message. err says why: a CloseError (peer), a LocalClose (this side), the error
+	// given to Abort, or the error of the socket. The socket may still be open for up to Config.CloseTimeout.
+	Closed(c *Conn, err error)
 }
 
-// Conn is one accepted websocket.
+// Conn is one accepted websocket. Its size is most of what an idle connection costs.
 type Conn struct {
 	// UserData belongs to whoever accepted the connection; set it before Serve.
 	UserData any
 
 	engine *Engine
+	shard  *shard
 	ws     *websocket.Conn
 	nc     net.Conn
-	wake   chan struct{}
-	gone   chan struct{}
-	seen   atomic.Int64
+	raw    syscall.RawConn // nil: no direct non-blocking input and output (TLS, other systems)
+	slot   uint32          // in the Engine's registry
+	polled bool            // idle in the poller, not in a goroutine
 
-	mu      sync.Mutex
-	handler Handler
-	stamper Stamper
-	queue   []*Frame
-	bytes   int
-	served  bool
-	closing bool
-	code    int
-	reason  string
-	err     error
-	once    sync.Once
+	// The reader's own; whoever has taken the role (reading) may touch it.
+	inside  bool // the library is reading, so that an idle socket must return to readLoop
+	drained bool // the socket was empty after the last read
+	timed   bool // a read deadline is set
+	kit     *kit
+	br      bufio.Reader
+	bw      bufio.Writer
+	early   []byte // came with the upgrade request
+	cut     cutter
+	in      inbound
+	failure failure
+
+	reading atomic.Uint32 // readIdle, readActive or readAgain
+	phase   atomic.Uint32 // bits, see close.go
+	hangup  atomic.Bool   // the poller saw the peer's FIN or an error
+	seen    atomic.Int64  // Engine time of the last inbound byte
+
+	mu       sync.Mutex // guards what follows
+	writing  bool       // on the shard's list, or being written
+	finished bool       // Closed has been or is being called
+	handler  Handler
+	stamper  Stamper
+	queue    *batch // nil: nothing waits
+	bytes    int    // queued, or taken and not yet written
+	ending   *ending
 }
 
-// Serve starts reading into h and returns at once.
+// Serve starts reading into h and returns at once. If the connection has ended already, h.Closed is called soon.
 func (c *Conn) Serve(h Handler) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.handler, c.served = h, true
-	c.engine.wg.Add(1)
-	go c.readLoop()
+	c.handler = h
+	finished := c.finished
+	c.mu.Unlock()
+	if finished {
+		go h.Closed(c, c.reason())
+		return
+	}
+	c.startReading()
 }
 
 // SetHandler replaces the handler, from within Message or before Serve only.
@@ -68,166 +88,55 @@ func (c *Conn) SetStamper(s Stamper) {
 	c.mu.Unlock()
 }
 
-// Send queues the frame and returns at once: nil, ErrFull or ErrClosed. Frames leave in the order of the calls.
+// Send queues the frame and returns at once: nil, ErrFull or ErrClosed. Frames leave in the order of the calls. It may be
+// called from any goroutine.
 func (c *Conn) Send(f *Frame) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closing {
+	if c.ending != nil {
+		c.mu.Unlock()
 		return ErrClosed
 	}
-	if c.bytes > 0 && c.bytes+len(f.wire) > c.engine.cfg.MaxQueueBytes {
+	if c.bytes+len(f.wire) > c.engine.cfg.MaxQueueBytes && c.bytes > 0 && !f.isControl() {
+		c.mu.Unlock()
 		return ErrFull
 	}
-	c.queue = append(c.queue, f)
-	c.bytes += len(f.wire)
-	c.signal()
+	dirty := c.enqueue(f)
+	c.mu.Unlock()
+	if dirty {
+		c.shard.push(c)
+	}
 	return nil
 }
 
+// enqueue appends to the queue under mu and tells whether the shard has to be told.
+func (c *Conn) enqueue(f *Frame) (dirty bool) {
+	if c.queue == nil {
+		c.queue = c.engine.queues.Get().(*batch) //nolint:forcetypeassert // the pool holds nothing else
+	}
+	c.queue.frames = append(c.queue.frames, f)
+	c.bytes += len(f.wire)
+	dirty = !c.writing
+	c.writing = true
+	return dirty
+}
+
+var pingFrame = build(opPing, nil)
+
 // Ping sends a websocket ping; the answer shows in LastSeen.
-func (c *Conn) Ping() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.closing {
-		c.queue = append(c.queue, build(opPing, nil))
-		c.signal()
-	}
-}
+func (c *Conn) Ping() { _ = c.Send(pingFrame) }
 
-// Close sends what is queued, then a close frame, and ends the connection within Config.CloseTimeout. It returns at once.
-func (c *Conn) Close(code int, reason string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closing {
-		return
-	}
-	c.closing, c.code, c.reason, c.err = true, code, reason, LocalClose{Code: code, Reason: reason}
-	time.AfterFunc(c.engine.cfg.CloseTimeout, c.drop)
-	c.signal()
-}
-
-// Abort drops the connection without a close frame; Handler.Closed gets err.
-func (c *Conn) Abort(err error) {
-	c.mu.Lock()
-	if c.err == nil {
-		c.err = err
-	}
-	c.closing = true
-	c.mu.Unlock()
-	c.drop()
-}
-
-// QueuedBytes is how many bytes wait to be written.
+// QueuedBytes is how many bytes have been accepted and not yet been taken by the kernel.
 func (c *Conn) QueuedBytes() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.bytes
 }
 
-// LastSeen is when the last byte came from the peer.
-func (c *Conn) LastSeen() time.Time { return time.Unix(0, c.seen.Load()) }
+// LastSeen is when the last bytes, of whatever frame, came from the peer.
+func (c *Conn) LastSeen() time.Time { return c.engine.start.Add(time.Duration(c.seen.Load())) }
 
 // RemoteAddr is the peer's address as the socket knows it.
 func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 
 // Subprotocol is the negotiated subprotocol, "" if none.
 func (c *Conn) Subprotocol() string { return c.ws.Subprotocol() }
-
-func (c *Conn) signal() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (c *Conn) drop() {
-	c.once.Do(func() {
-		close(c.gone)
-		_ = c.nc.Close()
-		c.mu.Lock()
-		served := c.served
-		c.mu.Unlock()
-		if !served {
-			c.forget()
-		}
-	})
-}
-
-func (c *Conn) forget() {
-	_ = c.ws.CloseNow()
-	c.engine.mu.Lock()
-	delete(c.engine.conns, c)
-	c.engine.mu.Unlock()
-}
-
-func (c *Conn) writeLoop() {
-	for {
-		c.mu.Lock()
-		frames, closing, stamper := c.queue, c.closing, c.stamper
-		c.queue = nil
-		c.mu.Unlock()
-		var buf []byte
-		for _, f := range frames {
-			buf = f.appendWire(buf, stamper)
-		}
-		_ = c.nc.SetWriteDeadline(time.Now().Add(c.engine.cfg.WriteTimeout))
-		if _, err := c.nc.Write(buf); err != nil {
-			c.Abort(err)
-			return
-		}
-		c.mu.Lock()
-		for _, f := range frames {
-			if !f.isControl() {
-				c.bytes -= len(f.wire)
-			}
-		}
-		code, reason := c.code, c.reason
-		c.mu.Unlock()
-		if closing {
-			if code != 0 {
-				_ = c.ws.Close(websocket.StatusCode(code), reason)
-			}
-			c.drop()
-			return
-		}
-		select {
-		case <-c.wake:
-		case <-c.gone:
-			return
-		}
-	}
-}
-
-func (c *Conn) readLoop() {
-	defer c.engine.wg.Done()
-	var err error
-	for {
-		var typ websocket.MessageType
-		var data []byte
-		typ, data, err = c.ws.Read(context.Background())
-		if err != nil {
-			break
-		}
-		c.seen.Store(time.Now().UnixNano())
-		if typ == websocket.MessageText && !utf8.Valid(data) {
-			c.Close(1007, "text is not valid UTF-8")
-			continue
-		}
-		c.mu.Lock()
-		h, closing := c.handler, c.closing
-		c.mu.Unlock()
-		if !closing {
-			h.Message(c, typ == websocket.MessageBinary, data)
-		}
-	}
-	var ce websocket.CloseError
-	if errors.As(err, &ce) {
-		err = CloseError{Code: int(ce.Code), Reason: ce.Reason}
-	}
-	c.Abort(err)
-	c.forget()
-	c.mu.Lock()
-	h, why := c.handler, c.err
-	c.mu.Unlock()
-	h.Closed(c, why)
-}

@@ -1,0 +1,74 @@
+package wsconn
+
+import (
+	"fmt"
+	"time"
+)
+
+// drainBuffer is how much a blocking write offers to a socket at once, and so how much a peer must take within
+// Config.WriteTimeout.
+const drainBuffer = 16 << 10
+
+// handOver gives a connection whose socket is full, or that cannot be written without blocking, to a goroutine of its own. It
+// ends when the queue is empty. left is unsent and comes before the frames of b.
+func (s *shard) handOver(c *Conn, b *batch, left []byte) {
+	s.engine.drains.Add(1)
+	go c.drain(b, left)
+}
+
+func (c *Conn) drain(b *batch, left []byte) {
+	e := c.engine
+	defer e.drains.Done()
+	k := e.kits.Get().(*kit) //nolint:forcetypeassert // the pool holds nothing else
+	defer e.kits.Put(k)
+	if err := c.writeWaiting(left); err != nil {
+		return
+	}
+	for {
+		c.mu.Lock()
+		stamper := c.stamper
+		c.mu.Unlock()
+		last := b.frames[len(b.frames)-1]
+		for b.next < len(b.frames) {
+			if err := c.writeWaiting(b.fill(k.drainBuffer(), stamper)); err != nil {
+				return
+			}
+		}
+		e.recycle(b)
+		if last.opcode() == opClose {
+			c.closeWritten()
+		}
+		c.mu.Lock()
+		b, c.queue = c.queue, nil
+		c.writing = b != nil
+		c.mu.Unlock()
+		if b == nil {
+			return
+		}
+	}
+}
+
+// writeWaiting writes all of p, blocking, or drops the connection.
+func (c *Conn) writeWaiting(p []byte) error {
+	for len(p) > 0 {
+		part := p[:min(len(p), drainBuffer)]
+		_ = c.nc.SetWriteDeadline(time.Now().Add(c.engine.cfg.WriteTimeout))
+		if _, err := c.nc.Write(part); err != nil {
+			c.discardUnsent()
+			c.Abort(writeError(err))
+			return err //nolint:wrapcheck // the caller only stops
+		}
+		c.took(len(part))
+		p = p[len(part):]
+	}
+	return nil
+}
+
+func (k *kit) drainBuffer() []byte {
+	if cap(k.message) < drainBuffer {
+		k.message = make([]byte, 0, drainBuffer)
+	}
+	return k.message[:0:drainBuffer]
+}
+
+func writeError(err error) error { return fmt.Errorf("write to websocket: %w", err) }
