@@ -1,0 +1,101 @@
+package services
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"supmesh.dev/proto"
+)
+
+// Call is what a handler may know of the request it answers, beside its payload.
+type Call struct {
+	Actor          proto.Actor
+	RequestID      string // the trace id, 32 hex digits; the same on every repeat of one request
+	Deadline       time.Time
+	Subject        string
+	IdempotencyKey string // of a backend's request
+	Data           []byte // the raw body; not to be kept or changed after the handler returned
+	trace          string // traceparent to hand on
+}
+
+type callKey struct{}
+
+// CallFrom is the request that ctx belongs to. ok is false outside a handler.
+func CallFrom(ctx context.Context) (call *Call, ok bool) {
+	call, ok = ctx.Value(callKey{}).(*Call)
+	return call, ok
+}
+
+// WithCall gives ctx the identity of a request made outside a handler, so that
+// what it logs and whom it calls carry the same id.
+func WithCall(ctx context.Context, call *Call) context.Context {
+	return context.WithValue(ctx, callKey{}, call)
+}
+
+// callContext is the context of one request. A plain WithDeadline costs a timer
+// and four allocations a request, and most handlers never wait on it: here both
+// are made when Done is first asked for.
+type callContext struct {
+	base     context.Context // of the host: ends when a drain gives up; or of the request's span
+	call     Call
+	mu       sync.Mutex
+	made     context.Context
+	cancel   context.CancelFunc
+	finished bool
+}
+
+func (c *callContext) Deadline() (time.Time, bool) { return c.call.Deadline, true }
+
+func (c *callContext) real() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.made == nil {
+		c.made, c.cancel = context.WithDeadline(c.base, c.call.Deadline)
+		if c.finished {
+			c.cancel()
+		}
+	}
+	return c.made
+}
+
+func (c *callContext) Done() <-chan struct{} { return c.real().Done() }
+
+func (c *callContext) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.made != nil:
+		return c.made.Err()
+	case c.finished:
+		return context.Canceled
+	case !time.Now().Before(c.call.Deadline):
+		return context.DeadlineExceeded
+	}
+	return c.base.Err()
+}
+
+func (c *callContext) Value(key any) any {
+	if _, ok := key.(callKey); ok {
+		return &c.call
+	}
+	c.mu.Lock()
+	made := c.made
+	c.mu.Unlock()
+	if made != nil {
+		// The standard library finds the parent's canceller by a Value of it;
+		// the answer must belong to what Done gave.
+		return made.Value(key)
+	}
+	return c.base.Value(key)
+}
+
+// finish ends the context with its request.
+func (c *callContext) finish() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.finished = true
+	if c.cancel != nil {
+		c.cancel()
+	}
+}

@@ -1,0 +1,232 @@
+package services
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"supmesh.dev/proto"
+)
+
+// server is a route at work.
+type server struct {
+	host    *Host
+	route   Route
+	queue   *queue
+	metrics *routeMetrics
+}
+
+func newServer(h *Host, r Route) *server {
+	s := &server{host: h, route: r, metrics: h.metrics.route(r.row.Subject)}
+	s.queue = newQueue(r.workers, r.maxPending, func(work func()) {
+		h.requests.Add(1)
+		go func() { defer h.requests.Done(); work() }()
+	})
+	h.metrics.watch(r.row.Subject, s.queue)
+	return s
+}
+
+// request is one request on its way through the chain.
+type request struct {
+	server  *server
+	ctx     callContext
+	reply   string
+	arrived time.Time
+	decoded any   // by receive, on a keyed route
+	err     error // found before a worker took it
+}
+
+// The chain, in its one order:
+//
+//	recover → trace → deadline → concurrency → decode → validate → handler → error mapping → metrics
+//
+// receive is everything up to concurrency and runs on the route's one
+// receiving goroutine, so that order is what arrived; run is the rest and runs
+// on a worker. A route keyed by payload is decoded by receive, since its order
+// depends on it.
+func (s *server) receive(msg micro.Request) {
+	r := &request{server: s, reply: msg.Reply(), arrived: time.Now()}
+	key := ""
+	r.err = guard(func() error {
+		if err := r.read(msg); err != nil {
+			return err
+		}
+		if s.route.keyBy == nil {
+			key = r.ctx.call.Actor.User
+			return nil
+		}
+		var err error
+		if r.decoded, err = s.route.decode(r.ctx.call.Data); err != nil {
+			return err
+		}
+		key = s.route.keyBy(r.decoded)
+		return nil
+	})
+	if r.expired() {
+		s.metrics.expired()
+		return
+	}
+	if r.err == nil && !s.queue.push(key, r) {
+		r.err = &proto.Error{Code: proto.ServiceUnavailable, Message: "too many requests are waiting", RetryAfter: time.Second}
+	}
+	if r.err != nil {
+		r.answer(nil, r.err)
+	}
+}
+
+// read takes who asks, until when and under which id from the headers.
+func (r *request) read(msg micro.Request) error {
+	header := nats.Header(msg.Headers())
+	c := &r.ctx.call
+	c.Subject, c.Data = msg.Subject(), msg.Data()
+	c.trace = first(header, proto.HeaderTrace)
+	c.IdempotencyKey = first(header, proto.HeaderIdempotencyKey)
+	c.RequestID = first(header, proto.HeaderRequestID)
+	if !isRequestID(c.RequestID) {
+		if c.RequestID = traceID(c.trace); c.RequestID == "" {
+			c.RequestID = NewRequestID()
+		}
+	}
+	if traceID(c.trace) == "" {
+		c.trace = newTraceparent(c.RequestID)
+	}
+	r.ctx.base = r.server.host.requestCtx
+	c.Deadline = r.arrived.Add(r.server.timeout())
+	if v := first(header, proto.HeaderDeadline); v != "" {
+		ms, ok := unixMilli(v)
+		if !ok {
+			return proto.Errorf(proto.InvalidPayload, "header %s must be Unix milliseconds", proto.HeaderDeadline)
+		}
+		c.Deadline = time.UnixMilli(ms)
+	}
+	if v := first(header, proto.HeaderActor); v != "" {
+		var err error
+		if c.Actor, err = proto.ParseActor(v); err != nil {
+			return proto.Errorf(proto.InvalidPayload, "header %s: %v", proto.HeaderActor, err)
+		}
+	}
+	return nil
+}
+
+func (s *server) timeout() time.Duration {
+	if s.route.row.Timeout > 0 {
+		return s.route.row.Timeout
+	}
+	return proto.RequestTimeout
+}
+
+// expired says that nobody waits for the answer any more.
+func (r *request) expired() bool { return !time.Now().Before(r.ctx.call.Deadline) }
+
+func (r *request) run() {
+	if r.expired() {
+		r.server.metrics.expired()
+		return
+	}
+	end := r.span()
+	var res any
+	err := guard(func() (err error) {
+		res, err = r.serve()
+		return err
+	})
+	r.ctx.finish()
+	code := r.answer(res, err)
+	end(code)
+}
+
+func (r *request) serve() (any, error) {
+	route := &r.server.route
+	req := r.decoded
+	if req == nil {
+		var err error
+		if req, err = route.decode(r.ctx.call.Data); err != nil {
+			return nil, err
+		}
+	}
+	if err := route.validate(req); err != nil {
+		return nil, err
+	}
+	return route.handle(&r.ctx, req)
+}
+
+// span opens the request's server span, where somebody exports spans.
+func (r *request) span() (end func(proto.Code)) {
+	h := r.server.host
+	if h.telemetry.traces == nil {
+		return func(proto.Code) {}
+	}
+	base := context.WithValue(r.ctx.base, callKey{}, &r.ctx.call)
+	if sc, ok := remoteSpan(r.ctx.call.trace); ok {
+		base = trace.ContextWithRemoteSpanContext(base, sc)
+	}
+	ctx, span := h.telemetry.tracer.Start(base, r.server.route.row.Subject, trace.WithSpanKind(trace.SpanKindServer))
+	r.ctx.base = ctx
+	r.ctx.call.trace = traceparentOf(span.SpanContext())
+	return func(code proto.Code) {
+		if code != "" {
+			span.SetStatus(codes.Error, string(code))
+			span.SetAttributes(attribute.String("code", string(code)))
+		}
+		span.End()
+	}
+}
+
+// answer sends the ack and counts it. It returns the code of a failure.
+func (r *request) answer(res any, err error) (code proto.Code) {
+	c := &r.ctx.call
+	h := r.server.host
+	buf := ackBuffers.Get().(*ackBuffer)
+	defer ackBuffers.put(buf)
+	out := &nats.Msg{Subject: r.reply}
+	if err == nil {
+		buf.b, err = appendSuccess(buf.b[:0], res, c.RequestID)
+	}
+	if err != nil {
+		e := r.failure(err)
+		code = e.Code
+		buf.b = appendFailure(buf.b[:0], e, c.RequestID)
+		out.Header = failureHeader(e)
+	}
+	out.Data = buf.b
+	if r.reply != "" {
+		err := h.nc.PublishMsg(out)
+		if errors.Is(err, nats.ErrMaxPayload) {
+			e := proto.Errorf(proto.PayloadTooLarge, "the answer is too large")
+			code = e.Code
+			out.Header, out.Data = failureHeader(e), appendFailure(nil, e, c.RequestID)
+			err = h.nc.PublishMsg(out)
+		}
+		if err != nil {
+			h.log.WarnContext(&r.ctx, "answer lost", "subject", c.Subject, "error", err)
+		}
+	}
+	r.server.metrics.answered(code, time.Since(r.arrived))
+	return code
+}
+
+// failure is what the caller is told of err. What it is not told is logged.
+func (r *request) failure(err error) *proto.Error {
+	var e *proto.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	if r.expired() && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)) {
+		return proto.Errorf(proto.Timeout, "the request took too long")
+	}
+	c := &r.ctx.call
+	r.server.host.log.ErrorContext(&r.ctx, "request failed", "subject", c.Subject, "user", c.Actor.User, "error", err)
+	return proto.AsError(err)
+}
+
+func first(h nats.Header, key string) string {
+	if v := h[key]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}

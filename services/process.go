@@ -1,0 +1,68 @@
+package services
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Version is the version of the mesh: a semantic version, set by the linker.
+var Version = "0.1.0"
+
+// Main is the whole of a service's main function. It loads cfg, a pointer to a
+// struct that embeds Config, builds the service on a host and runs it until
+// SIGINT or SIGTERM. A second signal exits at once. The exit code is 0 after a
+// stop that was asked for, 1 after an error, 2 after a bad setting.
+func Main(name string, cfg any, build func(*Host) (Service, error)) {
+	os.Exit(run(name, cfg, os.Args[1:], build))
+}
+
+func run(name string, cfg any, args []string, build func(*Host) (Service, error)) int {
+	switch err := Load(cfg, args); {
+	case errors.Is(err, ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		return 2
+	}
+	own, ok := cfg.(hasChassis)
+	if !ok {
+		fmt.Fprintf(os.Stderr, "%s: configuration %T does not embed services.Config\n", name, cfg)
+		return 2
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		fmt.Fprintf(os.Stderr, "%s: second signal: exit now\n", name)
+		os.Exit(1)
+	}()
+
+	h, err := NewHost(ctx, name, Version, *own.chassis())
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		return 1
+	}
+	service, err := build(h)
+	if err != nil {
+		h.Log().Error("start", "error", err)
+		h.Close()
+		if ctx.Err() != nil {
+			return 0
+		}
+		return 1
+	}
+	if err := h.Run(ctx, service); err != nil {
+		h.Log().Error("end", "error", err)
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,95 @@
+package wire
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Marshal encodes v.
+func Marshal(v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode %T: %w", v, err)
+	}
+	return b, nil
+}
+
+// maxPooled is the largest buffer kept for reuse: one huge answer must not pin
+// its memory for the life of the process.
+const maxPooled = 64 << 10
+
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// Append encodes v behind dst.
+func Append(dst []byte, v any) ([]byte, error) {
+	buf := buffers.Get().(*bytes.Buffer)
+	buf.Reset()
+	err := json.MarshalWrite(buf, v)
+	if err == nil {
+		dst = append(dst, buf.Bytes()...)
+	}
+	if buf.Cap() <= maxPooled {
+		buffers.Put(buf)
+	}
+	if err != nil {
+		return dst, fmt.Errorf("encode %T: %w", v, err)
+	}
+	return dst, nil
+}
+
+// Unmarshal decodes data into v; no data at all is the empty object. What it
+// refuses is a *proto.Error INVALID_PAYLOAD naming the field.
+func Unmarshal(data []byte, v any) error {
+	if len(data) == 0 {
+		data = []byte("{}")
+	}
+	if !shallow(data) {
+		return errTooDeep()
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return payloadError(err)
+	}
+	return nil
+}
+
+// Valid says whether data is one JSON value within MaxDepth, without
+// allocating for it. The error is a *proto.Error like Unmarshal's.
+func Valid(data []byte) error {
+	if !shallow(data) {
+		return errTooDeep()
+	}
+	if !jsontext.Value(data).IsValid() {
+		return payloadError(reason(data))
+	}
+	return nil
+}
+
+// reason parses data again, this time for the error and not for speed.
+func reason(data []byte) error {
+	var v jsontext.Value
+	if err := json.Unmarshal(data, &v); err != nil {
+		return err
+	}
+	return fmt.Errorf("not one JSON value")
+}
+
+// AppendString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD, so
+// that the result is always valid.
+func AppendString(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= 0x7f {
+			out, err := jsontext.AppendQuote(dst, s)
+			if err != nil { // invalid UTF-8, already replaced in out
+				return out
+			}
+			return out
+		}
+	}
+	dst = append(dst, '"')
+	dst = append(dst, s...)
+	return append(dst, '"')
+}
