@@ -155,6 +155,10 @@ func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, sid, tra
 	srv.mu.RLock()
 	s := srv.sessions[sid]
 	srv.mu.RUnlock()
+	if s != nil && s.overdue() {
+		s.fail(ReasonPingTimeout, payloadClose)
+		s = nil
+	}
 	switch {
 	case s == nil:
 		errUnknownSID.write(w)

@@ -29,8 +29,9 @@ type Session struct {
 
 	mu       sync.Mutex
 	state    sessionState
-	awaiting bool // a ping is unanswered
-	finished bool // Closed has been, or is being, called
+	due      time.Duration // of beat, on the queue's clock
+	awaiting bool          // a ping is unanswered
+	finished bool          // Closed has been, or is being, called
 	reason   Reason
 	stamper  wsconn.Stamper
 	ws       *wsconn.Conn // nil while polling

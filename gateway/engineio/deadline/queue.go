@@ -18,7 +18,7 @@ type Entry struct {
 
 // slot keeps the due time beside the pointer, so that sifting does not touch the entries it passes by.
 type slot struct {
-	at    time.Duration // since Queue.base
+	at    time.Duration // of Queue.Now
 	entry *Entry
 }
 
@@ -30,7 +30,7 @@ type Queue struct {
 
 	mu    sync.Mutex
 	heap  []slot
-	sleep time.Duration // when Run wakes up by itself, since base
+	sleep time.Duration // when Run wakes up by itself
 }
 
 // New returns a queue that wakes up at most once per granularity.
@@ -38,9 +38,14 @@ func New(granularity time.Duration) *Queue {
 	return &Queue{base: time.Now(), granularity: granularity, wake: make(chan struct{}, 1)}
 }
 
+// Now is the queue's clock: monotonic, from an arbitrary start.
+func (q *Queue) Now() time.Duration { return time.Since(q.base) }
+
 // Set makes e fall due in d, instead of whenever it was due before; owner is then told.
-func (q *Queue) Set(e *Entry, owner Expirer, d time.Duration) {
-	at := time.Since(q.base) + d
+func (q *Queue) Set(e *Entry, owner Expirer, d time.Duration) { q.SetAt(e, owner, q.Now()+d) }
+
+// SetAt is Set with a time of the queue's clock.
+func (q *Queue) SetAt(e *Entry, owner Expirer, at time.Duration) {
 	q.mu.Lock()
 	e.owner = owner
 	if e.pos == 0 {
@@ -107,7 +112,7 @@ func (q *Queue) Run(ctx context.Context) error {
 const maxBatch = 1024
 
 func (q *Queue) takeDue(due []Expirer) ([]Expirer, time.Duration) {
-	now := time.Since(q.base)
+	now := q.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.heap) > 0 && q.heap[0].at <= now && len(due) < maxBatch {
