@@ -13,6 +13,7 @@ require (
 	golang.org/x/sys v0.49.0
 	golang.org/x/time v0.16.0
 	supmesh.dev/proto v0.0.0
+	supmesh.dev/services v0.0.0
 )
 
 require (
