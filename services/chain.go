@@ -3,6 +3,8 @@ package services
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -107,8 +109,8 @@ func (r *request) read(msg micro.Request) error {
 	}
 	if v := first(header, proto.HeaderActor); v != "" {
 		var err error
-		if c.Actor, err = proto.ParseActor(v); err != nil {
-			return proto.Errorf(proto.InvalidPayload, "header %s: %v", proto.HeaderActor, err)
+		if c.Actor, err = parseActor(v); err != nil {
+			return proto.Errorf(proto.InvalidPayload, "header %s is not an actor", proto.HeaderActor)
 		}
 	}
 	return nil
@@ -222,6 +224,22 @@ func (r *request) failure(err error) *proto.Error {
 	c := &r.ctx.call
 	r.server.host.log.ErrorContext(&r.ctx, "request failed", "subject", c.Subject, "user", c.Actor.User, "error", err)
 	return proto.AsError(err)
+}
+
+// actorFields is how many fields an actor's header has.
+const actorFields = 7
+
+// parseActor reads HeaderActor as it arrives: NATS trims header values, and
+// with them the separators before empty last fields.
+func parseActor(v string) (proto.Actor, error) {
+	if missing := actorFields - 1 - strings.Count(v, " "); missing > 0 {
+		v += strings.Repeat(" ", missing)
+	}
+	actor, err := proto.ParseActor(v)
+	if err != nil {
+		return actor, fmt.Errorf("read the actor: %w", err)
+	}
+	return actor, nil
 }
 
 func first(h nats.Header, key string) string {
