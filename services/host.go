@@ -25,35 +25,41 @@ type Host struct {
 	opts          options
 	log           *slog.Logger
 
-	nc           *nats.Conn // what the service sends and subscribes
-	js           jetstream.JetStream
-	inbound      *nats.Conn // what callers send to the routes; alone, so that its drain can be watched
-	micro        micro.Service
-	redis        redis.UniversalClient
-	breaker      *breaker
+	nc      *nats.Conn // what the service sends and subscribes
+	js      jetstream.JetStream
+	inbound *nats.Conn // what callers send to the routes; alone, so that its drain can be watched
+	catchUp *nats.Conn
+	micro   micro.Service
+
+	redis   redis.UniversalClient
+	limits  redis.UniversalClient // for limits alone: short timeouts
+	breaker *breaker
+
 	telemetry    *telemetry
 	metrics      hostMetrics
+	durable      string // durability class, once known
 	listener     *http.Server
-	addr         string
 	listenerDone chan struct{}
+	addr         string
 
 	// Three lifetimes, ended in this order at stop: Service.Run's, that of the
-	// parts it leans on, and that of requests still being answered.
+	// parts it leans on, and that of requests still being answered. They are
+	// fields because each belongs to the host, not to a call.
 	runCtx, partCtx, requestCtx   context.Context
 	endRun, endParts, endRequests context.CancelCauseFunc
-	parts                         sync.WaitGroup
-	partNames                     map[string]int
-	requests                      sync.WaitGroup // workers of routes
-	mu                            sync.Mutex
-	phase                         phase
-	failure                       error
-	routes                        []Route
-	servers                       []*server
-	checks                        []readyCheck
-	onReconnect                   []func()
-	onSlow                        []func(*nats.Subscription)
-	catchUp                       *nats.Conn
-	durable                       string
+
+	parts    sync.WaitGroup // started by Go
+	requests sync.WaitGroup // workers of routes
+
+	mu          sync.Mutex
+	phase       phase
+	failure     error
+	partNames   map[string]int // running parts, for the one that does not end
+	routes      []Route
+	servers     []*server
+	checks      []readyCheck
+	onReconnect []func()
+	onSlow      []func(*nats.Subscription)
 }
 
 type phase int
@@ -157,6 +163,10 @@ func (h *Host) build(ctx context.Context) (err error) {
 	h.OnReady("nats", h.natsStatus)
 	return nil
 }
+
+// Context ends when the host is to stop. It is for what a service does before
+// Run, as in its New: waiting for streams, say.
+func (h *Host) Context() context.Context { return h.runCtx }
 
 // Name is the service's name, as in `nats micro ls`.
 func (h *Host) Name() string { return h.name }

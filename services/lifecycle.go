@@ -29,7 +29,7 @@ const partsTimeout = 10 * time.Second
 // nothing and answers false.
 func (h *Host) Go(name string, fn func(context.Context) error) bool {
 	h.mu.Lock()
-	if h.phase >= stopping && h.partCtx.Err() != nil {
+	if h.partCtx.Err() != nil {
 		h.mu.Unlock()
 		return false
 	}
@@ -164,7 +164,9 @@ func (h *Host) Close() {
 	h.mu.Unlock()
 	h.stopRoutes()
 	h.endRun(context.Canceled)
+	h.mu.Lock() // so that Go either counts its part before the wait or starts none
 	h.endParts(context.Canceled)
+	h.mu.Unlock()
 	h.waitParts()
 	h.endRequests(context.Canceled)
 	for _, nc := range []*nats.Conn{h.catchUp, h.inbound, h.nc} {

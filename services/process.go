@@ -38,12 +38,21 @@ func run(name string, cfg any, args []string, build func(*Host) (Service, error)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	done := make(chan struct{})
+	defer close(done)
 	go func() {
-		<-signals
-		cancel()
-		<-signals
-		fmt.Fprintf(os.Stderr, "%s: second signal: exit now\n", name)
-		os.Exit(1)
+		for n := 1; ; n++ {
+			select {
+			case <-done:
+				return
+			case <-signals:
+			}
+			if n > 1 {
+				fmt.Fprintf(os.Stderr, "%s: second signal: exit now\n", name)
+				os.Exit(1)
+			}
+			cancel()
+		}
 	}()
 
 	h, err := NewHost(ctx, name, Version, *own.chassis())

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redis/go-redis/extra/redisotel/v9"
 	"github.com/redis/go-redis/v9"
 
 	"supmesh.dev/proto"
@@ -70,6 +71,11 @@ func (h *Host) connectRedis() error {
 	}
 	h.breaker = &breaker{host: h}
 	h.redis.AddHook(h.breaker)
+	if h.telemetry.traces != nil {
+		if err := redisotel.InstrumentTracing(h.redis, redisotel.WithTracerProvider(h.telemetry.traces), redisotel.WithDBStatement(false), redisotel.WithCallerEnabled(false)); err != nil {
+			return fmt.Errorf("trace redis: %w", err)
+		}
+	}
 	h.OnReady("redis", func(context.Context) Status {
 		if h.breaker.open.Load() {
 			return StatusDegraded("redis is away")
@@ -79,9 +85,37 @@ func (h *Host) connectRedis() error {
 	return nil
 }
 
+// impatientRedis is a second client for commands that are not worth a wait:
+// its timeouts are short because a command in an automatic pipeline does not
+// look at its ctx any more. A client that was injected serves for both.
+func (h *Host) impatientRedis(timeout time.Duration) redis.UniversalClient {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.redis == nil || h.opts.redis != nil {
+		return h.redis
+	}
+	if h.limits == nil {
+		o, err := h.cfg.redisOptions()
+		if err != nil || o == nil { // it has been read before
+			return h.redis
+		}
+		o.ClientName = h.name + "-" + h.cfg.InstanceID + "-limits"
+		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = timeout, timeout, timeout, timeout
+		h.limits = redis.NewUniversalClient(o)
+		h.limits.AddHook(h.breaker)
+	}
+	return h.limits
+}
+
 func (h *Host) closeRedis() {
-	if h.redis != nil && h.opts.redis == nil {
-		if err := h.redis.Close(); err != nil {
+	if h.opts.redis != nil {
+		return
+	}
+	for _, client := range []redis.UniversalClient{h.limits, h.redis} {
+		if client == nil {
+			continue
+		}
+		if err := client.Close(); err != nil {
 			h.log.Warn("close redis", "error", err)
 		}
 	}
@@ -107,8 +141,9 @@ func (b *breaker) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 			cmd.SetErr(ErrRedisDown)
 			return ErrRedisDown
 		}
+		start := time.Now()
 		err := next(ctx, cmd)
-		b.saw(err)
+		b.saw(err, start)
 		return err
 	}
 }
@@ -121,8 +156,9 @@ func (b *breaker) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 			}
 			return ErrRedisDown
 		}
+		start := time.Now()
 		err := next(ctx, cmds)
-		b.saw(err)
+		b.saw(err, start)
 		return err
 	}
 }
@@ -131,8 +167,15 @@ func (b *breaker) refuses(ctx context.Context) bool {
 	return b.open.Load() && ctx.Value(breakerProbe{}) == nil
 }
 
-func (b *breaker) saw(err error) {
-	if err == nil || !isOutage(err) || !b.open.CompareAndSwap(false, true) {
+func (b *breaker) saw(err error, start time.Time) {
+	if err == nil || !isOutage(err) {
+		return
+	}
+	// A caller with hardly any time left says nothing about Redis.
+	if errors.Is(err, context.DeadlineExceeded) && time.Since(start) < limitTimeout*9/10 {
+		return
+	}
+	if !b.open.CompareAndSwap(false, true) {
 		return
 	}
 	b.host.log.Warn("redis is away", "error", err)

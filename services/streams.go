@@ -19,9 +19,12 @@ import (
 // EnsureStreams makes sure that the streams are what the catalogue says.
 // With provision it creates what is missing and widens what can be widened;
 // without, and for what cannot be applied, a difference is an error that names
-// it. While NATS is away it waits until ctx ends. In production it refuses a
+// it. While NATS is away it waits until ctx or the host ends. In production it refuses a
 // server that may lose acknowledged messages, unless ALLOW_BEST_EFFORT.
 func (h *Host) EnsureStreams(ctx context.Context, provision bool, rows ...proto.Stream) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(h.runCtx, cancel)()
 	for _, row := range rows {
 		if err := h.retryStream(ctx, provision, row); err != nil {
 			return fmt.Errorf("stream %s: %w", row.Name, err)
@@ -45,9 +48,6 @@ func (h *Host) retryStream(ctx context.Context, provision bool, row proto.Stream
 		}
 		h.log.Warn("waiting for jetstream", "stream", row.Name, "error", err)
 		if !pause(ctx, n, time.Now().Add(time.Hour)) {
-			return err
-		}
-		if h.isStopping() || h.runCtx.Err() != nil {
 			return err
 		}
 	}
