@@ -61,3 +61,12 @@ func (n *NATS) Connect(opts ...nats.Option) *nats.Conn {
 	n.t.Cleanup(nc.Close)
 	return nc
 }
+
+// SyncAlways makes the server sync each append to disk.
+func SyncAlways(o *server.Options) { o.SyncAlways = true }
+
+// Monitored opens the server's monitoring listener on a free port.
+func Monitored(o *server.Options) { o.HTTPHost, o.HTTPPort = "127.0.0.1", server.RANDOM_PORT }
+
+// Monitor is the address of the monitoring listener.
+func (n *NATS) Monitor() string { return "http://" + n.Server.MonitorAddr().String() }
