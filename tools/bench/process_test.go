@@ -1,0 +1,84 @@
+package bench
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestParseStat(t *testing.T) {
+	rest := " S 1 2 3 4 5 6 7 8 9 10 150 50 13 14 15"
+	for _, name := range []string{"gateway", "a b", "x) R 1 (y"} {
+		got, err := parseStat([]byte("42 (" + name + ")" + rest))
+		require.NoError(t, err)
+		require.Equal(t, 2*time.Second, got, name)
+	}
+	for _, bad := range []string{"", "42 gateway", "42 (x) S 1 2", "42 (x) S 1 2 3 4 5 6 7 8 9 10 a b 13"} {
+		_, err := parseStat([]byte(bad))
+		require.Error(t, err, bad)
+	}
+}
+
+func TestKilobytes(t *testing.T) {
+	text := []byte("Name:\tx\nVmRSS:\t   1234 kB\nVmRSSx: 9 kB\n")
+	require.EqualValues(t, 1234<<10, kilobytes(text, "VmRSS:"))
+	require.Zero(t, kilobytes(text, "Pss:"))
+}
+
+func TestOwnUsage(t *testing.T) {
+	_, err := cpuTime(os.Getpid())
+	require.NoError(t, err)
+	m, err := memoryOf(os.Getpid())
+	require.NoError(t, err)
+	require.Positive(t, m.rss)
+	_, err = cpuTime(1 << 30)
+	require.Error(t, err)
+}
+
+func TestChildThatDiesIsTold(t *testing.T) {
+	s, err := newSystem(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, s.run("broken", nil, "sh", "-c", "seq 1 30; echo the reason; exit 3"))
+	err = s.await("broken", listening("127.0.0.1:1"))
+	require.ErrorContains(t, err, "broken ended (exit status 3)")
+	require.ErrorContains(t, err, "the reason")
+	require.NotContains(t, err.Error(), "\n1\n", "only the last lines")
+	require.NoError(t, s.stop())
+	require.NoDirExists(t, s.dir)
+}
+
+func TestChildIsStopped(t *testing.T) {
+	s, err := newSystem(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, s.run("sleeper", []string{"X=1"}, "sleep", "60"))
+	require.Contains(t, s.pids(), "sleeper")
+	require.NoError(t, s.stop())
+	require.Error(t, s.children[0].err, "ended by the signal")
+}
+
+func TestTail(t *testing.T) {
+	for text, want := range map[string]string{"": "", "a": "a", "a\nb\n": "a\nb", "a\nb\nc\nd\n": "b\nc\nd"} {
+		c := &child{log: t.TempDir() + "/log"}
+		require.NoError(t, os.WriteFile(c.log, []byte(text), 0o600))
+		require.Equal(t, want, string(c.tail(3)), strings.ReplaceAll(text, "\n", "|"))
+	}
+}
+
+func TestDescriptorLimit(t *testing.T) {
+	require.NoError(t, checkDescriptors(20_000, 19_000))
+	require.ErrorContains(t, checkDescriptors(1024, 19_000), "ulimit -n")
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	ctx := context.Background()
+	require.ErrorContains(t, (&IdleCmd{Connections: 0, For: time.Second}).Run(ctx), "--connections")
+	require.ErrorContains(t, (&FanoutCmd{Members: 1}).Run(ctx), "--members")
+	require.ErrorContains(t, (&PairsCmd{Chats: 1, Members: 2, Rates: Rates{For: time.Hour}}).Run(ctx), "--for")
+	require.ErrorContains(t, (&PairsCmd{Chats: 1, Members: 2, Options: Options{Runs: 10}, Rates: Rates{
+		For: time.Second, Limit: time.Second, Content: 64, Rate: []float64{10},
+	}}).Run(ctx), "--runs")
+}

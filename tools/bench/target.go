@@ -1,0 +1,159 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// target starts a system to measure; start may be called again for each run.
+type target interface {
+	start(ctx context.Context) (*system, error)
+}
+
+// mesh is SUP mesh as separate processes: redis-server, nats-server, chat and
+// gateway, with a fresh log.
+type mesh struct {
+	redis, nats, chat, gateway string // programs
+	fsync                      string // "" is nats-server's default
+	env                        []string
+}
+
+func newMesh(ctx context.Context, b builder, o *Options) (*mesh, error) {
+	m := &mesh{env: o.Env}
+	if o.Fsync == "always" {
+		m.fsync = "always"
+	}
+	if o.GOGC != "" {
+		m.env = append([]string{"GOGC=" + o.GOGC}, m.env...)
+	}
+	var err error
+	if m.redis, err = installed("redis-server", "redis-server"); err != nil {
+		return nil, err
+	}
+	if m.nats, err = b.program(ctx, "nats-server", "tools", natsServer); err != nil {
+		return nil, err
+	}
+	if m.chat, err = b.program(ctx, "chat", "chat", "./cmd/chat"); err != nil {
+		return nil, err
+	}
+	m.gateway, err = b.program(ctx, "gateway", "gateway", "./cmd/gateway")
+	return m, err
+}
+
+func (m *mesh) start(ctx context.Context) (*system, error) {
+	s, err := newSystem(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.processes(s); err != nil {
+		return nil, fmt.Errorf("start the mesh: %w", joinStop(err, s))
+	}
+	return s, nil
+}
+
+func (m *mesh) processes(s *system) error {
+	free, err := freeAddrs(6)
+	if err != nil {
+		return err
+	}
+	redis, nats, chatMetrics, edgeMetrics := free[0], free[1], free[2], free[3]
+	s.edge, s.addr, s.admin = "gateway", free[4], free[5]
+	s.metrics["chat"], s.metrics["gateway"] = chatMetrics, edgeMetrics
+
+	if err := s.run("redis", nil, m.redis, "--bind", "127.0.0.1", "--port", port(redis), "--save", "", "--appendonly", "no"); err != nil {
+		return err
+	}
+	conf := filepath.Join(s.dir, "nats.conf")
+	if err := os.WriteFile(conf, []byte(m.natsConfig(nats, s.dir)), 0o600); err != nil {
+		return fmt.Errorf("write nats config: %w", err)
+	}
+	if err := s.run("nats", nil, m.nats, "-c", conf); err != nil {
+		return err
+	}
+	for _, addr := range []string{redis, nats} {
+		if err := s.await(addr, listening(addr)); err != nil {
+			return err
+		}
+	}
+	env := append([]string{
+		"NATS_URL=nats://" + nats, "REDIS_URL=redis://" + redis,
+		"JWT_SECRET=" + jwtSecret, "ADMIN_TOKEN=" + adminToken,
+		"RATE_LIMITS=off", "RATE_LIMIT_MAX_CONNECTIONS=1000000",
+		"LOG_FORMAT=json", "LOG_LEVEL=warn", "PROVISION=true",
+	}, m.env...)
+	if err := s.run("chat", append(env, portFlag("METRICS_PORT", chatMetrics)), m.chat); err != nil {
+		return err
+	}
+	if err := s.await("chat", answers200("http://"+chatMetrics+"/ready")); err != nil {
+		return err
+	}
+	env = append(env, portFlag("METRICS_PORT", edgeMetrics), portFlag("PORT", s.addr), portFlag("ADMIN_PORT", s.admin))
+	if err := s.run("gateway", env, m.gateway); err != nil {
+		return err
+	}
+	return s.await("gateway", answers200("http://"+edgeMetrics+"/ready"))
+}
+
+// natsConfig is the shipped configuration without its ports and paths.
+func (m *mesh) natsConfig(addr, dir string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "listen: %q\nmax_payload: 256KB\nmax_pending: 32MB\nwrite_deadline: \"5s\"\nno_fast_producer_stall: true\n", addr)
+	fmt.Fprintf(&b, "jetstream {\n  store_dir: %q\n  max_file_store: 64GB\n", filepath.Join(dir, "nats"))
+	if m.fsync != "" {
+		fmt.Fprintf(&b, "  sync_interval: %s\n", m.fsync)
+	}
+	b.WriteString("}\n")
+	return b.String()
+}
+
+// stockSocketIO is the npm server in a single Node process.
+type stockSocketIO struct{ node, dir string }
+
+func newStockSocketIO(ctx context.Context, b builder) (*stockSocketIO, error) {
+	node, err := installed("node", "nodejs")
+	if err != nil {
+		return nil, err
+	}
+	dir, err := b.baseline(ctx)
+	return &stockSocketIO{node, dir}, err
+}
+
+func (t *stockSocketIO) start(ctx context.Context) (*system, error) {
+	s, err := newSystem(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.processes(s); err != nil {
+		return nil, fmt.Errorf("start the stock server: %w", joinStop(err, s))
+	}
+	return s, nil
+}
+
+func (t *stockSocketIO) processes(s *system) error {
+	free, err := freeAddrs(2)
+	if err != nil {
+		return err
+	}
+	s.edge, s.addr, s.admin = "node", free[0], free[1]
+	env := []string{portFlag("PORT", s.addr), portFlag("ADMIN_PORT", s.admin), "JWT_SECRET=" + jwtSecret, "ADMIN_TOKEN=" + adminToken, "NODE_ENV=production"}
+	if err := s.run("node", env, t.node, filepath.Join(t.dir, "server.js")); err != nil {
+		return err
+	}
+	for _, addr := range free {
+		if err := s.await(addr, listening(addr)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// joinStop stops what was started so far; an error of that is told too.
+func joinStop(err error, s *system) error {
+	if stopErr := s.stop(); stopErr != nil {
+		return fmt.Errorf("%w (and then: %w)", err, stopErr)
+	}
+	return err
+}
