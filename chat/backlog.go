@@ -1,0 +1,114 @@
+package chat
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"supmesh.dev/chat/projection"
+	"supmesh.dev/proto"
+)
+
+// backlog is a page of what a device has not had, oldest first over all chats
+// asked. A page ends early when its messages are large.
+func (s *Service) backlog(ctx context.Context, req proto.BacklogReq) (proto.BacklogRes, error) {
+	who, err := callerOf(ctx)
+	if err != nil {
+		return proto.BacklogRes{}, err
+	}
+	if err := s.gate.wait(ctx); err != nil {
+		return proto.BacklogRes{}, err
+	}
+	res, err := s.backlogPage(ctx, who, &req)
+	return res, unavailable(err)
+}
+
+func (s *Service) backlogPage(ctx context.Context, who caller, req *proto.BacklogReq) (proto.BacklogRes, error) {
+	res := proto.BacklogRes{Items: []proto.LogItem{}}
+	owed, gone, err := s.owed(ctx, who, req.Chats)
+	if err != nil {
+		return res, err
+	}
+	res.Gone = gone
+	spans := make([]projection.Span, len(owed))
+	for i, o := range owed {
+		spans[i] = o.Span
+		// No more than a page of any one chat can be in the page.
+		spans[i].To = min(o.To, o.From+uint64(req.Limit)-1)
+		res.More = res.More || spans[i].To < o.To
+	}
+	if len(spans) == 0 {
+		return res, nil
+	}
+	at, err := s.positions(ctx, spans)
+	if err != nil {
+		return res, err
+	}
+	var items []item
+	for i, o := range owed {
+		items = append(items, itemsOf(o.chatID, spans[i].From, at[i])...)
+	}
+	slices.SortFunc(items, func(a, b item) int { return cmp.Compare(a.position, b.position) })
+	if len(items) > req.Limit {
+		items, res.More = items[:req.Limit], true
+	}
+	page, through, err := s.fetch(ctx, items)
+	if err != nil {
+		return res, err
+	}
+	res.Items = page
+	res.More = res.More || through < len(items)
+	return res, nil
+}
+
+type owedSpan struct {
+	projection.Span
+	chatID string
+}
+
+// owed are the ranges asked for that exist, of chats the user is a member of.
+func (s *Service) owed(ctx context.Context, who caller, chats []proto.BacklogChat) (owed []owedSpan, gone []string, err error) {
+	tokens := make([]proto.Token, len(chats))
+	for i, c := range chats {
+		if tokens[i], err = proto.EncodeID(c.ChatID); err != nil {
+			return nil, nil, proto.FieldError("chats.chatId", err)
+		}
+	}
+	places, err := s.roster.Load().Places(ctx, who.user, who.device, tokens)
+	if err != nil {
+		return nil, nil, err
+	}
+	var behind []proto.Token // Redis does not reach what is asked: how far does the log?
+	for i, c := range chats {
+		if places[i].IsMember && places[i].Head.Seq < c.UpToSeq {
+			behind = append(behind, tokens[i])
+		}
+	}
+	lasts, err := s.lasts(ctx, behind)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, c := range chats {
+		if !places[i].IsMember {
+			gone = append(gone, c.ChatID)
+			continue
+		}
+		to := min(c.UpToSeq, max(places[i].Head.Seq, lasts[tokens[i]].Seq))
+		if c.AfterSeq < to {
+			owed = append(owed, owedSpan{Span: projection.Span{Chat: tokens[i], From: c.AfterSeq + 1, To: to}, chatID: c.ChatID})
+		}
+	}
+	if len(gone) > 0 {
+		// Not members, or a roster that was lost a moment ago?
+		if _, whole, err := s.roster.Load().Mark(ctx); err != nil {
+			return nil, nil, err
+		} else if !whole {
+			s.gate.close("chat is rebuilding its state")
+			if err := s.gate.wait(ctx); err != nil {
+				return nil, nil, err
+			}
+			return s.owed(ctx, who, chats)
+		}
+	}
+	return owed, gone, nil
+}

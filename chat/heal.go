@@ -1,0 +1,83 @@
+package chat
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"supmesh.dev/chat/eventlog"
+	"supmesh.dev/chat/projection"
+	"supmesh.dev/proto"
+)
+
+// Bounds of one read of the log while healing.
+const (
+	healPage  = 500
+	healBytes = 1 << 20
+)
+
+// heal brings a chat's projection up to seq to, as far as the log has it: index,
+// records of sends younger than a day, and what senders have read. It goes on
+// from where the projection stands, so a heal cut short was not in vain.
+func (s *Service) heal(ctx context.Context, chat proto.Token, to uint64) error {
+	head, err := s.state.Head(ctx, chat)
+	if err != nil {
+		return err
+	}
+	subject := proto.ChatLog(chat, proto.KindMessage)
+	for head.Seq < to {
+		page, more, err := s.log.Range(ctx, proto.Events.Name, subject, head.Position+1, healPage, healBytes)
+		if err != nil {
+			return fmt.Errorf("heal chat %s: %w", chat, err)
+		}
+		if len(page) == 0 {
+			return nil // the log ends before to: nothing is missing
+		}
+		at, err := s.state.Heal(ctx, chat, head.Seq, s.healed(page))
+		if err != nil {
+			return err
+		}
+		count(s.metrics.healed, len(page))
+		if last := page[len(page)-1]; at == last.Seq {
+			head.Seq, head.Position = last.Seq, last.Position
+		} else if head, err = s.state.Head(ctx, chat); err != nil { // others healed too, or it was flushed
+			return err
+		}
+		if !more {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (s *Service) healed(page []eventlog.Entry) []projection.Healed {
+	out := make([]projection.Healed, len(page))
+	for i, e := range page {
+		out[i] = projection.Healed{
+			Seq: e.Seq, Position: e.Position, User: senderIn(e.Body),
+			Key: e.Key, Content: e.Content, Age: s.host.Now().Sub(e.Time),
+		}
+	}
+	return out
+}
+
+// senderIn finds the sender in a stored body without decoding the rest: the
+// encoder puts it before anything a client wrote but the chat's id, in which a
+// quote is escaped.
+func senderIn(body []byte) proto.Token {
+	const mark = `,"senderId":"`
+	i := bytes.Index(body, []byte(mark))
+	if i < 0 {
+		return ""
+	}
+	rest := body[i+len(mark):]
+	end := bytes.IndexByte(rest, '"')
+	if end < 0 || bytes.IndexByte(rest[:end], '\\') >= 0 {
+		return "" // an escaped quote or the like; only the badge is off by it
+	}
+	user, err := proto.EncodeID(string(rest[:end]))
+	if err != nil {
+		return ""
+	}
+	return user
+}

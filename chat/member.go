@@ -1,0 +1,78 @@
+package chat
+
+import (
+	"context"
+	"errors"
+
+	"supmesh.dev/chat/projection"
+	"supmesh.dev/proto"
+)
+
+func errNoChat() error {
+	return proto.Errorf(proto.ChatNotFound, "chat not found")
+}
+
+// admit decides whether the caller is a member, from what Redis said (or that
+// it said nothing). Redis is asked each time, so that a removal counts for every
+// instance once it is acked; memory stands in, for a minute, when Redis is away.
+func (s *Service) admit(ctx context.Context, c *chatState, who caller, view projection.SendView, err error) (projection.Member, error) {
+	switch {
+	case errors.Is(err, projection.ErrDown):
+		if m, ok := c.seen(who.user, s.host.Now()); ok {
+			return m, nil
+		}
+		return projection.Member{}, err
+	case err != nil:
+		return projection.Member{}, err
+	case view.IsMember:
+		c.see(who.user, view.Member, s.host.Now())
+		return view.Member, nil
+	}
+	c.forget(who.user)
+	// No such member, or no such key any more?
+	if _, whole, err := s.roster.Load().Mark(ctx); err != nil {
+		return projection.Member{}, err
+	} else if !whole {
+		s.gate.close("chat is rebuilding its state")
+	}
+	if err := s.gate.wait(ctx); err != nil {
+		return projection.Member{}, err
+	}
+	view, err = s.state.ForSend(ctx, c.token, who.user, "", 0)
+	if err != nil {
+		return projection.Member{}, err
+	}
+	if view.IsMember {
+		return view.Member, nil
+	}
+	if s.cfg.ChatPolicy == PolicyOpen {
+		return s.enter(ctx, c, who)
+	}
+	return projection.Member{}, errNoChat()
+}
+
+// member is admit for requests that need nothing else of Redis.
+func (s *Service) member(ctx context.Context, c *chatState, who caller) (projection.Member, projection.Head, error) {
+	view, err := s.state.ForSend(ctx, c.token, who.user, "", 0)
+	m, err := s.admit(ctx, c, who, view, err)
+	return m, view.Head, err
+}
+
+// enter makes the caller a member of a chat that may not exist yet (CHAT_POLICY=open).
+func (s *Service) enter(ctx context.Context, c *chatState, who caller) (projection.Member, error) {
+	_, err := s.amend(ctx, c, amendment{
+		by: who, users: []proto.Token{who.user}, create: true,
+		added: []proto.Member{{UserID: who.User, Role: proto.RoleMember}},
+	})
+	if err != nil {
+		return projection.Member{}, err
+	}
+	view, err := s.state.ForSend(ctx, c.token, who.user, "", 0)
+	if err != nil {
+		return projection.Member{}, err
+	}
+	if !view.IsMember {
+		return projection.Member{}, errNoChat()
+	}
+	return view.Member, nil
+}

@@ -1,0 +1,34 @@
+package chat
+
+import (
+	"context"
+	"fmt"
+
+	"go.opentelemetry.io/otel/metric"
+)
+
+// metrics are the service's own; requests are counted by the chassis.
+type metrics struct {
+	stored, duplicates, conflicts, healed, rebuilds, unprojected metric.Int64Counter
+}
+
+func (m *metrics) register(meter metric.Meter) (err error) {
+	for _, row := range []struct {
+		to         *metric.Int64Counter
+		name, help string
+	}{
+		{&m.stored, "chat.messages.stored", "Messages appended to the log."},
+		{&m.duplicates, "chat.messages.duplicate", "Sends answered with a message stored before."},
+		{&m.conflicts, "chat.append.conflicts", "Appends that had to follow another instance's."},
+		{&m.healed, "chat.projection.healed", "Messages read back from the log into Redis."},
+		{&m.rebuilds, "chat.projection.rebuilds", "Times the working state was rebuilt from the log."},
+		{&m.unprojected, "chat.projection.failed", "Messages whose write to Redis failed; the next reader heals them."},
+	} {
+		if *row.to, err = meter.Int64Counter(row.name, metric.WithDescription(row.help)); err != nil {
+			return fmt.Errorf("metric %s: %w", row.name, err)
+		}
+	}
+	return nil
+}
+
+func count(c metric.Int64Counter, n int) { c.Add(context.Background(), int64(n)) }

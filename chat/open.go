@@ -1,0 +1,185 @@
+package chat
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"supmesh.dev/chat/eventlog"
+	"supmesh.dev/chat/roster"
+	"supmesh.dev/proto"
+)
+
+// maxOpenChats bounds an answer to about 700 KB; a user with more chats is
+// served the most recently active ones.
+const maxOpenChats = 4000
+
+// deviceBody is an entry of RECEIPTS for one device: where its queue begins.
+type deviceBody struct {
+	Position uint64 `json:"position"`
+}
+
+// open tells a gateway what a connecting device needs: the user's chats, and
+// how far the device is in each. The heads are the log's own, so that a message
+// which Redis has not heard of is owed too.
+func (s *Service) open(ctx context.Context, _ proto.OpenReq) (proto.OpenRes, error) {
+	who, err := callerOf(ctx)
+	if err != nil {
+		return proto.OpenRes{}, err
+	}
+	if err := s.gate.wait(ctx); err != nil {
+		return proto.OpenRes{}, err
+	}
+	res, err := s.openDevice(ctx, who)
+	return res, unavailable(err)
+}
+
+func (s *Service) openDevice(ctx context.Context, who caller) (proto.OpenRes, error) {
+	// First, so that whatever is stored after it is not taken as known below.
+	head, err := s.log.Last(ctx, proto.Events.Name, proto.LogPrefix+">")
+	if err != nil {
+		return proto.OpenRes{}, err
+	}
+	device, err := s.wholeDevice(ctx, who)
+	if err != nil {
+		return proto.OpenRes{}, err
+	}
+	res := proto.OpenRes{Epoch: *s.epoch.Load(), Position: head.Position, Chats: []proto.ChatHead{}}
+	if !device.Known {
+		if device.Position, res.NewDevice, err = s.firstSight(ctx, who, head.Position); err != nil {
+			return proto.OpenRes{}, err
+		}
+	}
+	if len(device.Chats) == 0 {
+		return res, nil
+	}
+	res.Chats, err = s.chatHeads(ctx, who, device)
+	return res, err
+}
+
+// wholeDevice reads the user's chats from a roster that is whole.
+func (s *Service) wholeDevice(ctx context.Context, who caller) (roster.Device, error) {
+	for {
+		d, err := s.roster.Load().Device(ctx, who.user, who.device)
+		if err != nil || d.Whole {
+			return d, err
+		}
+		s.gate.close("chat is rebuilding its state")
+		if err := s.gate.wait(ctx); err != nil {
+			return roster.Device{}, err
+		}
+	}
+}
+
+// firstSight makes the record of a device: its queue begins at the head. Of two
+// connections at once, the log lets one make it.
+func (s *Service) firstSight(ctx context.Context, who caller, head uint64) (position uint64, made bool, err error) {
+	subject := proto.DeviceLog(who.user, who.device)
+	body, err := json.Marshal(deviceBody{Position: head})
+	if err != nil {
+		return 0, false, err
+	}
+	for {
+		_, err = s.log.Append(ctx, eventlog.Append{Subject: subject, Trace: who.trace, Body: body})
+		var moved *eventlog.WrongLastError
+		switch {
+		case err == nil:
+			return head, true, s.roster.Load().SetDevices(ctx, roster.DeviceRecord{User: who.user, Device: who.device, Position: head})
+		case errors.As(err, &moved): // it is known to the log: Redis lacked it
+			known, err := s.log.Last(ctx, proto.Receipts.Name, subject)
+			if err != nil {
+				return 0, false, err
+			}
+			var d deviceBody
+			if err := json.Unmarshal(known.Body, &d); err != nil {
+				return 0, false, fmt.Errorf("read device record: %w", err)
+			}
+			return d.Position, false, s.roster.Load().SetDevices(ctx, roster.DeviceRecord{User: who.user, Device: who.device, Position: d.Position})
+		case errors.Is(err, eventlog.ErrFull) || !pause(ctx, firstPause):
+			return 0, false, err
+		}
+	}
+}
+
+// chatHeads is the state of each chat of the user, for this device.
+func (s *Service) chatHeads(ctx context.Context, who caller, device roster.Device) ([]proto.ChatHead, error) {
+	places, err := s.roster.Load().Places(ctx, who.user, who.device, device.Chats)
+	if err != nil {
+		return nil, err
+	}
+	lasts, err := s.lasts(ctx, device.Chats)
+	if err != nil {
+		return nil, err
+	}
+	heads := make([]proto.ChatHead, 0, len(places))
+	asks := make([]floorOf, 0, len(places))
+	for i, p := range places {
+		if !p.IsMember {
+			continue
+		}
+		token := device.Chats[i]
+		id, err := token.ID()
+		if err != nil {
+			return nil, err
+		}
+		last := lasts[token]
+		if p.Head.Seq > last.Seq { // a stale replica answered
+			last.Seq, last.Position = p.Head.Seq, p.Head.Position
+		}
+		heads = append(heads, proto.ChatHead{
+			ChatID: id, Version: p.Head.Version, Joined: p.Member.Joined,
+			LastSeq: last.Seq, LastPosition: last.Position, Delivered: p.Delivered,
+		})
+		asks = append(asks, floorOf{
+			chat: token, lastSeq: last.Seq, lastPosition: last.Position,
+			floor: max(device.Position, p.Member.Joined), atLeast: p.Delivered,
+		})
+	}
+	delivered, err := s.floors(ctx, asks)
+	if err != nil {
+		return nil, err
+	}
+	var found []roster.Cursor
+	for i, seq := range delivered {
+		if seq > heads[i].Delivered {
+			heads[i].Delivered = seq
+			found = append(found, roster.Cursor{Chat: asks[i].chat, User: who.user, Device: who.device, Seq: seq})
+		}
+	}
+	// Kept, so that the next connection need not search. It follows from the log.
+	if err := s.roster.Load().Advance(ctx, found); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(heads, func(a, b proto.ChatHead) int {
+		return cmp.Or(cmp.Compare(b.LastPosition, a.LastPosition), cmp.Compare(a.ChatID, b.ChatID))
+	})
+	if len(heads) > maxOpenChats {
+		s.host.Log().WarnContext(ctx, "user has too many chats; the least recently active are left out", "chats", len(heads))
+		heads = heads[:maxOpenChats]
+	}
+	return heads, nil
+}
+
+// lasts is the last message of each chat that has one.
+func (s *Service) lasts(ctx context.Context, chats []proto.Token) (map[proto.Token]eventlog.Entry, error) {
+	subjects := make([]string, len(chats))
+	for i, c := range chats {
+		subjects[i] = proto.ChatLog(c, proto.KindMessage)
+	}
+	entries, err := s.log.LastOfEach(ctx, proto.Events.Name, subjects)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[proto.Token]eventlog.Entry, len(entries))
+	for _, e := range entries {
+		chat, _, err := proto.ParseChatSubject(e.Subject)
+		if err != nil {
+			return nil, err
+		}
+		out[chat] = e
+	}
+	return out, nil
+}

@@ -1,0 +1,37 @@
+package roster
+
+// metaScript applies one entry of a chat's meta log: KEYS chat, members; ARGV
+// version, position, number of field values, fields and values, number of
+// added values, users and roles, removed users. Versions are applied one after
+// another; an old one changes nothing. A member whose role changes keeps the
+// position of joining. Returns the version now held.
+const metaScript = `
+local ver = tonumber(redis.call('HGET', KEYS[1], 'ver') or 0)
+local v = tonumber(ARGV[1])
+if v ~= ver + 1 then return ver end
+local i, stop = 4, 3 + tonumber(ARGV[3])
+while i < stop do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i+1]); i = i + 2 end
+stop = i + 1 + tonumber(ARGV[i])
+i = i + 1
+while i < stop do
+  local old = redis.call('HGET', KEYS[2], ARGV[i])
+  local joined = old and string.match(old, ' (%d+)$') or ARGV[2]
+  redis.call('HSET', KEYS[2], ARGV[i], ARGV[i+1] .. ' ' .. joined)
+  i = i + 2
+end
+while i <= #ARGV do redis.call('HDEL', KEYS[2], ARGV[i]); i = i + 1 end
+redis.call('HSET', KEYS[1], 'ver', ARGV[1], 'mpos', ARGV[2])
+return v`
+
+// markScript moves an existing mark forward: KEYS mark; ARGV position. Returns
+// 0 when there is no mark.
+const markScript = `
+local at = redis.call('GET', KEYS[1])
+if not at then return 0 end
+if tonumber(at) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+return 1`
+
+// releaseScript deletes a lock one still holds: KEYS lock; ARGV its value.
+const releaseScript = `
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0`

@@ -1,0 +1,348 @@
+package roster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"supmesh.dev/chat/projection"
+	"supmesh.dev/proto"
+)
+
+var (
+	metaLua    = redis.NewScript(metaScript)
+	cursorLua  = redis.NewScript(projection.CursorScript)
+	markLua    = redis.NewScript(markScript)
+	releaseLua = redis.NewScript(releaseScript)
+)
+
+// Store reads and writes the roster.
+type Store struct {
+	client redis.UniversalClient
+	mark   string // key of the mark of this log
+}
+
+// New makes a store for the log of the given epoch.
+func New(client redis.UniversalClient, epoch string) *Store {
+	return &Store{client: client, mark: proto.ProjectionKey("chat", epoch)}
+}
+
+// Change is one entry of a chat's meta log.
+type Change struct {
+	Chat              proto.Token
+	Version, Position uint64
+	Fields            map[string]string // name, avatar, description, settings: only what changed
+	Added             []Added
+	Removed           []proto.Token
+}
+
+// Added is a user who became a member, or whose role was set.
+type Added struct {
+	User proto.Token
+	Role proto.Role
+}
+
+// Apply applies a change if it is the next of its chat, and returns the version
+// held then: less than the change's means that changes before it are missing.
+func (s *Store) Apply(ctx context.Context, c Change) (version uint64, err error) {
+	// The users' side first: should this stop half-way, the chat's version still
+	// says that the change is to be applied.
+	pipe := s.client.Pipeline()
+	note := func(user proto.Token, member uint64) {
+		pipe.ZAddArgs(ctx, proto.UserChatsKey(user), redis.ZAddArgs{
+			GT: true, Members: []redis.Z{{Score: float64(2*c.Version + member), Member: string(c.Chat)}},
+		})
+	}
+	for _, a := range c.Added {
+		note(a.User, 1)
+	}
+	for _, user := range c.Removed {
+		note(user, 0)
+	}
+	if pipe.Len() > 0 {
+		if err := projection.Exec(ctx, pipe); err != nil {
+			return 0, fmt.Errorf("apply version %d of chat %s to its users: %w", c.Version, c.Chat, err)
+		}
+	}
+	args := []any{c.Version, c.Position, 2 * len(c.Fields)}
+	for name, value := range c.Fields {
+		args = append(args, name, value)
+	}
+	args = append(args, 2*len(c.Added))
+	for _, a := range c.Added {
+		args = append(args, string(a.User), string(a.Role))
+	}
+	for _, user := range c.Removed {
+		args = append(args, string(user))
+	}
+	n, err := metaLua.Run(ctx, s.client, []string{proto.ChatKey(c.Chat), proto.MembersKey(c.Chat)}, args...).Int64()
+	if err = projection.Outcome(ctx, err); err != nil {
+		return 0, fmt.Errorf("apply version %d of chat %s: %w", c.Version, c.Chat, err)
+	}
+	return uint64(n), nil
+}
+
+// Chat is a chat as it stands.
+type Chat struct {
+	Version, Position uint64            // of the last change; 0: no such chat
+	Fields            map[string]string // name, avatar, description, settings
+	Count             int
+	Members           map[proto.Token]projection.Member // those asked for
+}
+
+// Chat reads a chat and, of its members, the users given.
+func (s *Store) Chat(ctx context.Context, chat proto.Token, users []proto.Token) (Chat, error) {
+	// One transaction: what is read belongs to one version.
+	pipe := s.client.TxPipeline()
+	all := pipe.HGetAll(ctx, proto.ChatKey(chat))
+	count := pipe.HLen(ctx, proto.MembersKey(chat))
+	var members *redis.SliceCmd
+	if len(users) > 0 {
+		members = pipe.HMGet(ctx, proto.MembersKey(chat), texts(users)...)
+	}
+	if err := projection.Exec(ctx, pipe); err != nil {
+		return Chat{}, fmt.Errorf("read chat %s: %w", chat, err)
+	}
+	c := Chat{Fields: all.Val(), Count: int(count.Val()), Members: map[proto.Token]projection.Member{}}
+	c.Version, _ = strconv.ParseUint(c.Fields["ver"], 10, 64)
+	c.Position, _ = strconv.ParseUint(c.Fields["mpos"], 10, 64)
+	if members != nil {
+		for i, v := range members.Val() {
+			if text, ok := v.(string); ok {
+				if m, ok := projection.ParseMember(text); ok {
+					c.Members[users[i]] = m
+				}
+			}
+		}
+	}
+	return c, nil
+}
+
+// AllMembers reads a chat's members, at most limit of them.
+func (s *Store) AllMembers(ctx context.Context, chat proto.Token, limit int) (map[proto.Token]projection.Member, error) {
+	out := map[proto.Token]projection.Member{}
+	var cursor uint64
+	for {
+		pairs, next, err := s.client.HScan(ctx, proto.MembersKey(chat), cursor, "", 1000).Result()
+		if err = projection.Outcome(ctx, err); err != nil {
+			return nil, fmt.Errorf("read members of chat %s: %w", chat, err)
+		}
+		for i := 0; i+1 < len(pairs) && len(out) < limit; i += 2 {
+			if m, ok := projection.ParseMember(pairs[i+1]); ok {
+				out[proto.Token(pairs[i])] = m
+			}
+		}
+		if cursor = next; cursor == 0 || len(out) >= limit {
+			return out, nil
+		}
+	}
+}
+
+// Device is what is known of one device of a user.
+type Device struct {
+	Chats    []proto.Token // the user's, not the device's: where the user is a member
+	Position uint64        // where the device's queue begins
+	Known    bool
+	Whole    bool // the mark stands: a chat or a device that is not here does not exist
+}
+
+// Device reads a user's chats and one device's record.
+func (s *Store) Device(ctx context.Context, user, device proto.Token) (Device, error) {
+	pipe := s.client.Pipeline()
+	chats := pipe.ZRangeWithScores(ctx, proto.UserChatsKey(user), 0, -1)
+	record := pipe.HGet(ctx, proto.DevicesKey(user), string(device))
+	mark := pipe.Exists(ctx, s.mark)
+	if err := projection.Exec(ctx, pipe); err != nil {
+		return Device{}, fmt.Errorf("read device of %s: %w", user, err)
+	}
+	d := Device{Whole: mark.Val() == 1}
+	for _, z := range chats.Val() {
+		if name, ok := z.Member.(string); ok && uint64(z.Score)%2 == 1 {
+			d.Chats = append(d.Chats, proto.Token(name))
+		}
+	}
+	if v := record.Val(); v != "" {
+		n, err := strconv.ParseUint(v, 10, 64)
+		d.Position, d.Known = n, err == nil
+	}
+	return d, nil
+}
+
+// Place is one user's and one device's place in a chat.
+type Place struct {
+	Head      projection.Head
+	Member    projection.Member
+	IsMember  bool
+	Delivered uint64 // cursor of the device; 0: none
+	Read      uint64 // cursor of the user; 0: none
+}
+
+// Places reads a user's place in each of several chats.
+func (s *Store) Places(ctx context.Context, user, device proto.Token, chats []proto.Token) ([]Place, error) {
+	pipe := s.client.Pipeline()
+	heads, members, cursors := make([]*redis.SliceCmd, len(chats)), make([]*redis.StringCmd, len(chats)), make([]*redis.SliceCmd, len(chats))
+	for i, chat := range chats {
+		heads[i] = pipe.HMGet(ctx, proto.ChatKey(chat), "seq", "pos", "ver", "mpos")
+		members[i] = pipe.HGet(ctx, proto.MembersKey(chat), string(user))
+		cursors[i] = pipe.HMGet(ctx, proto.CursorsKey(chat), string(user)+"/"+string(device), string(user))
+	}
+	if err := projection.Exec(ctx, pipe); err != nil {
+		return nil, fmt.Errorf("read places of %s: %w", user, err)
+	}
+	out := make([]Place, len(chats))
+	for i := range chats {
+		out[i].Head = projection.ParseHead(heads[i].Val())
+		out[i].Member, out[i].IsMember = projection.ParseMember(members[i].Val())
+		for j, to := range []*uint64{&out[i].Delivered, &out[i].Read} {
+			if v, ok := cursors[i].Val()[j].(string); ok {
+				*to, _ = strconv.ParseUint(v, 10, 64)
+			}
+		}
+	}
+	return out, nil
+}
+
+// Cursor is one user's or device's cursor in a chat. No device: what the user has read.
+type Cursor struct {
+	Chat, User, Device proto.Token
+	Seq                uint64
+}
+
+func (c Cursor) field() string {
+	if c.Device == "" {
+		return string(c.User)
+	}
+	return string(c.User) + "/" + string(c.Device)
+}
+
+// Advance moves cursors forward; one that is ahead stays.
+func (s *Store) Advance(ctx context.Context, cursors []Cursor) error {
+	if len(cursors) == 0 {
+		return nil
+	}
+	byChat := map[proto.Token][]any{}
+	for _, c := range cursors {
+		byChat[c.Chat] = append(byChat[c.Chat], c.field(), c.Seq)
+	}
+	pipe := s.client.Pipeline()
+	for chat, args := range byChat {
+		cursorLua.Eval(ctx, pipe, []string{proto.CursorsKey(chat)}, args...)
+	}
+	if err := projection.Exec(ctx, pipe); err != nil {
+		return fmt.Errorf("advance %d cursors: %w", len(cursors), err)
+	}
+	return nil
+}
+
+// DeviceRecord is where one device's queue begins.
+type DeviceRecord struct {
+	User, Device proto.Token
+	Position     uint64
+}
+
+// SetDevices records devices; the log gave each its one position.
+func (s *Store) SetDevices(ctx context.Context, records ...DeviceRecord) error {
+	pipe := s.client.Pipeline()
+	for _, r := range records {
+		pipe.HSet(ctx, proto.DevicesKey(r.User), string(r.Device), r.Position)
+	}
+	if err := projection.Exec(ctx, pipe); err != nil {
+		return fmt.Errorf("record %d devices: %w", len(records), err)
+	}
+	return nil
+}
+
+// Mark is the position up to which all changes are applied, and whether the
+// mark stands at all: without it the roster is not whole.
+func (s *Store) Mark(ctx context.Context) (position uint64, whole bool, err error) {
+	v, err := s.client.Get(ctx, s.mark).Uint64()
+	if errors.Is(err, redis.Nil) {
+		return 0, false, nil
+	}
+	if err = projection.Outcome(ctx, err); err != nil {
+		return 0, false, fmt.Errorf("read mark: %w", err)
+	}
+	return v, true, nil
+}
+
+// MoveMark moves a standing mark forward; it returns false where there is none.
+func (s *Store) MoveMark(ctx context.Context, position uint64) (bool, error) {
+	n, err := markLua.Run(ctx, s.client, []string{s.mark}, position).Int64()
+	if err = projection.Outcome(ctx, err); err != nil {
+		return false, fmt.Errorf("move mark: %w", err)
+	}
+	return n == 1, nil
+}
+
+// SetMark says that everything up to position is here.
+func (s *Store) SetMark(ctx context.Context, position uint64) error {
+	if err := projection.Outcome(ctx, s.client.Set(ctx, s.mark, position, 0).Err()); err != nil {
+		return fmt.Errorf("set mark: %w", err)
+	}
+	return nil
+}
+
+// Lock is held by the one instance that rebuilds; holder names it. Taking it
+// again extends it.
+func (s *Store) Lock(ctx context.Context, holder string, ttl time.Duration) (bool, error) {
+	ok, err := s.client.SetNX(ctx, s.mark+":lock", holder, ttl).Result()
+	if err = projection.Outcome(ctx, err); err != nil {
+		return false, fmt.Errorf("lock rebuild: %w", err)
+	}
+	if ok {
+		return true, nil
+	}
+	v, err := s.client.Get(ctx, s.mark+":lock").Result()
+	if err = projection.Outcome(ctx, err); err != nil || v != holder {
+		return false, err
+	}
+	return true, projection.Outcome(ctx, s.client.Expire(ctx, s.mark+":lock", ttl).Err())
+}
+
+// Unlock gives the lock back.
+func (s *Store) Unlock(ctx context.Context, holder string) error {
+	return projection.Outcome(ctx, releaseLua.Run(ctx, s.client, []string{s.mark + ":lock"}, holder).Err())
+}
+
+// Wipe deletes every key chat owns, of whatever log they came from.
+func (s *Store) Wipe(ctx context.Context) error {
+	wipe := func(ctx context.Context, node *redis.Client) error {
+		for _, pattern := range []string{proto.ChatKey("*"), proto.ChatKey("*") + ":*", proto.UserChatsKey("*"), proto.DevicesKey("*")} {
+			keys := node.Scan(ctx, 0, pattern, 1000).Iterator()
+			for keys.Next(ctx) {
+				if err := node.Unlink(ctx, keys.Val()).Err(); err != nil {
+					return err
+				}
+			}
+			if err := keys.Err(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	var err error
+	switch c := s.client.(type) {
+	case *redis.ClusterClient:
+		err = c.ForEachMaster(ctx, wipe)
+	case *redis.Client:
+		err = wipe(ctx, c)
+	default:
+		err = fmt.Errorf("cannot scan a %T", c)
+	}
+	if err = projection.Outcome(ctx, err); err != nil {
+		return fmt.Errorf("wipe roster: %w", err)
+	}
+	return nil
+}
+
+func texts(tokens []proto.Token) []string {
+	out := make([]string, len(tokens))
+	for i, t := range tokens {
+		out[i] = string(t)
+	}
+	return out
+}

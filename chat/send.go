@@ -1,0 +1,282 @@
+package chat
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"supmesh.dev/chat/eventlog"
+	"supmesh.dev/chat/projection"
+	"supmesh.dev/proto"
+)
+
+// sendEndpoint is proto.SendMessage with an answer that encodes itself.
+var sendEndpoint = proto.Endpoint[proto.SendMessageReq, sendRes]{Row: proto.SendMessage.Row}
+
+// sending is one send on its way.
+type sending struct {
+	caller
+	req   *proto.SendMessageReq
+	chat  *chatState
+	id    identity
+	reply uint64 // seq of the message replied to; 0: none
+	// uncertain: an append was tried and its outcome is not known.
+	uncertain bool
+}
+
+// errAgain says that the state moved under a send: look again and retry.
+var errAgain = errors.New("state moved")
+
+// Pauses between tries of one send while the log does not take it; an election
+// takes 4 to 9 s, a lost race no time at all.
+const (
+	firstPause = 20 * time.Millisecond
+	lastPause  = 500 * time.Millisecond
+)
+
+// send stores a message: member? → idempotent? → reply exists? → append →
+// projection → ack. It tries until the request's deadline; each try looks at
+// membership again, so that a removal in between wins.
+func (s *Service) send(ctx context.Context, req proto.SendMessageReq) (sendRes, error) {
+	who, err := callerOf(ctx)
+	if err != nil {
+		return sendRes{}, err
+	}
+	if err := s.gate.wait(ctx); err != nil {
+		return sendRes{}, err
+	}
+	c, err := s.chatOf(req.ChatID)
+	if err != nil {
+		return sendRes{}, err
+	}
+	send := &sending{caller: who, req: &req, chat: c, id: identify(who.User, &req, who.requestID)}
+	if req.ReplyToID != "" {
+		var ok bool
+		if _, send.reply, ok = parseMessageID(req.ReplyToID); !ok || send.reply == 0 {
+			return sendRes{}, errNoReply()
+		}
+	}
+	c.appending.Lock()
+	defer c.appending.Unlock()
+	for wait := firstPause; ; {
+		res, err := s.trySend(ctx, send)
+		switch {
+		case err == nil:
+			return res, nil
+		case errors.Is(err, errAgain):
+			count(s.metrics.conflicts, 1)
+			if ctx.Err() == nil {
+				continue
+			}
+		case errors.Is(err, eventlog.ErrUncertain), errors.Is(err, eventlog.ErrUnavailable):
+			send.uncertain = send.uncertain || errors.Is(err, eventlog.ErrUncertain)
+			c.known = false
+			if pause(ctx, wait) {
+				wait = min(2*wait, lastPause)
+				continue
+			}
+		}
+		if send.uncertain {
+			return sendRes{}, proto.Errorf(proto.Timeout, "the log did not answer in time; send again with the same tempId")
+		}
+		if errors.Is(err, errAgain) {
+			err = context.DeadlineExceeded
+		}
+		return sendRes{}, unavailable(err)
+	}
+}
+
+func (s *Service) trySend(ctx context.Context, send *sending) (sendRes, error) {
+	c := send.chat
+	key := send.id.key
+	if send.id.content == "" {
+		key = "" // without a tempId there is nothing to recognise
+	}
+	view, err := s.state.ForSend(ctx, c.token, send.user, key, send.reply)
+	if _, err := s.admit(ctx, c, send.caller, view, err); err != nil {
+		return sendRes{}, err
+	}
+	blind := err != nil // Redis is away; the log's own window recognises repeats
+	if blind && send.reply != 0 {
+		return sendRes{}, err
+	}
+	if err := s.toHead(ctx, c, view.Head); err != nil {
+		return sendRes{}, err
+	}
+	if !blind && view.Head.Seq < c.seq {
+		// Redis has lost ground: what it says of this key and reply may be wrong.
+		if err := s.heal(ctx, c.token, c.seq); err != nil {
+			return sendRes{}, err
+		}
+		if view, err = s.state.ForSend(ctx, c.token, send.user, key, send.reply); err != nil {
+			return sendRes{}, err
+		}
+	}
+	if view.Sent != nil {
+		if view.Sent.Content != send.id.content {
+			return sendRes{}, errTempIDReused()
+		}
+		return s.storedBefore(ctx, send, view.Sent.Position)
+	}
+	if send.reply != 0 {
+		if err := s.checkReply(ctx, c, send, view.Reply); err != nil {
+			return sendRes{}, err
+		}
+	}
+	return s.appendMessage(ctx, send)
+}
+
+// toHead brings what is remembered of the chat's head up to what the projection
+// knows; a chat not seen yet is asked of the log.
+func (s *Service) toHead(ctx context.Context, c *chatState, seen projection.Head) error {
+	if !c.known {
+		return s.reloadHead(ctx, c, seen.Position)
+	}
+	if seen.Seq > c.seq {
+		c.seq, c.position = seen.Seq, seen.Position
+	}
+	return nil
+}
+
+// reloadHead reads the chat's last message from the log until it is at least
+// what has been seen: direct gets may be behind.
+func (s *Service) reloadHead(ctx context.Context, c *chatState, atLeast uint64) error {
+	for {
+		last, err := s.log.Last(ctx, proto.Events.Name, proto.ChatLog(c.token, proto.KindMessage))
+		if err != nil {
+			return err
+		}
+		if last.Position >= atLeast {
+			c.known, c.seq, c.position = true, last.Seq, last.Position
+			return nil
+		}
+		if !pause(ctx, firstPause) {
+			return eventlog.ErrUnavailable
+		}
+	}
+}
+
+func (s *Service) appendMessage(ctx context.Context, send *sending) (sendRes, error) {
+	c := send.chat
+	res := sendRes{Message: s.newMessage(send, c.seq+1), Sender: senderOf(send.Actor)}
+	body := make([]byte, 0, len(send.req.EncryptedContent)+len(send.req.Metadata)+512)
+	body = appendNewMessage(body, &res.Message, &res.Sender)
+	ack, err := s.log.Append(ctx, eventlog.Append{
+		Subject: proto.ChatLog(c.token, proto.KindMessage), After: c.position, Key: send.id.key,
+		Event: proto.MessageNew.Name, Seq: res.Message.Seq, Socket: send.Socket, Content: send.id.content,
+		Trace: send.trace, Body: body,
+	})
+	var behind *eventlog.WrongLastError
+	switch {
+	case errors.As(err, &behind):
+		c.known = false
+		if err := s.reloadHead(ctx, c, behind.Last); err != nil {
+			return sendRes{}, err
+		}
+		return sendRes{}, errAgain
+	case err != nil:
+		return sendRes{}, err
+	case ack.Duplicate:
+		return s.storedBefore(ctx, send, ack.Position)
+	}
+	c.seq, c.position = res.Message.Seq, ack.Position
+	count(s.metrics.stored, 1)
+	stored := projection.Stored{Chat: c.token, Seq: c.seq, Position: c.position, User: send.user, Device: send.device}
+	if send.id.content != "" {
+		stored.Key, stored.Content = send.id.key, send.id.content
+	}
+	s.project(stored)
+	res.Message.TempID = send.req.TempID
+	return res, nil
+}
+
+// projectStored writes a message to Redis without waiting: requests that follow
+// in this chat run behind it in the same lane, and a failure shows as a hole.
+func (s *Service) projectStored(m projection.Stored) {
+	s.state.Stored(m, func(err error) {
+		if err != nil {
+			count(s.metrics.unprojected, 1)
+		}
+	})
+}
+
+func (s *Service) newMessage(send *sending, seq uint64) proto.Message {
+	r := send.req
+	now := proto.At(s.host.Now())
+	m := proto.Message{
+		ID: messageID(now.Time, seq, send.id.mark), ChatID: r.ChatID, SenderID: send.User,
+		EncryptedContent: r.EncryptedContent, MessageType: messageType(r), ReplyToID: r.ReplyToID, Metadata: metadata(r),
+		CreatedAt: now, Status: "sent", Seq: seq, ThreadID: r.ThreadID, ForwardedFrom: r.ForwardFrom, Mentions: r.Mentions,
+	}
+	if r.TTLSec > 0 {
+		end := proto.At(now.Add(time.Duration(r.TTLSec) * time.Second))
+		m.ExpiresAt = &end
+	}
+	return m
+}
+
+func senderOf(a proto.Actor) proto.Sender {
+	name := a.Name
+	if name == "" {
+		name = a.User
+	}
+	return proto.Sender{ID: a.User, Username: name, Avatar: a.Avatar}
+}
+
+// storedBefore is the ack of a send that the log already has, if its content
+// is the same.
+func (s *Service) storedBefore(ctx context.Context, send *sending, position uint64) (sendRes, error) {
+	entry, err := s.entryAt(ctx, position)
+	if err != nil {
+		return sendRes{}, err
+	}
+	if entry.Content != send.id.content {
+		return sendRes{}, errTempIDReused()
+	}
+	var stored proto.NewMessage
+	if err := json.Unmarshal(entry.Body, &stored); err != nil { // our own: no limit of depth applies
+		return sendRes{}, err
+	}
+	count(s.metrics.duplicates, 1)
+	stored.Message.TempID = send.req.TempID
+	// Without a tempId only this very request can have stored it, on an earlier try.
+	return sendRes{Message: stored.Message, Sender: stored.Sender, Duplicate: send.req.TempID != ""}, nil
+}
+
+// checkReply says whether the message replied to is in this chat.
+func (s *Service) checkReply(ctx context.Context, c *chatState, send *sending, position uint64) error {
+	if send.reply > c.seq {
+		if err := s.reloadHead(ctx, c, c.position); err != nil {
+			return err
+		}
+		if send.reply > c.seq {
+			return errNoReply()
+		}
+	}
+	if position == 0 {
+		at, err := s.positions(ctx, []projection.Span{{Chat: c.token, From: send.reply, To: send.reply}})
+		if err != nil {
+			return err
+		}
+		if position = at[0][0]; position == 0 {
+			return errNoReply()
+		}
+	}
+	entries, err := s.log.Get(ctx, []uint64{position})
+	if err != nil {
+		return err
+	}
+	if !hasMessageID(entries[0].Body, send.req.ReplyToID) {
+		return errNoReply()
+	}
+	return nil
+}
+
+func errNoReply() error {
+	return &proto.Error{Code: proto.MessageNotFound, Field: "replyToId", Message: "replyToId is not a message of this chat"}
+}
+
+func errTempIDReused() error {
+	return &proto.Error{Code: proto.Conflict, Field: "tempId", Message: "tempId was used for another message in this chat"}
+}

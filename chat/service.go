@@ -1,0 +1,110 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"supmesh.dev/chat/eventlog"
+	"supmesh.dev/chat/projection"
+	"supmesh.dev/chat/roster"
+	"supmesh.dev/proto"
+	"supmesh.dev/services"
+)
+
+// Service is the chat service. It is made by New and run by its host.
+type Service struct {
+	cfg    Config
+	host   *services.Host
+	log    *eventlog.Log
+	state  *projection.Store
+	roster atomic.Pointer[roster.Store] // of the log's epoch; set before the gate opens
+	epoch  atomic.Pointer[string]
+	gate   *gate
+
+	chats    *lru[*chatState]
+	receipts *lru[*receiptState]
+	metrics  metrics
+
+	// project hands a stored message to the projection. A test puts a crash here.
+	project func(projection.Stored)
+}
+
+// New prepares the service on a host and registers its routes. Nothing is asked
+// of NATS or Redis before Run.
+func New(cfg Config, host *services.Host) (*Service, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("chat: %w", err)
+	}
+	if host.Redis() == nil {
+		return nil, errors.New("chat: REDIS_URL must not be empty")
+	}
+	log, err := eventlog.Open(host.NATS(), host.CatchUp())
+	if err != nil {
+		return nil, fmt.Errorf("chat: %w", err)
+	}
+	s := &Service{
+		cfg: cfg, host: host, log: log, state: projection.New(host.Redis()),
+		gate:     newGate("chat is starting"),
+		chats:    newLRU[*chatState](cfg.CachedChats),
+		receipts: newLRU[*receiptState](cfg.CachedChats),
+	}
+	s.project = s.projectStored
+	if err := s.metrics.register(host.Metrics()); err != nil {
+		return nil, fmt.Errorf("chat: %w", err)
+	}
+	host.OnReady("chat state", s.readiness)
+	host.Serve(s.routes()...)
+	return s, nil
+}
+
+func (s *Service) routes() []services.Route {
+	return []services.Route{
+		services.On(sendEndpoint, s.send, services.KeyBy(func(r *proto.SendMessageReq) string { return r.ChatID }), services.Workers(s.cfg.SendWorkers), services.MaxPending(8*s.cfg.SendWorkers)),
+		services.On(proto.MarkDelivered, s.delivered),
+		services.On(proto.History, s.history, services.Unordered()),
+		services.On(proto.JoinChat, s.join),
+
+		services.On(proto.OpenDevice, s.open, services.Unordered()),
+		services.On(proto.Backlog, s.backlog, services.Unordered()),
+
+		services.On(proto.PutChat, s.putChat, services.KeyBy(func(r *proto.PutChatReq) string { return r.ChatID })),
+		services.On(proto.PatchChat, s.patchChat, services.KeyBy(func(r *proto.PutChatReq) string { return r.ChatID })),
+		services.On(proto.GetChat, s.getChat, services.Unordered()),
+		services.On(proto.AddMembers, s.addMembers, services.KeyBy(func(r *proto.AddMembersReq) string { return r.ChatID })),
+		services.On(proto.RemoveMember, s.removeMember, services.KeyBy(func(r *proto.RemoveMemberReq) string { return r.ChatID })),
+	}
+}
+
+// Run serves until ctx ends: it checks (or, with PROVISION, makes) the streams,
+// brings the working state up to the log and keeps it there.
+func (s *Service) Run(ctx context.Context) error {
+	defer s.log.Close()
+	for i, lane := range s.state.Lanes() {
+		s.host.Go(fmt.Sprintf("redis lane %d", i), lane)
+	}
+	if err := s.host.EnsureStreams(ctx, s.cfg.Provision, proto.Streams...); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	return s.follow(ctx)
+}
+
+func (s *Service) readiness(context.Context) services.Status {
+	if open, why := s.gate.state(); !open {
+		return services.StatusDegraded("%s", why)
+	}
+	return services.StatusOK
+}
+
+// chatOf is what is remembered of a chat, and the chat's token.
+func (s *Service) chatOf(chatID string) (*chatState, error) {
+	token, err := proto.EncodeID(chatID)
+	if err != nil {
+		return nil, proto.FieldError("chatId", err)
+	}
+	return s.chats.get(string(token), func() *chatState { return &chatState{id: chatID, token: token} }), nil
+}
