@@ -51,7 +51,7 @@ func Run(ctx context.Context, opts Options, in io.Reader, out io.Writer) error {
 		if time.Since(began) > lastWait {
 			wait = firstWait
 		}
-		c.screen.line("* disconnected: %s; coming back", clean(err.Error()))
+		c.screen.linef("* disconnected: %s; coming back", clean(err.Error()))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -89,7 +89,7 @@ func (r *refusal) Error() string {
 func dial(ctx context.Context, opts Options) (*websocket.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	conn, res, err := websocket.Dial(ctx, opts.URL, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + opts.Token}}})
+	conn, res, err := websocket.Dial(ctx, opts.URL, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + opts.Token}}}) //nolint:bodyclose // the library closes it
 	if err != nil {
 		if res != nil && res.StatusCode >= 400 && res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests {
 			return nil, &refusal{res.StatusCode}
@@ -102,8 +102,7 @@ func dial(ctx context.Context, opts Options) (*websocket.Conn, error) {
 
 // comesBack says whether another connection may do better (CONTRACT §2).
 func comesBack(err error) bool {
-	var refused *refusal
-	if errors.As(err, &refused) {
+	if _, refused := errors.AsType[*refusal](err); refused {
 		return false
 	}
 	code := websocket.CloseStatus(err)

@@ -33,10 +33,14 @@ func TestParse(t *testing.T) {
 }
 
 func TestCount(t *testing.T) {
-	for text, want := range map[string]int{"": 20, "1": 1, "100": 100, "0": 0, "101": 0, "x": 0} {
-		n, err := count(text)
-		require.Equal(t, want == 0, err != nil, text)
+	for text, want := range map[string]int{"": 20, "1": 1, "100": 100} {
+		n, ok := count(text)
+		require.True(t, ok, text)
 		require.Equal(t, want, n, text)
+	}
+	for _, text := range []string{"0", "101", "-1", "x", "1 2"} {
+		_, ok := count(text)
+		require.False(t, ok, text)
 	}
 }
 

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 )
@@ -30,14 +29,11 @@ func parse(line string) (c command, ok bool) {
 	return command{rest: line}, strings.TrimSpace(line) != ""
 }
 
-// count is a number between 1 and 100, 20 for nothing.
-func count(text string) (int, error) {
+// count is a number from 1 to 100, 20 for nothing.
+func count(text string) (n int, ok bool) {
 	if text == "" {
-		return 20, nil
+		return 20, true
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > 100 {
-		return 0, fmt.Errorf("%q is not a number from 1 to 100", text)
-	}
-	return n, nil
+	return n, err == nil && n >= 1 && n <= 100
 }

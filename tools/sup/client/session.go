@@ -48,7 +48,7 @@ func (c *client) session(ctx context.Context, lines *<-chan string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.CloseNow()
+	defer func() { _ = conn.CloseNow() }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
@@ -136,7 +136,7 @@ func (c *client) frame(ctx context.Context, conn *websocket.Conn, f frame) error
 		if err := json.Unmarshal(f.Data, &e); err != nil {
 			return fmt.Errorf("read error: %w", err)
 		}
-		c.screen.line("! %s: %s", clean(string(e.Code)), clean(e.Message))
+		c.screen.linef("! %s: %s", clean(string(e.Code)), clean(e.Message))
 	case f.Event == "ping":
 		return write(ctx, conn, "pong", nil, 0)
 	default:
@@ -151,7 +151,7 @@ func (c *client) connected(ctx context.Context, conn *websocket.Conn, data json.
 	if err := json.Unmarshal(data, &hello); err != nil {
 		return fmt.Errorf("read connected: %w", err)
 	}
-	c.screen.line("* connected as %s", clean(hello.UserID))
+	c.screen.linef("* connected as %s", clean(hello.UserID))
 	if c.chat != "" {
 		if err := c.emit(ctx, conn, proto.JoinChat.Event, proto.JoinChatReq{ChatID: c.chat}, ""); err != nil {
 			return err
@@ -192,7 +192,7 @@ func (c *client) command(ctx context.Context, conn *websocket.Conn, line string)
 	switch cmd.word {
 	case "":
 		if c.chat == "" {
-			c.screen.line("! no chat is open: /join CHAT")
+			c.screen.linef("! no chat is open: /join CHAT")
 			return nil
 		}
 		m := proto.SendMessageReq{ChatID: c.chat, EncryptedContent: cmd.rest, MessageType: "text", TempID: rand.Text()}
@@ -200,22 +200,22 @@ func (c *client) command(ctx context.Context, conn *websocket.Conn, line string)
 		return c.emit(ctx, conn, proto.SendMessage.Event, m, m.TempID)
 	case "join":
 		if cmd.rest == "" {
-			c.screen.line("! /join CHAT")
+			c.screen.linef("! /join CHAT")
 			return nil
 		}
 		c.chat = cmd.rest
 		return c.emit(ctx, conn, proto.JoinChat.Event, proto.JoinChatReq{ChatID: c.chat}, "")
 	case "history":
-		n, err := count(cmd.rest)
-		if err != nil || c.chat == "" {
-			c.screen.line("! /history [1..100], in an open chat")
+		n, ok := count(cmd.rest)
+		if !ok || c.chat == "" {
+			c.screen.linef("! /history [1..100], in an open chat")
 			return nil
 		}
 		return c.emit(ctx, conn, proto.History.Event, proto.HistoryReq{ChatID: c.chat, Limit: n}, "")
 	case "quit":
 		return errStop
 	default:
-		c.screen.line("%s", help)
+		c.screen.linef("%s", help)
 		return nil
 	}
 }
@@ -244,7 +244,7 @@ func (c *client) acked(f frame) {
 		fail = proto.Failure{Code: proto.InternalError, Message: "unreadable answer", Retryable: true}
 	}
 	if !fail.Success {
-		c.screen.line("! %s: %s: %s", req.event, clean(string(fail.Code)), clean(fail.Message))
+		c.screen.linef("! %s: %s: %s", req.event, clean(string(fail.Code)), clean(fail.Message))
 	}
 	c.pending = slices.DeleteFunc(c.pending, func(p pending) bool {
 		return p.TempID == req.tempID && (fail.Success || !fail.Retryable)
@@ -265,12 +265,12 @@ func (c *client) answer(req request, data json.RawMessage) {
 	case proto.SendMessage.Event:
 		var res proto.SendMessageRes
 		if json.Unmarshal(data, &res) == nil {
-			c.screen.line("#%s you: %s", clean(res.Message.ChatID), clean(res.Message.EncryptedContent))
+			c.screen.linef("#%s you: %s", clean(res.Message.ChatID), clean(res.Message.EncryptedContent))
 		}
 	case proto.JoinChat.Event:
 		var res proto.JoinChatRes
 		if json.Unmarshal(data, &res) == nil {
-			c.screen.line("* in #%s, %d messages so far", clean(res.ChatID), res.LastSeq)
+			c.screen.linef("* in #%s, %d messages so far", clean(res.ChatID), res.LastSeq)
 		}
 	case proto.History.Event:
 		var res proto.HistoryRes

@@ -17,7 +17,7 @@ type screen struct {
 	out io.Writer
 }
 
-func (s *screen) line(format string, args ...any) {
+func (s *screen) linef(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, _ = fmt.Fprintf(s.out, format+"\n", args...)
@@ -29,12 +29,12 @@ func (s *screen) message(m proto.NewMessage) {
 	if name == "" {
 		name = m.Message.SenderID
 	}
-	s.line("#%s %s: %s", clean(m.Message.ChatID), clean(name), clean(m.Message.EncryptedContent))
+	s.linef("#%s %s: %s", clean(m.Message.ChatID), clean(name), clean(m.Message.EncryptedContent))
 }
 
 // event shows what this client has no form of its own for.
 func (s *screen) event(name string, data json.RawMessage) {
-	s.line("* %s %s", clean(name), clean(string(data)))
+	s.linef("* %s %s", clean(name), clean(string(data)))
 }
 
 // clean makes text of others harmless on a terminal: a control character could
