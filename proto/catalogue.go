@@ -7,22 +7,27 @@ import "time"
 var (
 	SendMessage = Endpoint[SendMessageReq, SendMessageRes]{Row{
 		Subject: "rpc.chat.send", Event: "message:new", Limit: Limit{30, time.Minute}, Timeout: SendTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound, MessageNotFound, Conflict, PayloadTooLarge},
 		Summary: "Send a message to a chat. The ack comes once it is stored. A repeated tempId gives the same message.",
 	}}
 	MarkDelivered = Endpoint[DeliveredReq, DeliveredRes]{Row{
 		Subject: "rpc.chat.delivered", Event: "message:delivered", Limit: Limit{100, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound, MessageNotFound},
 		Summary: "This device has the messages up to a point; its offline queue moves there.",
 	}}
 	History = Endpoint[HistoryReq, HistoryRes]{Row{
 		Subject: "rpc.chat.history", Event: "message:history", Limit: Limit{120, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound},
 		Summary: "A page of a chat's messages, before or after a seq.",
 	}}
 	JoinChat = Endpoint[JoinChatReq, JoinChatRes]{Row{
 		Subject: "rpc.chat.join", Event: "chat:join", Limit: Limit{120, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound},
 		Summary: "This socket has the chat open. Membership is never granted by it, but in the dev run's open policy.",
 	}}
 	AuthRefresh = Endpoint[AuthRefreshReq, AuthRefreshRes]{Row{
 		Event: "auth:refresh", Limit: Limit{10, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{InvalidToken, TokenExpired, TokenRevoked},
 		Summary: "Present a newer token of the same user before the old one expires.",
 	}}
 
@@ -37,22 +42,27 @@ var (
 
 	PutChat = Endpoint[PutChatReq, ChatRes]{Row{
 		Subject: "rpc.chat.put", HTTP: "PUT /v1/chats/{chatId}", Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{PermissionDenied, PayloadTooLarge},
 		Summary: "Create a chat, or set what is given of it and add the members listed.",
 	}}
 	PatchChat = Endpoint[PutChatReq, ChatRes]{Row{
 		Subject: "rpc.chat.patch", HTTP: "PATCH /v1/chats/{chatId}", Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{PermissionDenied, ChatNotFound, PayloadTooLarge},
 		Summary: "Set what is given of a chat that exists.",
 	}}
 	GetChat = Endpoint[GetChatReq, ChatRes]{Row{
 		Subject: "rpc.chat.get", HTTP: "GET /v1/chats/{chatId}", Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{PermissionDenied, ChatNotFound},
 		Summary: "A chat with its members.",
 	}}
 	AddMembers = Endpoint[AddMembersReq, MembersRes]{Row{
 		Subject: "rpc.chat.member-add", HTTP: "POST /v1/chats/{chatId}/members", Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{PermissionDenied, ChatNotFound},
 		Summary: "Add one member or several, or set their role.",
 	}}
 	RemoveMember = Endpoint[RemoveMemberReq, MembersRes]{Row{
 		Subject: "rpc.chat.member-remove", HTTP: "DELETE /v1/chats/{chatId}/members/{userId}", Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{PermissionDenied, ChatNotFound},
 		Summary: "End a membership. Nothing with a later position reaches the user.",
 	}}
 )

@@ -31,6 +31,10 @@ func TestRequestRows(t *testing.T) {
 		t.Run(row.Name(), func(t *testing.T) {
 			require.NotEmpty(t, row.Summary)
 			require.Positive(t, row.Timeout)
+			for _, code := range row.Errors {
+				require.True(t, code.Known(), "%s", code)
+				require.NotContains(t, proto.CommonErrors, code, "said of every request")
+			}
 			require.False(t, row.Subject == "" && row.Event == "", "nobody can make it")
 			if row.Subject != "" {
 				require.Regexp(t, subjectForm, row.Subject)

@@ -21,8 +21,13 @@ type Row struct {
 	// Idempotent requests are safe to repeat inside the deadline when the
 	// outcome is unknown.
 	Idempotent bool
-	Summary    string
+	// Errors is what it can fail with beside CommonErrors.
+	Errors  []Code
+	Summary string
 }
+
+// CommonErrors is what any request of a client can fail with (CONTRACT §3).
+var CommonErrors = []Code{InvalidPayload, RateLimitExceeded, ServiceUnavailable, Timeout, InternalError}
 
 // Name is what the documentation calls the request: its client event, or its
 // subject where no client can make it.
@@ -66,6 +71,10 @@ type EventRow struct {
 	Durable bool
 	Summary string
 }
+
+// HasOffset says whether the event ends in an offset: the durable ones, and
+// connected, whose offset is where the session stands.
+func (r EventRow) HasOffset() bool { return r.Durable || r.Name == ConnectedEvent.Name }
 
 // Event is one server event with its payload type.
 type Event[T any] struct{ EventRow }

@@ -50,8 +50,8 @@ func (e *Error) Is(target error) bool {
 // Failure is the body of a failure ack (CONTRACT §3).
 type Failure struct {
 	Success      bool   `json:"success"`
-	Error        string `json:"error"`
-	Message      string `json:"message"`
+	Error        string `json:"error"`   // ‡ the code's short title
+	Message      string `json:"message"` // ‡ for people
 	Code         Code   `json:"code"`
 	Retryable    bool   `json:"retryable"`
 	RetryAfterMs int64  `json:"retryAfterMs,omitzero"`

@@ -160,7 +160,7 @@ func (r *HistoryReq) Validate() error {
 // stands in the log.
 type HistoryRes struct {
 	ChatID   string `json:"chatId"`
-	Messages []Raw  `json:"messages"`
+	Messages []Raw  `json:"messages" rule:"each=as:NewMessage"`
 	LastSeq  uint64 `json:"lastSeq"` // of the chat
 	HasMore  bool   `json:"hasMore"` // in the direction asked
 }
