@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,6 +23,8 @@ type server struct {
 	route   Route
 	queue   *queue
 	metrics *routeMetrics
+
+	complained atomic.Int64 // Unix seconds of the last word about late requests
 }
 
 func newServer(h *Host, r Route) *server {
@@ -71,7 +74,7 @@ func (s *server) receive(msg micro.Request) {
 		return nil
 	})
 	if r.expired() {
-		s.metrics.expired()
+		s.late(r)
 		return
 	}
 	if r.err == nil && !s.queue.push(key, r) {
@@ -79,6 +82,17 @@ func (s *server) receive(msg micro.Request) {
 	}
 	if r.err != nil {
 		r.answer(nil, r.err)
+	}
+}
+
+// late drops a request past its deadline. When all are late a service looks
+// idle, so it says why, at most every 10 s.
+func (s *server) late(r *request) {
+	s.metrics.expired()
+	now := time.Now().Unix()
+	if last := s.complained.Load(); now-last >= 10 && s.complained.CompareAndSwap(last, now) {
+		s.host.log.WarnContext(&r.ctx, "requests past their deadline are dropped: overload, or clocks that differ",
+			"subject", s.route.row.Subject, "late", time.Since(r.ctx.call.Deadline), "waited", time.Since(r.arrived))
 	}
 }
 
@@ -105,7 +119,10 @@ func (r *request) read(msg micro.Request) error {
 		if !ok {
 			return proto.Errorf(proto.InvalidPayload, "header %s must be Unix milliseconds", proto.HeaderDeadline)
 		}
-		c.Deadline = time.UnixMilli(ms)
+		// Never later than the catalogue allows, whatever the caller's clock says.
+		if at := time.UnixMilli(ms); at.Before(c.Deadline) {
+			c.Deadline = at
+		}
 	}
 	if v := first(header, proto.HeaderActor); v != "" {
 		var err error
@@ -128,7 +145,7 @@ func (r *request) expired() bool { return !time.Now().Before(r.ctx.call.Deadline
 
 func (r *request) run() {
 	if r.expired() {
-		r.server.metrics.expired()
+		r.server.late(r)
 		return
 	}
 	end := r.span()

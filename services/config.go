@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/nats-io/nats.go"
 )
 
 // Config is what every service is told. A service's own configuration embeds
@@ -116,6 +117,20 @@ func nameVariable(model *kong.Application, err error) error {
 		}
 	}
 	return err
+}
+
+// fillIn gives a Config that was made in code, not by Load, the defaults that
+// have no useful zero. An empty RedisURL stays: no Redis.
+func (c *Config) fillIn() {
+	if c.NATSURL == "" {
+		c.NATSURL = nats.DefaultURL
+	}
+	if c.Replicas == 0 {
+		c.Replicas = 1
+	}
+	if c.DrainTimeout == 0 {
+		c.DrainTimeout = 10 * time.Second
+	}
 }
 
 func (c *Config) complete() error {

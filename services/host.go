@@ -51,12 +51,14 @@ type Host struct {
 	parts    sync.WaitGroup // started by Go
 	requests sync.WaitGroup // workers of routes
 
+	serveMu sync.Mutex // held while routes are added or stopped: guards micro and servers
+	servers []*server
+
 	mu          sync.Mutex
 	phase       phase
 	failure     error
 	partNames   map[string]int // running parts, for the one that does not end
-	routes      []Route
-	servers     []*server
+	routes      []Route        // until Run
 	checks      []readyCheck
 	onReconnect []func()
 	onSlow      []func(*nats.Subscription)
@@ -115,6 +117,7 @@ func NewHost(ctx context.Context, name, version string, cfg Config, opts ...Opti
 	if !plainName(name) {
 		return nil, fmt.Errorf("service name %q must be letters, digits, _ and -", name)
 	}
+	cfg.fillIn()
 	if err := cfg.complete(); err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}

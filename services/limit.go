@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/go-redis/redis_rate/v10"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 	"golang.org/x/time/rate"
 )
 
@@ -26,7 +28,8 @@ type Limiter struct {
 	host   *Host
 	prefix string
 	rules  map[string]Rule
-	shared *redis_rate.Limiter // nil: no Redis
+	counts map[string][]metric.AddOption // rule → its attribute
+	shared *redis_rate.Limiter           // nil: no Redis
 	seed   maphash.Seed
 	shards [64]limitShard
 }
@@ -52,7 +55,10 @@ const limitTimeout = 100 * time.Millisecond
 // NewLimiter makes a limiter. Its keys in Redis are
 // rate:{<prefix>:<key>}:limit:<rule>, so that those of one key share a slot.
 func (h *Host) NewLimiter(prefix string, rules map[string]Rule) *Limiter {
-	l := &Limiter{host: h, prefix: prefix, rules: rules, seed: maphash.MakeSeed()}
+	l := &Limiter{host: h, prefix: prefix, rules: rules, seed: maphash.MakeSeed(), counts: make(map[string][]metric.AddOption, len(rules))}
+	for rule := range rules {
+		l.counts[rule] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attribute.String("rule", rule)))}
+	}
 	for i := range l.shards {
 		l.shards[i] = limitShard{buckets: make(map[limitKey]*bucket), sweep: 1024}
 	}
@@ -76,6 +82,13 @@ func (l *Limiter) Allow(ctx context.Context, rule, key string) (ok bool, retryAf
 	if r.N <= 0 || r.Per <= 0 {
 		return true, 0
 	}
+	if ok, retryAfter = l.allow(ctx, rule, key, r); !ok {
+		l.host.metrics.refused.Add(ctx, 1, l.counts[rule]...)
+	}
+	return ok, retryAfter
+}
+
+func (l *Limiter) allow(ctx context.Context, rule, key string, r Rule) (ok bool, retryAfter time.Duration) {
 	now := time.Now()
 	s := l.shard(key)
 	s.mu.Lock()

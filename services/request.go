@@ -223,7 +223,7 @@ func readReply(msg *nats.Msg) Reply {
 		return r
 	}
 	var f proto.Failure
-	if err := wire.Unmarshal(msg.Data, &f); err != nil {
+	if err := wire.Restore(msg.Data, &f); err != nil {
 		r.Err = proto.Errorf(proto.Code(code), "%s", proto.Code(code).Row().Title)
 		return r
 	}
@@ -246,7 +246,7 @@ func Do[Req, Res any](ctx context.Context, h *Host, ep proto.Endpoint[Req, Res],
 	if reply.Err != nil {
 		return res, reply.Err
 	}
-	return res, wire.Unmarshal(reply.Body, &res)
+	return res, wire.Restore(reply.Body, &res)
 }
 
 // clientSpan opens the span of a request going out, where somebody exports

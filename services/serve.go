@@ -10,17 +10,18 @@ import (
 )
 
 // Serve adds rows to the host's one table of routes. Before Run they start
-// with it; after that, at once. A mistake in the table ends the host at start.
-// A subject that no service serves is answered by NATS itself ("no
-// responders"), which Request turns into SERVICE_UNAVAILABLE.
+// with it; after that, at once, so that a service may first rebuild what it
+// answers from. A mistake in the table ends the host. A subject that no service
+// serves is answered by NATS itself ("no responders"), which Request turns into
+// SERVICE_UNAVAILABLE.
 func (h *Host) Serve(routes ...Route) {
 	h.mu.Lock()
-	h.routes = append(h.routes, routes...)
-	live := h.phase == running
-	h.mu.Unlock()
-	if !live {
+	if h.phase == starting {
+		h.routes = append(h.routes, routes...)
+		h.mu.Unlock()
 		return
 	}
+	h.mu.Unlock()
 	for _, r := range routes {
 		if err := h.addRoute(r); err != nil {
 			h.fail(err)
@@ -29,33 +30,16 @@ func (h *Host) Serve(routes ...Route) {
 	}
 }
 
-// startRoutes puts the service on NATS: discovery ($SRV) and one queue
-// subscription a route.
+// startRoutes puts the table on NATS and the host into rotation.
 func (h *Host) startRoutes() error {
 	h.mu.Lock()
+	again := h.phase != starting
+	h.phase = max(h.phase, running) // from here on Serve acts at once
 	routes := h.routes
-	if h.phase != starting {
-		h.mu.Unlock()
+	h.mu.Unlock()
+	if again {
 		return fmt.Errorf("a host runs once")
 	}
-	h.mu.Unlock()
-	if len(routes) > 0 {
-		inbound, err := h.connect("requests")
-		if err != nil {
-			return err
-		}
-		h.mu.Lock()
-		h.inbound = inbound
-		h.mu.Unlock()
-		h.micro, err = micro.AddService(inbound, micro.Config{
-			Name: h.name, Version: h.version, Description: "supmesh.dev " + h.name,
-			Metadata: map[string]string{"instance": h.cfg.InstanceID},
-		})
-		if err != nil {
-			return fmt.Errorf("register with nats: %w", err)
-		}
-	}
-	h.setPhase(running)
 	for _, r := range routes {
 		if err := h.addRoute(r); err != nil {
 			return err
@@ -64,22 +48,48 @@ func (h *Host) startRoutes() error {
 	return nil
 }
 
+// register puts the service on NATS: its connection for requests, and its
+// entry in discovery ($SRV). The caller holds serveMu.
+func (h *Host) register() error {
+	if h.micro != nil {
+		return nil
+	}
+	inbound, err := h.connect("requests")
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	h.inbound = inbound
+	h.mu.Unlock()
+	h.micro, err = micro.AddService(inbound, micro.Config{
+		Name: h.name, Version: h.version, Description: "supmesh.dev " + h.name,
+		Metadata: map[string]string{"instance": h.cfg.InstanceID},
+	})
+	if err != nil {
+		return fmt.Errorf("register with nats: %w", err)
+	}
+	return nil
+}
+
 func (h *Host) addRoute(r Route) error {
 	if r.err != nil {
 		return r.err
 	}
-	if h.micro == nil {
-		return fmt.Errorf("route %s: a host without routes at start cannot get one", r.row.Subject)
+	h.serveMu.Lock()
+	defer h.serveMu.Unlock()
+	if h.isStopping() {
+		return nil
 	}
-	for _, e := range h.micro.Info().Endpoints {
-		if e.Subject == r.row.Subject {
+	if err := h.register(); err != nil {
+		return err
+	}
+	for _, s := range h.servers {
+		if s.route.row.Subject == r.row.Subject {
 			return fmt.Errorf("route %s stands twice in the table", r.row.Subject)
 		}
 	}
 	s := newServer(h, r)
-	h.mu.Lock()
 	h.servers = append(h.servers, s)
-	h.mu.Unlock()
 	err := h.micro.AddEndpoint(strings.ReplaceAll(r.row.Subject, ".", "-"), micro.HandlerFunc(s.receive),
 		micro.WithEndpointSubject(r.row.Subject),
 		micro.WithEndpointMetadata(map[string]string{"summary": r.row.Summary, "event": r.row.Event, "http": r.row.HTTP}))
@@ -92,6 +102,8 @@ func (h *Host) addRoute(r Route) error {
 // stopRoutes takes no more requests and waits until the accepted ones are
 // answered; after DRAIN_TIMEOUT their contexts end.
 func (h *Host) stopRoutes() {
+	h.serveMu.Lock()
+	defer h.serveMu.Unlock()
 	if h.micro == nil {
 		return
 	}
@@ -101,22 +113,20 @@ func (h *Host) stopRoutes() {
 			h.log.Warn("stop routes", "error", err)
 		}
 		// Only routes subscribe here: none left means that every request the
-		// server had sent has been handed to a worker.
+		// server had sent has been handed to a worker. nats.go tells nobody
+		// when a subscription has drained, so it is looked at.
 		for h.inbound.NumSubscriptions() > 0 && h.inbound.IsConnected() && time.Now().Before(deadline) {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	h.mu.Lock()
-	servers := h.servers
-	h.mu.Unlock()
-	for _, s := range servers {
+	for _, s := range h.servers {
 		s.queue.close()
 	}
 	done := make(chan struct{})
 	go func() { h.requests.Wait(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(time.Until(deadline)):
+	case <-time.After(max(time.Until(deadline), time.Second)):
 		h.log.Warn("requests did not end in time", "timeout", h.cfg.DrainTimeout)
 		h.endRequests(context.DeadlineExceeded)
 		select {

@@ -64,7 +64,11 @@ func TestADifferenceInAStreamIsNamed(t *testing.T) {
 		{"republish", func(c *jetstream.StreamConfig) { c.RePublish = nil }, "republish is off, not ev.> to live.>", "republish is off"},
 		{"memory", func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage; c.MaxBytes = 1 << 20 }, "storage is Memory, not File", "storage is Memory"},
 		{"age", func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }, "age limit is 1h0m0s, not none", "age limit"},
-		{"more is fine", func(c *jetstream.StreamConfig) { c.Duplicates = time.Hour; c.MaxBytes = 1 << 20; c.Subjects = append(c.Subjects, "more.*") }, "", ""},
+		{"more is fine", func(c *jetstream.StreamConfig) {
+			c.Duplicates = time.Hour
+			c.MaxBytes = 1 << 20
+			c.Subjects = append(c.Subjects, "more.*")
+		}, "", ""},
 	}
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)

@@ -9,9 +9,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Marshal encodes v.
+// Maps in one order: equal values are equal bytes, which hashes rely on.
+var encoding = json.JoinOptions(json.Deterministic(true))
+
+// Marshal encodes v. Nil slices and maps are [] and {}, maps are sorted.
 func Marshal(v any) ([]byte, error) {
-	b, err := json.Marshal(v)
+	b, err := json.Marshal(v, encoding)
 	if err != nil {
 		return nil, fmt.Errorf("encode %T: %w", v, err)
 	}
@@ -28,7 +31,7 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 func Append(dst []byte, v any) ([]byte, error) {
 	buf := buffers.Get().(*bytes.Buffer)
 	buf.Reset()
-	err := json.MarshalWrite(buf, v)
+	err := json.MarshalWrite(buf, v, encoding)
 	if err == nil {
 		dst = append(dst, buf.Bytes()...)
 	}
@@ -52,6 +55,17 @@ func Unmarshal(data []byte, v any) error {
 	}
 	if err := json.Unmarshal(data, v); err != nil {
 		return payloadError(err)
+	}
+	return nil
+}
+
+// Restore decodes what the mesh itself encoded: an answer, an entry of the
+// log. There is no limit of depth, since metadata that was just accepted lies
+// deeper in what wraps it, and an entry that cannot be read back would stand in
+// the way for ever.
+func Restore(data []byte, v any) error {
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("decode %T: %w", v, err)
 	}
 	return nil
 }
