@@ -150,7 +150,8 @@ func parseAck(m *nats.Msg) (Ack, error) {
 		if !ok {
 			return Ack{}, fmt.Errorf("append: %w: unreadable ack", ErrUncertain)
 		}
-		return Ack{Position: seq, Duplicate: bytes.Contains(m.Data, []byte(`"duplicate":true`))}, nil
+		// The field stands only where it is true, and behind its colon a space.
+		return Ack{Position: seq, Duplicate: bytes.Contains(m.Data, []byte(`"duplicate"`))}, nil
 	}
 	var r struct {
 		Error struct {
