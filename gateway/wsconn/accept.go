@@ -93,10 +93,7 @@ func (c *Conn) attach(nc net.Conn) {
 	c.nc = nc
 	c.seen.Store(e.now())
 	c.in.tokens = e.cfg.ReadBurst
-	socket := nc
-	if t, ok := nc.(*tls.Conn); ok {
-		socket = t.NetConn()
-	}
+	socket := socketOf(nc)
 	tcp, ok := socket.(*net.TCPConn)
 	if !ok {
 		return
@@ -111,4 +108,12 @@ func (c *Conn) attach(nc net.Conn) {
 			c.polled = e.poller != nil
 		}
 	}
+}
+
+// socketOf is what is below TLS, or nc itself.
+func socketOf(nc net.Conn) net.Conn {
+	if t, ok := nc.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return nc
 }

@@ -101,7 +101,7 @@ func (c *Conn) giveUp() {
 // discardUnsent makes closing the socket forget what the peer does not take. Without it the kernel keeps up to a socket
 // buffer of it for minutes, for every stalled peer.
 func (c *Conn) discardUnsent() {
-	if tcp, ok := c.nc.(*net.TCPConn); ok {
+	if tcp, ok := socketOf(c.nc).(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
 }
@@ -117,6 +117,8 @@ func (c *Conn) teardown() {
 		c.ending.timer.Stop()
 	}
 	c.mu.Unlock()
+	// The socket itself first: closing TLS would write to it, and wait for up to 5 s if it is full.
+	_ = socketOf(c.nc).Close()
 	_ = c.nc.Close()
 	if before&phaseReadDone != 0 {
 		c.engine.unregister(c)
@@ -165,10 +167,9 @@ func (c *Conn) finish(err error) {
 func (c *Conn) linger(by time.Time) {
 	const enough = 1 << 20
 	_ = c.nc.SetReadDeadline(by)
-	scratch := c.engine.kits.Get().(*kit) //nolint:forcetypeassert // the pool holds nothing else
-	defer c.engine.kits.Put(scratch)
+	scratch := make([]byte, readBuffer) // small: many connections may be closed at once
 	for total := 0; total < enough; {
-		n, err := c.nc.Read(scratch.message[:cap(scratch.message)])
+		n, err := c.nc.Read(scratch)
 		if err != nil {
 			return
 		}

@@ -30,7 +30,7 @@ func (c *Conn) drain(b *batch, left []byte) {
 		c.mu.Unlock()
 		last := b.frames[len(b.frames)-1]
 		for b.next < len(b.frames) {
-			if err := c.writeWaiting(b.fill(k.drainBuffer(), stamper)); err != nil {
+			if err := c.writeWaiting(b.fill(c.drainInto(k), stamper)); err != nil {
 				return
 			}
 		}
@@ -64,11 +64,13 @@ func (c *Conn) writeWaiting(p []byte) error {
 	return nil
 }
 
-func (k *kit) drainBuffer() []byte {
-	if cap(k.message) < drainBuffer {
+// drainInto is the buffer to copy frames to: a large one where this is the only way to write (a TLS record holds 16 KiB), a
+// small one where it means that the peer is slow, as there may be many of those at once.
+func (c *Conn) drainInto(k *kit) []byte {
+	if c.raw == nil && cap(k.message) < drainBuffer {
 		k.message = make([]byte, 0, drainBuffer)
 	}
-	return k.message[:0:drainBuffer]
+	return k.message[:0]
 }
 
 func writeError(err error) error { return fmt.Errorf("write to websocket: %w", err) }

@@ -87,6 +87,26 @@ func (e *Engine) Run(ctx context.Context) error {
 	return nil
 }
 
+// Stats counts what an Engine has done since it was made.
+type Stats struct {
+	Connections int    // open now
+	Frames      uint64 // written by the flushers
+	Writes      uint64 // system calls it took; fewer than Frames when frames shared one
+}
+
+// Stats adds up the shards. Frames written to full sockets and over TLS are not in it.
+func (e *Engine) Stats() Stats {
+	var s Stats
+	e.mu.Lock()
+	s.Connections = len(e.registry.conns) - len(e.registry.free)
+	e.mu.Unlock()
+	for _, shard := range e.shards {
+		s.Frames += shard.frames.Load()
+		s.Writes += shard.writes.Load()
+	}
+	return s
+}
+
 // now is the time since the Engine was made, in nanoseconds.
 func (e *Engine) now() int64 { return int64(time.Since(e.start)) }
 

@@ -3,6 +3,8 @@ package wsconn
 import (
 	"runtime"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 const (
@@ -13,6 +15,8 @@ const (
 	keepFrames  = 1024
 	// roundSlice is how many connections a flusher writes before it lets other goroutines run.
 	roundSlice = 64
+	// heavyRound is how many connections make Config.FlushInterval apply.
+	heavyRound = 256
 )
 
 // batch is a queue of frames. A connection holds one only while something waits, so that an idle one has none.
@@ -37,11 +41,14 @@ type shard struct {
 	engine *Engine
 	wake   chan struct{}
 
+	frames, writes atomic.Uint64 // written without blocking, for Stats
+
 	mu     sync.Mutex
 	dirty  []*Conn
 	asleep bool
 
 	// The flusher's own.
+	list  []*Conn // of this round
 	again []*Conn // got more while they were written
 	buf   []byte
 	out   directWriter
@@ -66,26 +73,41 @@ func (s *shard) push(c *Conn) {
 }
 
 func (s *shard) run(stop <-chan struct{}) {
-	var round []*Conn
+	interval := s.engine.cfg.FlushInterval
 	for {
-		s.mu.Lock()
-		round, s.dirty = s.dirty, round[:0]
-		round = append(round, s.again...)
-		s.asleep = len(round) == 0
-		s.mu.Unlock()
-		clear(s.again)
-		s.again = s.again[:0]
-		if len(round) == 0 {
-			select {
-			case <-s.wake:
-				continue
-			case <-stop:
-				return
+		began := time.Now()
+		if s.round() {
+			if interval > 0 && len(s.list) >= heavyRound {
+				time.Sleep(interval - time.Since(began))
 			}
+			continue
 		}
-		s.flushRound(round)
-		clear(round)
+		select {
+		case <-s.wake:
+		case <-stop:
+			return
+		}
 	}
+}
+
+// round writes to every connection that has something queued and tells whether there was one. After false the next push
+// sends to wake.
+func (s *shard) round() bool {
+	s.mu.Lock()
+	s.list, s.dirty = s.dirty, s.list[:0]
+	s.list = append(s.list, s.again...)
+	s.asleep = len(s.list) == 0
+	s.mu.Unlock()
+	clear(s.again)
+	s.again = s.again[:0]
+	for i, c := range s.list {
+		if i%roundSlice == roundSlice-1 {
+			runtime.Gosched()
+		}
+		s.flush(c)
+	}
+	clear(s.list)
+	return len(s.list) > 0
 }
 
 // flush takes what is queued on c and writes as much as the socket takes.
@@ -100,10 +122,12 @@ func (s *shard) flush(c *Conn) {
 	}
 	written := 0
 	buf := s.buf[:0]
-	last := b.frames[len(b.frames)-1]
+	frames := len(b.frames)
+	last := b.frames[frames-1]
 	for b.next < len(b.frames) || len(buf) > 0 {
 		buf = b.fill(buf, stamper)
 		n, err := s.out.send(c.raw, buf)
+		s.writes.Add(1)
 		if err != nil {
 			c.Abort(writeError(err))
 			s.engine.recycle(b)
@@ -118,6 +142,7 @@ func (s *shard) flush(c *Conn) {
 		buf = s.buf[:0]
 	}
 	s.engine.recycle(b)
+	s.frames.Add(uint64(frames))
 	if last.opcode() == opClose {
 		c.closeWritten()
 	}
@@ -156,13 +181,4 @@ func (c *Conn) took(n int) {
 	c.mu.Lock()
 	c.bytes -= n
 	c.mu.Unlock()
-}
-
-func (s *shard) flushRound(round []*Conn) {
-	for i, c := range round {
-		if i%roundSlice == roundSlice-1 {
-			runtime.Gosched()
-		}
-		s.flush(c)
-	}
 }

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,7 +20,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if peer := os.Getenv(peerVariable); peer != "" {
+		runPeer(peer) // this process is the other end of a benchmark
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const wait = 10 * time.Second
 
@@ -54,26 +62,17 @@ type edge struct {
 
 func startEdge(t testing.TB, cfg Config, secure bool, accept func(*Conn) Handler) *edge {
 	t.Helper()
+	e := newEdge(t, cfg, secure, accept)
+	e.run()
+	return e
+}
+
+// newEdge starts a server whose Engine does not run yet.
+func newEdge(t testing.TB, cfg Config, secure bool, accept func(*Conn) Handler) *edge {
+	t.Helper()
 	engine, err := New(cfg)
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- engine.Run(ctx) }()
 	e := &edge{t: t, engine: engine}
-	stopped := false
-	e.stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		select {
-		case err := <-done:
-			require.NoError(t, err)
-		case <-time.After(wait):
-			require.Fail(t, "Run did not return")
-		}
-	}
 	e.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := engine.Accept(w, r, AcceptOptions{Subprotocols: []string{"chat"}})
 		if err != nil {
@@ -89,10 +88,28 @@ func startEdge(t testing.TB, cfg Config, secure bool, accept func(*Conn) Handler
 		e.server.Start()
 	}
 	t.Cleanup(func() {
+		if e.stop == nil {
+			e.run()
+		}
 		e.stop()
 		e.server.Close()
 	})
 	return e
+}
+
+func (e *edge) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- e.engine.Run(ctx) }()
+	e.stop = sync.OnceFunc(func() {
+		cancel()
+		select {
+		case err := <-done:
+			require.NoError(e.t, err)
+		case <-time.After(wait):
+			require.Fail(e.t, "Run did not return")
+		}
+	})
 }
 
 // dial connects a library client.
