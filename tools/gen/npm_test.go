@@ -25,7 +25,6 @@ func TestReadersAccept(t *testing.T) {
 		"TypeScript":  {"node_modules/typescript/bin/tsc", "-p", "tsconfig.json"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, "node", args...)

@@ -101,10 +101,10 @@ func write(dir string, files map[string][]byte) error {
 }
 
 func writeFile(path string, content []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // committed files, for everyone to read
 		return fmt.Errorf("make the folder of %s: %w", path, err)
 	}
-	if err := os.WriteFile(path, content, 0o644); err != nil {
+	if err := os.WriteFile(path, content, 0o644); err != nil { //nolint:gosec // as above
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil

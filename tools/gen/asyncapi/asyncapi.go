@@ -37,7 +37,7 @@ func File(m *contract.Model) ([]byte, error) {
 		}
 		failure := use(p.name+".failure", ackMessage(p, "failure", contract.FailureType, "The ack of a request that failed.", nil))
 		for _, r := range m.ClientRequests() {
-			addRequest(m, p, r, use, failure, operations)
+			addRequest(p, r, use, failure, operations)
 		}
 		for _, e := range m.Events {
 			id := p.name + ".event." + ident(e.Name)
@@ -71,7 +71,7 @@ func File(m *contract.Model) ([]byte, error) {
 	return schemas.Encode(doc)
 }
 
-func addRequest(m *contract.Model, p profile, r contract.Request, use func(string, object) object, failure object, operations object) {
+func addRequest(p profile, r contract.Request, use func(string, object) object, failure object, operations object) {
 	name := ident(r.Event)
 	request := use(p.name+".request."+name, object{
 		"name": r.Event, "title": r.Event, "summary": r.Summary, "contentType": "application/json",

@@ -29,7 +29,7 @@ func Schemas(name string, direction Direction, was, now map[string]any) []string
 	return w.out
 }
 
-func (w *walker) refuse(at, format string, args ...any) {
+func (w *walker) refusef(at, format string, args ...any) {
 	w.out = append(w.out, at+": "+fmt.Sprintf(format, args...))
 }
 
@@ -37,17 +37,17 @@ func (w *walker) compare(at string, was, now map[string]any) {
 	key := fmt.Sprint(was["$ref"], "→", now["$ref"])
 	fixed := was["x-fixed"] == true
 	if fixed && now["x-fixed"] != true {
-		w.refuse(at, "‡ mark removed")
+		w.refusef(at, "‡ mark removed")
 	}
 	shared := was["$ref"] != nil
 	was, now = resolve(w.was, was), resolve(w.now, now)
 	if !reflect.DeepEqual(was["type"], now["type"]) {
-		w.refuse(at, "type %v changed to %v", was["type"], now["type"])
+		w.refusef(at, "type %v changed to %v", was["type"], now["type"])
 		return
 	}
 	for _, k := range []string{"const", "format"} {
 		if !reflect.DeepEqual(was[k], now[k]) {
-			w.refuse(at, "%s %v changed to %v", k, was[k], now[k])
+			w.refusef(at, "%s %v changed to %v", k, was[k], now[k])
 		}
 	}
 	w.enums(at, was, now)
@@ -68,7 +68,7 @@ func (w *walker) compare(at string, was, now map[string]any) {
 		case o != nil && n != nil:
 			w.compare(at+"[]", o, n)
 		case (o == nil) != (n == nil):
-			w.refuse(at, "%s changed", k)
+			w.refusef(at, "%s changed", k)
 		}
 	}
 }
@@ -78,7 +78,7 @@ func (w *walker) compare(at string, was, now map[string]any) {
 func (w *walker) same(at string, was, now map[string]any, shared bool) {
 	for _, k := range slices.Sorted(maps.Keys(union(was, now))) {
 		if !notes[k] && k != "x-fixed" && (k != "enum" || !shared) && !reflect.DeepEqual(was[k], now[k]) {
-			w.refuse(at, "‡ field: %s %v changed to %v", k, was[k], now[k])
+			w.refusef(at, "‡ field: %s %v changed to %v", k, was[k], now[k])
 		}
 	}
 }
@@ -87,17 +87,17 @@ func (w *walker) enums(at string, was, now map[string]any) {
 	o, _ := was["enum"].([]any)
 	n, _ := now["enum"].([]any)
 	if n == nil && o != nil && w.direction == Response {
-		w.refuse(at, "enum removed")
+		w.refusef(at, "enum removed")
 	}
 	if n == nil {
 		return
 	}
 	if o == nil && w.direction == Request {
-		w.refuse(at, "enum added")
+		w.refusef(at, "enum added")
 	}
 	for _, v := range o {
 		if !slices.Contains(n, v) {
-			w.refuse(at, "enum value %v removed", v)
+			w.refusef(at, "enum value %v removed", v)
 		}
 	}
 }
@@ -111,11 +111,11 @@ func (w *walker) narrowed(at string, was, now map[string]any) {
 		n, bounded := now[k].(float64)
 		o, before := was[k].(float64)
 		if bounded && (!before || n*sign < o*sign) {
-			w.refuse(at, "%s is narrower: %v, was %v", k, now[k], was[k])
+			w.refusef(at, "%s is narrower: %v, was %v", k, now[k], was[k])
 		}
 	}
 	if now["pattern"] != nil && !reflect.DeepEqual(was["pattern"], now["pattern"]) {
-		w.refuse(at, "pattern changed")
+		w.refusef(at, "pattern changed")
 	}
 }
 
@@ -125,7 +125,7 @@ func (w *walker) properties(at string, was, now map[string]any) {
 	for _, name := range slices.Sorted(maps.Keys(o)) {
 		field := at + "." + name
 		if n[name] == nil {
-			w.refuse(field, "field removed")
+			w.refusef(field, "field removed")
 			continue
 		}
 		before, _ := o[name].(map[string]any)
@@ -133,17 +133,17 @@ func (w *walker) properties(at string, was, now map[string]any) {
 		switch {
 		case oldRequired[name] == newRequired[name]:
 		case before["x-fixed"] == true:
-			w.refuse(field, "‡ field: required changed")
+			w.refusef(field, "‡ field: required changed")
 		case w.direction == Request && newRequired[name]:
-			w.refuse(field, "optional field became required")
+			w.refusef(field, "optional field became required")
 		case w.direction == Response && !newRequired[name]:
-			w.refuse(field, "field that was always there became optional")
+			w.refusef(field, "field that was always there became optional")
 		}
 		w.compare(field, before, after)
 	}
 	for _, name := range slices.Sorted(maps.Keys(n)) {
 		if o[name] == nil && newRequired[name] && w.direction == Request {
-			w.refuse(at+"."+name, "new field is required")
+			w.refusef(at+"."+name, "new field is required")
 		}
 	}
 }

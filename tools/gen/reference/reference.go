@@ -37,50 +37,50 @@ Every request with an ack id is acked exactly once: with ` + "`success:true`" + 
 // File is API.md.
 func File(m *contract.Model) ([]byte, error) {
 	w := &writer{m: m, shown: map[string]bool{}}
-	w.line(head)
-	w.line("## Requests of clients\n\n| event | limit a user | deadline | |\n|---|---|---|---|")
+	w.linef(head)
+	w.linef("## Requests of clients\n\n| event | limit a user | deadline | |\n|---|---|---|---|")
 	for _, r := range m.ClientRequests() {
-		w.line("| [%s](#%s) | %s | %s | %s |", r.Event, anchor(r.Event), limit(r), r.Timeout, r.Summary)
+		w.linef("| [%s](#%s) | %s | %s | %s |", r.Event, anchor(r.Event), limit(r), r.Timeout, r.Summary)
 	}
 	for _, r := range m.ClientRequests() {
 		w.request(r)
 	}
-	w.line("\n## Events of the server\n\n`SOCK` one socket · `USER` all sockets of a user · `CHAT` all sockets of all members · `VIEW` sockets that have the chat open.\n")
-	w.line("| event | to | durable | |\n|---|---|---|---|")
+	w.linef("\n## Events of the server\n\n`SOCK` one socket · `USER` all sockets of a user · `CHAT` all sockets of all members · `VIEW` sockets that have the chat open.\n")
+	w.linef("| event | to | durable | |\n|---|---|---|---|")
 	for _, e := range m.Events {
-		w.line("| [%s](#%s) | %s | %s | %s |", e.Name, anchor("event "+e.Name), e.To, mark(e.Durable), e.Summary)
+		w.linef("| [%s](#%s) | %s | %s | %s |", e.Name, anchor("event "+e.Name), e.To, mark(e.Durable), e.Summary)
 	}
 	for _, e := range m.Events {
 		offset := ""
 		if e.HasOffset() {
 			offset = " Ends in an offset."
 		}
-		w.line("\n### event %s\n\n%s%s\n", e.Name, e.Summary, offset)
+		w.linef("\n### event %s\n\n%s%s\n", e.Name, e.Summary, offset)
 		w.fields(e.Payload)
 		w.example(e.Example)
 	}
-	w.line("\n## Failure\n\nThe ack of a request that failed. Without an ack id the failure comes as [event error](#event-error).\n")
+	w.linef("\n## Failure\n\nThe ack of a request that failed. Without an ack id the failure comes as [event error](#event-error).\n")
 	w.fields(contract.FailureType)
-	w.line("Any request of a client can fail with %s.\n", codeList(proto.CommonErrors))
+	w.linef("Any request of a client can fail with %s.\n", codeList(proto.CommonErrors))
 	w.codes()
-	w.line("\n## Admin HTTP API\n\nFor backends, on the admin port, with `Authorization: Bearer <ADMIN_TOKEN>` and, to be safe to repeat, an\n`Idempotency-Key`. The body is JSON; `{…}` in the path is a field of the request. Each route is also a NATS request.")
+	w.linef("\n## Admin HTTP API\n\nFor backends, on the admin port, with `Authorization: Bearer <ADMIN_TOKEN>` and, to be safe to repeat, an\n`Idempotency-Key`. The body is JSON; `{…}` in the path is a field of the request. Each route is also a NATS request.")
 	for _, r := range m.Requests {
 		if r.HTTP != "" {
 			w.request(r)
 		}
 	}
-	w.line("\n## Inside the mesh\n\nNATS requests between its own services.")
+	w.linef("\n## Inside the mesh\n\nNATS requests between its own services.")
 	for _, r := range m.Requests {
 		if r.HTTP == "" && r.Event == "" {
 			w.request(r)
 		}
 	}
-	w.line("\n## Types")
+	w.linef("\n## Types")
 	for len(w.queue) > 0 {
 		slices.Sort(w.queue)
 		name := w.queue[0]
 		w.queue = w.queue[1:]
-		w.line("\n### type %s\n\n%s\n", name, m.Types[name].Description)
+		w.linef("\n### type %s\n\n%s\n", name, m.Types[name].Description)
 		w.fields(name)
 	}
 	return w.b.Bytes(), w.err
@@ -94,7 +94,7 @@ type writer struct {
 	err   error
 }
 
-func (w *writer) line(format string, args ...any) {
+func (w *writer) linef(format string, args ...any) {
 	if len(args) == 0 {
 		w.b.WriteString(format + "\n")
 		return
@@ -107,7 +107,7 @@ func (w *writer) request(r contract.Request) {
 	if r.Event == "" && r.HTTP != "" {
 		title = r.HTTP
 	}
-	w.line("\n### %s\n\n%s\n", title, r.Summary)
+	w.linef("\n### %s\n\n%s\n", title, r.Summary)
 	facts := []string{"deadline " + r.Timeout.String()}
 	if r.Limit.N > 0 {
 		facts = append(facts, limit(r)+" a user")
@@ -118,17 +118,17 @@ func (w *writer) request(r contract.Request) {
 	if r.Subject != "" {
 		facts = append(facts, "NATS `"+r.Subject+"`")
 	}
-	w.line("%s\n", strings.Join(facts, " · "))
+	w.linef("%s\n", strings.Join(facts, " · "))
 	if len(r.Errors) > 0 {
-		w.line("Fails with %s, or as any request can.\n", codeList(r.Errors))
+		w.linef("Fails with %s, or as any request can.\n", codeList(r.Errors))
 	}
 	w.fields(r.Req)
 	w.example(r.Example)
 	if r.ExampleOr != nil {
-		w.line("Or:\n")
+		w.linef("Or:\n")
 		w.example(r.ExampleOr)
 	}
-	w.line("Ack:\n")
+	w.linef("Ack:\n")
 	w.fields(r.Ack)
 	w.example(r.ExampleAck)
 }
@@ -137,13 +137,13 @@ func (w *writer) fields(name string) {
 	s := w.m.Types[name]
 	if s.Properties == nil || s.Properties.Len() == 0 {
 		if len(s.Enum) > 0 {
-			w.line("One of %s.\n", values(s))
+			w.linef("One of %s.\n", values(s))
 		} else {
-			w.line("No fields.\n")
+			w.linef("No fields.\n")
 		}
 		return
 	}
-	w.line("| field | type | | |\n|---|---|---|---|")
+	w.linef("| field | type | | |\n|---|---|---|---|")
 	for p := s.Properties.Oldest(); p != nil; p = p.Next() {
 		name := "`" + p.Key + "`"
 		if p.Value.Extras["x-fixed"] == true {
@@ -153,9 +153,9 @@ func (w *writer) fields(name string) {
 		if slices.Contains(s.Required, p.Key) {
 			need = "required"
 		}
-		w.line("| %s | %s | %s | %s |", name, w.typeOf(p.Value), need, strings.ReplaceAll(p.Value.Description, "|", `\|`))
+		w.linef("| %s | %s | %s | %s |", name, w.typeOf(p.Value), need, strings.ReplaceAll(p.Value.Description, "|", `\|`))
 	}
-	w.line("")
+	w.linef("")
 }
 
 // typeOf is a type with its bounds, and a link where it has its own table.
@@ -246,17 +246,17 @@ func (w *writer) example(v any) {
 	if err := enc.Encode(v); err != nil && w.err == nil {
 		w.err = fmt.Errorf("write an example: %w", err)
 	}
-	w.line("```json\n%s```\n", b.String())
+	w.linef("```json\n%s```\n", b.String())
 }
 
 func (w *writer) codes() {
-	w.line("## Error codes\n\nA closed list. Whether a retry helps belongs to the code.\n\n| code | title | retryable | HTTP |\n|---|---|---|---|")
+	w.linef("## Error codes\n\nA closed list. Whether a retry helps belongs to the code.\n\n| code | title | retryable | HTTP |\n|---|---|---|---|")
 	for _, c := range w.m.Codes {
-		w.line("| `%s` | %s | %s | %d |", c.Code, c.Title, mark(c.Retryable), c.Status)
+		w.linef("| `%s` | %s | %s | %d |", c.Code, c.Title, mark(c.Retryable), c.Status)
 	}
-	w.line("\n## Close codes\n\nOf the plain profile. 4000–4499 say come back, 4500–4999 do not.\n\n| code | reason | come back |\n|---|---|---|")
+	w.linef("\n## Close codes\n\nOf the plain profile. 4000–4499 say come back, 4500–4999 do not.\n\n| code | reason | come back |\n|---|---|---|")
 	for _, c := range w.m.Closes {
-		w.line("| %d | %s | %s |", int(c.Code), c.Reason, mark(c.Reconnect))
+		w.linef("| %d | %s | %s |", int(c.Code), c.Reason, mark(c.Reconnect))
 	}
 }
 
