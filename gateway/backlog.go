@@ -1,0 +1,190 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"supmesh.dev/proto"
+	"supmesh.dev/services"
+)
+
+const (
+	backlogPage = 100
+	// backlogChats bounds the chats of one question.
+	backlogChats = 200
+	// lowWater is what may wait for a client before more backlog is sent: what
+	// is live never queues behind more than this.
+	lowWater = 128 << 10
+	// backlogReaders is how many pages are asked for at once by this gateway.
+	backlogReaders = 32
+)
+
+// startBacklog sends what a session is owed, if it is owed anything, on a
+// goroutine that ends with that.
+func (svc *Service) startBacklog(s *Session) {
+	s.mu.Lock()
+	start := !s.behind && s.phase != closed
+	s.behind = s.behind || start
+	s.mu.Unlock()
+	if start {
+		svc.spawn(func(ctx context.Context) { svc.backlog(ctx, s) })
+	}
+}
+
+// backlog sends page after page until nothing is owed or the session is gone.
+func (svc *Service) backlog(ctx context.Context, s *Session) {
+	for tries := 0; ctx.Err() == nil; {
+		owed := svc.owedTo(s)
+		if len(owed) == 0 {
+			s.mu.Lock()
+			s.behind = false
+			s.mu.Unlock()
+			// A topic may have got behind after it was looked at.
+			if len(svc.owedTo(s)) > 0 {
+				svc.startBacklog(s)
+			}
+			return
+		}
+		if s.is(closed) || !s.drained(ctx) {
+			return
+		}
+		if err := svc.sendPage(ctx, s, owed); err != nil {
+			if tries++; tries == 1 {
+				svc.host.Log().WarnContext(ctx, "backlog", "error", err)
+			}
+			pause(ctx, tries)
+			continue
+		}
+		tries = 0
+	}
+}
+
+// owedTo is the chats in which the session is behind, and the ranges.
+func (svc *Service) owedTo(s *Session) []proto.BacklogChat {
+	var owed []proto.BacklogChat
+	for _, t := range s.topicList() {
+		if len(owed) == backlogChats {
+			break
+		}
+		t.mu.Lock()
+		if i := t.indexLocked(s); i >= 0 && t.members[i].owed != nil {
+			if from, ok := t.members[i].owed.Settled(); ok {
+				t.catchUpLocked(i, from)
+			} else {
+				after, upTo := t.members[i].owed.Range()
+				owed = append(owed, proto.BacklogChat{ChatID: t.chat, AfterSeq: after, UpToSeq: upTo})
+			}
+		}
+		t.mu.Unlock()
+	}
+	return owed
+}
+
+// catchUpLocked lets a member that has everything have what is live.
+func (t *topic) catchUpLocked(i int, from uint64) {
+	m := &t.members[i]
+	m.from, m.owed = max(m.from, from), nil
+}
+
+var errNoProgress = errors.New("a page without messages says that there are more")
+
+func (svc *Service) sendPage(ctx context.Context, s *Session, owed []proto.BacklogChat) error {
+	select {
+	case svc.readers <- struct{}{}:
+		defer func() { <-svc.readers }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	res, err := services.Do(ctx, svc.host, proto.Backlog, s.actor, proto.BacklogReq{Chats: owed, Limit: backlogPage})
+	if err != nil {
+		return err
+	}
+	for i := range res.Items {
+		if !s.drained(ctx) {
+			return nil
+		}
+		svc.sendOwed(s, &res.Items[i])
+	}
+	for _, chat := range res.Gone {
+		if token, err := proto.EncodeID(chat); err == nil {
+			if t := svc.hub.chat(token); t != nil {
+				svc.hub.release(t, s)
+			}
+		}
+	}
+	if res.More {
+		if len(res.Items) == 0 && len(res.Gone) == 0 {
+			return errNoProgress
+		}
+		return nil
+	}
+	for _, o := range owed {
+		svc.answered(s, o)
+	}
+	return nil
+}
+
+// sendOwed sends one message of a page, unless the session is no member of the
+// chat any more or has had it.
+func (svc *Service) sendOwed(s *Session, item *proto.LogItem) {
+	token, err := proto.EncodeID(item.ChatID)
+	if err != nil {
+		return
+	}
+	t := svc.hub.chat(token)
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	full := false
+	if i := t.indexLocked(s); i >= 0 && t.members[i].owed != nil && t.members[i].owed.Replayed(item.Seq) {
+		// Under the lock, so that nothing can follow a removal.
+		full = s.send(durableFrame(s.peer.profile(), proto.MessageNew.Name, item.Body, item.Position))
+	}
+	t.mu.Unlock()
+	if full {
+		s.closeSlow()
+	}
+}
+
+// answered notes that a whole range has come.
+func (svc *Service) answered(s *Session, o proto.BacklogChat) {
+	token, err := proto.EncodeID(o.ChatID)
+	if err != nil {
+		return
+	}
+	t := svc.hub.chat(token)
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if i := t.indexLocked(s); i >= 0 && t.members[i].owed != nil {
+		t.members[i].owed.Answered(o.UpToSeq)
+		if from, ok := t.members[i].owed.Settled(); ok {
+			t.catchUpLocked(i, from)
+		}
+	}
+}
+
+// drained waits until little is queued for the client; false if it has gone.
+// A client that does not read is dropped by its transport in the end.
+func (s *Session) drained(ctx context.Context) bool {
+	if s.peer.queued() <= lowWater {
+		return true
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for s.peer.queued() > lowWater {
+		if s.is(closed) {
+			return false
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+	return true
+}

@@ -1,0 +1,262 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	"supmesh.dev/proto"
+	"supmesh.dev/services"
+	"supmesh.dev/services/servicestest"
+	"supmesh.dev/services/wire"
+)
+
+// chatService answers what the gateway asks of chat, on a real NATS and the
+// real stream, and lets a test decide who is a member and how far a device is.
+type chatService struct {
+	t    testing.TB
+	host *services.Host
+	stop func() error
+
+	mu        sync.Mutex
+	chats     map[string]*chatState
+	delivered map[string]uint64 // user/device/chat
+	opens     int
+	slow      chan struct{} // not nil: sends wait for it
+	pageLimit int           // 0: as asked
+}
+
+type chatState struct {
+	version  uint64
+	members  map[string]uint64 // user → position of joining
+	messages []proto.LogItem
+	metaLast uint64
+}
+
+func runChat(t testing.TB, n *servicestest.NATS) *chatService {
+	t.Helper()
+	c := &chatService{t: t, chats: map[string]*chatState{}, delivered: map[string]uint64{}}
+	c.host = servicestest.NewHost(t, "chat", n, nil)
+	require.NoError(t, c.host.EnsureStreams(t.Context(), true, proto.Events))
+	c.host.Serve(
+		services.On(proto.OpenDevice, c.open), services.On(proto.Backlog, c.backlog),
+		services.On(proto.SendMessage, c.send), services.On(proto.JoinChat, c.join),
+		services.On(proto.PutChat, c.put), services.On(proto.GetChat, c.get),
+	)
+	c.stop = servicestest.Run(t, c.host, servicestest.Service{})
+	return c
+}
+
+func (c *chatService) chat(id string) *chatState {
+	s := c.chats[id]
+	if s == nil {
+		s = &chatState{members: map[string]uint64{}}
+		c.chats[id] = s
+	}
+	return s
+}
+
+func (c *chatService) publish(subject, event string, seq uint64, socket string, body []byte) uint64 {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	header := nats.Header{proto.HeaderEvent: {event}}
+	if seq > 0 {
+		header.Set(proto.HeaderSeq, strconv.FormatUint(seq, 10))
+	}
+	if socket != "" {
+		header.Set(proto.HeaderSocket, socket)
+	}
+	ack, err := c.host.JetStream().PublishMsg(ctx, &nats.Msg{Subject: subject, Header: header, Data: body})
+	require.NoError(c.t, err)
+	return ack.Sequence
+}
+
+func token(t testing.TB, id string) proto.Token {
+	t.Helper()
+	tok, err := proto.EncodeID(id)
+	require.NoError(t, err)
+	return tok
+}
+
+// add makes users members, with one log entry each.
+func (c *chatService) add(chat string, users ...string) {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.chat(chat)
+	for _, user := range users {
+		s.version++
+		body, err := wire.Marshal(proto.MemberJoined{ChatID: chat, UserID: user, Timestamp: proto.At(time.Now()), Kind: proto.KindMembership, Version: s.version})
+		require.NoError(c.t, err)
+		s.metaLast = c.publish(proto.ChatLog(token(c.t, chat), proto.KindMeta), proto.MemberJoinedEvent.Name, 0, "", body)
+		s.members[user] = s.metaLast
+	}
+}
+
+func (c *chatService) remove(chat, user string) {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.chat(chat)
+	s.version++
+	delete(s.members, user)
+	body, err := wire.Marshal(proto.MemberLeft{ChatID: chat, UserID: user, Timestamp: proto.At(time.Now()), Kind: proto.KindMembership, Reason: "removed", Version: s.version})
+	require.NoError(c.t, err)
+	s.metaLast = c.publish(proto.ChatLog(token(c.t, chat), proto.KindMeta), proto.MemberLeftEvent.Name, 0, "", body)
+}
+
+// say stores a message without a request.
+func (c *chatService) say(chat, user, text string) proto.LogItem {
+	c.t.Helper()
+	return c.store(proto.Actor{User: user}, &proto.SendMessageReq{ChatID: chat, EncryptedContent: text})
+}
+
+func (c *chatService) store(actor proto.Actor, req *proto.SendMessageReq) proto.LogItem {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.chat(req.ChatID)
+	seq := uint64(len(s.messages) + 1)
+	m := proto.Message{
+		ID: fmt.Sprintf("msg_%s_%d", req.ChatID, seq), ChatID: req.ChatID, SenderID: actor.User, EncryptedContent: req.EncryptedContent,
+		MessageType: "text", CreatedAt: proto.At(time.Now()), Status: "sent", Seq: seq,
+	}
+	body, err := wire.Marshal(proto.NewMessage{Message: m, Sender: proto.Sender{ID: actor.User, Username: actor.Name}})
+	require.NoError(c.t, err)
+	item := proto.LogItem{ChatID: req.ChatID, Seq: seq, Body: body}
+	item.Position = c.publish(proto.ChatLog(token(c.t, req.ChatID), proto.KindMessage), proto.MessageNew.Name, seq, actor.Socket, body)
+	s.messages = append(s.messages, item)
+	return item
+}
+
+func (c *chatService) setDelivered(user, device, chat string, seq uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.delivered[user+"/"+device+"/"+chat] = seq
+}
+
+func actorOf(ctx context.Context) proto.Actor {
+	call, _ := services.CallFrom(ctx)
+	return call.Actor
+}
+
+func (c *chatService) open(ctx context.Context, _ proto.OpenReq) (proto.OpenRes, error) {
+	actor := actorOf(ctx)
+	stream, err := c.host.JetStream().Stream(ctx, proto.Events.Name)
+	if err != nil {
+		return proto.OpenRes{}, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.opens++
+	res := proto.OpenRes{
+		Epoch: stream.CachedInfo().Config.Metadata[proto.MetadataEpoch], Position: stream.CachedInfo().State.LastSeq, Chats: []proto.ChatHead{},
+	}
+	for id, s := range c.chats {
+		joined, member := s.members[actor.User]
+		if !member {
+			continue
+		}
+		head := proto.ChatHead{ChatID: id, Version: s.version, Joined: joined, LastSeq: uint64(len(s.messages))}
+		if n := len(s.messages); n > 0 {
+			head.LastPosition = s.messages[n-1].Position
+		}
+		delivered, known := c.delivered[actor.User+"/"+actor.Device+"/"+id]
+		if !known {
+			delivered = head.LastSeq
+		}
+		head.Delivered = delivered
+		res.Chats = append(res.Chats, head)
+	}
+	return res, nil
+}
+
+func (c *chatService) backlog(ctx context.Context, req proto.BacklogReq) (proto.BacklogRes, error) {
+	actor := actorOf(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	limit := req.Limit
+	if c.pageLimit > 0 {
+		limit = c.pageLimit
+	}
+	res := proto.BacklogRes{Items: []proto.LogItem{}}
+	for _, r := range req.Chats {
+		s := c.chat(r.ChatID)
+		if _, member := s.members[actor.User]; !member {
+			res.Gone = append(res.Gone, r.ChatID)
+			continue
+		}
+		for _, m := range s.messages {
+			if m.Seq <= r.AfterSeq || m.Seq > r.UpToSeq {
+				continue
+			}
+			if len(res.Items) == limit {
+				res.More = true
+				break
+			}
+			res.Items = append(res.Items, m)
+		}
+	}
+	return res, nil
+}
+
+func (c *chatService) send(ctx context.Context, req proto.SendMessageReq) (proto.SendMessageRes, error) {
+	actor := actorOf(ctx)
+	c.mu.Lock()
+	_, member := c.chat(req.ChatID).members[actor.User]
+	slow := c.slow
+	c.mu.Unlock()
+	if slow != nil {
+		select {
+		case <-slow:
+		case <-ctx.Done():
+		}
+	}
+	if !member {
+		return proto.SendMessageRes{}, proto.Errorf(proto.ChatNotFound, "no such chat")
+	}
+	item := c.store(actor, &req)
+	var stored proto.NewMessage
+	if err := wire.Unmarshal(item.Body, &stored); err != nil {
+		return proto.SendMessageRes{}, err
+	}
+	stored.Message.TempID = req.TempID
+	return proto.SendMessageRes{Message: stored.Message, Sender: stored.Sender}, nil
+}
+
+func (c *chatService) join(_ context.Context, req proto.JoinChatReq) (proto.JoinChatRes, error) {
+	return proto.JoinChatRes{ChatID: req.ChatID, Role: proto.RoleMember}, nil
+}
+
+func (c *chatService) put(ctx context.Context, req proto.PutChatReq) (proto.ChatRes, error) {
+	call, _ := services.CallFrom(ctx)
+	if !call.Actor.Backend {
+		return proto.ChatRes{}, proto.Errorf(proto.PermissionDenied, "for backends")
+	}
+	for _, m := range req.Members {
+		c.add(req.ChatID, m.UserID)
+	}
+	return proto.ChatRes{ChatID: req.ChatID, Name: call.IdempotencyKey, MemberCount: len(req.Members)}, nil
+}
+
+func (c *chatService) get(_ context.Context, req proto.GetChatReq) (proto.ChatRes, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, ok := c.chats[req.ChatID]
+	if !ok {
+		return proto.ChatRes{}, proto.Errorf(proto.ChatNotFound, "no such chat")
+	}
+	return proto.ChatRes{ChatID: req.ChatID, MemberCount: len(s.members)}, nil
+}
+
+func (c *chatService) opened() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.opens
+}
+

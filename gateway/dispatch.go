@@ -1,0 +1,191 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"supmesh.dev/proto"
+	"supmesh.dev/services"
+	"supmesh.dev/services/wire"
+)
+
+// route is one row of the event table: a client event and who answers it.
+type route struct {
+	row     proto.Row
+	service string // the lane: events for one service keep their order
+	options []services.RequestOption
+	local   localHandler // nil: the service behind row.Subject
+}
+
+// localHandler answers an event in the gateway itself; it gives the ack's body.
+type localHandler func(ctx context.Context, s *Session, data []byte) ([]byte, error)
+
+// eventTable makes the one table of client events from the catalogue: a row
+// with a subject goes to that service, one without must be in local.
+func eventTable(endpoints []proto.Described, local map[string]localHandler) (map[string]*route, error) {
+	table := make(map[string]*route)
+	for _, e := range endpoints {
+		row, _, _ := e.Describe()
+		if row.Event == "" {
+			continue
+		}
+		if table[row.Event] != nil {
+			return nil, fmt.Errorf("event %s stands twice in the catalogue", row.Event)
+		}
+		r := &route{row: row, options: []services.RequestOption{services.WithRow(row)}}
+		switch parts := strings.Split(row.Subject, "."); {
+		case row.Subject == "" && local[row.Event] != nil:
+			r.local = local[row.Event]
+		case len(parts) == 3 && parts[0] == "rpc":
+			r.service = parts[1]
+		default:
+			return nil, fmt.Errorf("event %s: nobody answers it", row.Event)
+		}
+		table[row.Event] = r
+	}
+	return table, nil
+}
+
+// features is the client events of the table, sorted.
+func features(table map[string]*route) []string {
+	names := make([]string, 0, len(table))
+	for name := range table {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// dispatch takes one event of a client. It does not block; data is copied.
+func (svc *Service) dispatch(s *Session, event string, data []byte, id ackID) {
+	r := svc.events[event]
+	if r == nil {
+		svc.dispatchOther(s, event, id)
+		return
+	}
+	s.touch()
+	if len(data) == 0 {
+		data = emptyObject
+	}
+	q := request{route: r, data: bytes.Clone(data), ack: id, deadline: time.Now().Add(r.row.Timeout)}
+	if !s.enqueue(q) {
+		s.answer(&q, nil, &proto.Error{Code: proto.ServiceUnavailable, Message: "too many requests are waiting", RetryAfter: time.Second}, newRequestID())
+	}
+}
+
+var emptyObject = []byte("{}")
+
+// dispatchOther takes an event that is in no row: apps may send pong, and ping
+// on the plain profile; anything else is unknown.
+func (svc *Service) dispatchOther(s *Session, event string, id ackID) {
+	switch {
+	case event == "pong":
+		if id.wanted() {
+			s.acked(id, successBody(newRequestID()))
+		}
+	case event == "ping" && s.peer.profile() == profilePlain:
+		s.emit(proto.PongEvent.Name, proto.Pong{TS: proto.At(time.Now())})
+		if id.wanted() {
+			s.acked(id, successBody(newRequestID()))
+		}
+	default:
+		svc.metrics.unknown.Add(svc.ctx, 1)
+		if len(event) > 64 {
+			event = strings.ToValidUTF8(event[:64], "")
+		}
+		err := proto.Errorf(proto.UnknownEvent, "%s is not an event of this service", event)
+		s.answer(&request{ack: id, event: event}, nil, err, newRequestID())
+		s.strike(strikeUnknown)
+	}
+}
+
+// handle makes one request and answers it. It runs on the session's lane.
+func (svc *Service) handle(ctx context.Context, s *Session, q *request) {
+	left := time.Until(q.deadline)
+	if left <= 0 {
+		s.answer(q, nil, &proto.Error{Code: proto.ServiceUnavailable, Message: "the request waited too long", RetryAfter: time.Second}, newRequestID())
+		return
+	}
+	row := &q.route.row
+	if ok, wait := svc.limiter.Allow(ctx, row.Event, string(s.user)); !ok {
+		svc.metrics.limited(row.Event)
+		s.answer(q, nil, &proto.Error{Code: proto.RateLimitExceeded, Message: "too many requests of this kind", RetryAfter: wait}, newRequestID())
+		return
+	}
+	if q.route.local != nil {
+		body, err := q.route.local(ctx, s, q.data)
+		if err != nil {
+			s.answer(q, nil, proto.AsError(err), newRequestID())
+			return
+		}
+		s.answer(q, body, nil, "")
+		return
+	}
+	options := q.route.options
+	if row.Timeout-left > 10*time.Millisecond { // it has waited: what is left is less than the row's
+		options = append(options[:len(options):len(options)], services.WithTimeout(left))
+	}
+	reply, err := svc.host.Request(ctx, row.Subject, s.actor, q.data, options...)
+	failure := reply.Err
+	if err != nil {
+		failure = proto.AsError(err)
+	}
+	s.answer(q, reply.Body, failure, reply.RequestID)
+}
+
+// answer ends a request: with its ack, or where none is wanted and it failed,
+// with an error event. A nil body with a failure is made from it.
+func (s *Session) answer(q *request, body []byte, failure *proto.Error, requestID string) {
+	if q.ack.wanted() {
+		if body == nil && failure != nil {
+			body = failureBody(failure, requestID)
+		}
+		s.acked(q.ack, body)
+		return
+	}
+	if failure == nil {
+		return
+	}
+	var ids struct { // what the app knows its request by
+		TempID string `json:"tempId"`
+		CallID string `json:"callId"`
+	}
+	if wire.Unmarshal(q.data, &ids) != nil || proto.CheckClientID(ids.TempID) != nil {
+		ids.TempID = ""
+	}
+	if proto.CheckClientID(ids.CallID) != nil {
+		ids.CallID = ""
+	}
+	event := q.event
+	if q.route != nil {
+		event = q.route.row.Event
+	}
+	s.emit(proto.ErrorEventEvent.Name, proto.ErrorEvent{
+		Message: failure.Message, Code: failure.Code.Row().Code, Event: event, Field: failure.Field,
+		TempID: ids.TempID, CallID: ids.CallID, RetryAfterMs: failure.RetryAfter.Milliseconds(), RequestID: requestID,
+	})
+}
+
+func (s *Session) acked(id ackID, body []byte) {
+	if isFull(s.peer.ack(id, body)) {
+		s.closeSlow()
+	}
+}
+
+func failureBody(e *proto.Error, requestID string) []byte {
+	body, err := wire.Marshal(e.Failure(requestID))
+	if err != nil { // a message that is not UTF-8: no client made it, and no client needs it
+		body, _ = wire.Marshal((&proto.Error{Code: e.Code, Message: e.Code.Row().Title}).Failure(requestID))
+	}
+	return body
+}
+
+func successBody(requestID string) []byte {
+	return append(append([]byte(`{"success":true,"requestId":"`), requestID...), '"', '}')
+}
+
+func newRequestID() string { return services.NewRequestID() }

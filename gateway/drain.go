@@ -1,0 +1,82 @@
+package gateway
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"supmesh.dev/proto"
+)
+
+// drain moves every connection elsewhere: new ones are turned away, all are
+// told, and after the notice they are closed at DRAIN_RATE, in random order,
+// in the way that makes a client come back by itself. Requests under way are
+// answered first. It returns when they are gone, or with ctx.
+func (svc *Service) drain(ctx context.Context) {
+	svc.admission.draining.Store(true)
+	sessions := svc.hub.everyone()
+	if len(sessions) == 0 {
+		return
+	}
+	window := time.Duration(len(sessions)) * time.Second / time.Duration(svc.cfg.DrainRate)
+	svc.host.Log().InfoContext(ctx, "draining", "connections", len(sessions), "window", window)
+	for _, s := range sessions {
+		if s.is(open) {
+			s.emit(proto.ServerDrainEvent.Name, proto.ServerDrain{
+				ReconnectInMs: (svc.cfg.DrainNotice + rand.N(window+time.Second)).Milliseconds(), Reason: "restart",
+			})
+		}
+	}
+	if !wait(ctx, svc.cfg.DrainNotice) {
+		return
+	}
+	rand.Shuffle(len(sessions), func(i, j int) { sessions[i], sessions[j] = sessions[j], sessions[i] })
+	step := time.Second / time.Duration(svc.cfg.DrainRate)
+	began := time.Now()
+	for i, s := range sessions {
+		// Paced against the clock, with jitter, so that many short pauses do not add up to a long one.
+		due := began.Add(time.Duration(i)*step + rand.N(step+1))
+		if d := time.Until(due); d > 5*time.Millisecond && !wait(ctx, d) {
+			return
+		}
+		svc.spawn(func(context.Context) { s.finish(ctx) })
+	}
+	for left := svc.hub.everyone(); len(left) > 0; left = svc.hub.everyone() {
+		for _, s := range left { // those that were connecting when it began, too
+			if !s.busy() {
+				s.close(proto.CloseDrain)
+			}
+		}
+		if !wait(ctx, 20*time.Millisecond) {
+			return
+		}
+	}
+}
+
+// finish closes the session once its requests under way have been answered.
+func (s *Session) finish(ctx context.Context) {
+	for end := time.Now().Add(proto.RequestTimeout); s.busy() && time.Now().Before(end); {
+		if !wait(ctx, 10*time.Millisecond) {
+			break
+		}
+	}
+	s.close(proto.CloseDrain)
+}
+
+func (s *Session) busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.lanes) > 0
+}
+
+// wait is false if ctx ended first.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

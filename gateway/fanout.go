@@ -1,0 +1,157 @@
+package gateway
+
+import (
+	"strings"
+
+	"supmesh.dev/gateway/catchup"
+	"supmesh.dev/proto"
+)
+
+// userLivePrefix and userLogPrefix begin the subjects of users.
+var (
+	userLivePrefix = proto.UserLive("")
+	userLogPrefix  = proto.UserLog("")
+)
+
+// live takes a live copy. It is called by one goroutine, in the order of the log.
+func (svc *Service) live(e *entry) { svc.pass(e, false) }
+
+// replayed takes an entry that a read of the log brought.
+func (svc *Service) replayed(e *entry) { svc.pass(e, true) }
+
+// pass brings an entry to the sessions it is for, once, whichever way it came.
+func (svc *Service) pass(e *entry, replay bool) {
+	prefix := userLivePrefix
+	if replay {
+		prefix = userLogPrefix
+	}
+	if user, ok := strings.CutPrefix(e.subject, prefix); ok {
+		if t := svc.hub.user(proto.Token(user)); t != nil {
+			svc.passTo(t, e, kindMessage, replay, nil)
+		}
+		return
+	}
+	token, kind, err := proto.ParseChatSubject(e.subject)
+	if err != nil {
+		svc.host.Log().Warn("entry with a strange subject", "subject", e.subject)
+		return
+	}
+	k := kindOf(kind)
+	if k == kindMeta {
+		svc.passMeta(token, e, replay)
+		return
+	}
+	if t := svc.hub.chat(token); t != nil {
+		svc.passTo(t, e, k, replay, nil)
+	}
+}
+
+// passMeta is pass for a change of a chat. Members it adds are members before
+// it is delivered, those it removes get it last.
+func (svc *Service) passMeta(token proto.Token, e *entry, replay bool) {
+	c, err := membershipOf(e)
+	if err != nil {
+		svc.host.Log().Error("chat change does not parse", "position", e.position, "event", e.event, "error", err)
+	}
+	change := &membershipChange{version: c.version}
+	for _, user := range c.added {
+		change.added = append(change.added, svc.settled(user)...)
+	}
+	for _, user := range c.removed {
+		change.removed = append(change.removed, svc.settled(user)...)
+	}
+	if t := svc.hub.chat(token); t != nil && svc.passTo(t, e, kindMeta, replay, change) {
+		return
+	}
+	if len(change.added) == 0 {
+		return
+	}
+	// The first members of this chat here. What followed this change may have
+	// gone by before the subscription: it is read from the log.
+	var made *topic
+	err = svc.hub.withChat(token, c.chat, func(t *topic) {
+		made = t
+		for _, s := range change.added {
+			t.joinLocked(s, e.position-1, nil)
+		}
+		t.beginLocked(e.position - 1)
+		t.suspectLocked()
+	})
+	if err != nil {
+		svc.host.Log().Error("host chat", "error", err)
+		svc.recheckSoon()
+		return
+	}
+	svc.repairs.push(made)
+}
+
+// settled is the open sessions of a user; those still opening are told that
+// what they learn may be out of date.
+func (svc *Service) settled(user proto.Token) []*Session {
+	sessions := svc.hub.sessions(user)
+	n := 0
+	for _, s := range sessions {
+		if !s.markStale() {
+			sessions[n] = s
+			n++
+		}
+	}
+	return sessions[:n]
+}
+
+// membershipChange is a change with the sessions here that it concerns.
+type membershipChange struct {
+	version        uint64
+	added, removed []*Session
+}
+
+// passTo brings an entry to the members of a topic; false if the topic is gone.
+func (svc *Service) passTo(t *topic, e *entry, kind int, replay bool, change *membershipChange) bool {
+	t.mu.Lock()
+	if t.gone {
+		t.mu.Unlock()
+		return false
+	}
+	deliver := true
+	read := false
+	if kind < kinds {
+		track := &t.tracks[kind]
+		if replay {
+			deliver = track.Replayed(e.position)
+		} else {
+			verdict := track.Live(e.position, e.previous)
+			deliver, read = verdict == catchup.Deliver, verdict == catchup.Read
+		}
+	}
+	var slow []*Session
+	empty := false
+	if deliver {
+		fresh := change != nil && (change.version == 0 || change.version > t.applied)
+		if fresh {
+			t.applied = max(t.applied, change.version)
+			t.version = max(t.version, change.version)
+			for _, s := range change.added {
+				t.joinLocked(s, e.position-1, nil)
+			}
+		}
+		slow = t.deliverLocked(e, kind)
+		if fresh {
+			for _, s := range change.removed {
+				t.leaveLocked(s)
+			}
+			empty = len(t.members) == 0
+		}
+	}
+	t.mu.Unlock()
+	if read {
+		svc.metrics.gaps.Add(svc.ctx, 1)
+		svc.repairs.push(t)
+	}
+	for _, s := range slow {
+		s.closeSlow()
+	}
+	if empty {
+		svc.hub.prune(t)
+	}
+	return true
+}

@@ -1,0 +1,169 @@
+package gateway
+
+import (
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+
+	"supmesh.dev/proto"
+)
+
+const hubShards = 64
+
+// hub knows which sessions are here, by user and by chat. A topic exists, and
+// is subscribed, as long as it has members.
+type hub struct {
+	store *store
+	seed  maphash.Seed
+	clock atomic.Uint64 // counts topics: says which of two things came first
+	chats [hubShards]hubShard
+	users [hubShards]hubShard
+}
+
+type hubShard struct {
+	mu     sync.RWMutex
+	topics map[proto.Token]*topic
+}
+
+func newHub(store *store) *hub {
+	h := &hub{store: store, seed: maphash.MakeSeed()}
+	for i := range hubShards {
+		h.chats[i].topics = make(map[proto.Token]*topic)
+		h.users[i].topics = make(map[proto.Token]*topic)
+	}
+	return h
+}
+
+func (h *hub) shard(shards *[hubShards]hubShard, token proto.Token) *hubShard {
+	return &shards[maphash.String(h.seed, string(token))%hubShards]
+}
+
+func (s *hubShard) get(token proto.Token) *topic {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.topics[token]
+}
+
+// chat is the topic of a chat, nil if none of its members is here.
+func (h *hub) chat(token proto.Token) *topic { return h.shard(&h.chats, token).get(token) }
+
+// user is the topic of a user, nil if the user is not here.
+func (h *hub) user(token proto.Token) *topic { return h.shard(&h.users, token).get(token) }
+
+// sessions is every session of a user.
+func (h *hub) sessions(user proto.Token) []*Session {
+	t := h.user(user)
+	if t == nil {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := make([]*Session, len(t.members))
+	for i := range t.members {
+		all[i] = t.members[i].session
+	}
+	return all
+}
+
+// withChat calls fn with the locked topic of a chat, which is made and
+// subscribed if it is not there; fn must leave it with a member, or it goes again.
+func (h *hub) withChat(token proto.Token, chat string, fn func(t *topic)) error {
+	return h.with(h.shard(&h.chats, token), token, chat, fn)
+}
+
+// withUser is withChat for a user's topic.
+func (h *hub) withUser(token proto.Token, fn func(t *topic)) error {
+	return h.with(h.shard(&h.users, token), token, "", fn)
+}
+
+func (h *hub) with(s *hubShard, token proto.Token, chat string, fn func(t *topic)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.topics[token]
+	if t == nil {
+		t = &topic{token: token, chat: chat, born: h.clock.Add(1)}
+		sub, err := h.store.subscribe(t.live())
+		if err != nil {
+			return err
+		}
+		t.sub = sub
+		s.topics[token] = t
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fn(t)
+	h.pruneLocked(s, t)
+	return nil
+}
+
+// release ends a session's membership of a topic.
+func (h *hub) release(t *topic, session *Session) {
+	s := h.shardOf(t)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.leaveLocked(session)
+	h.pruneLocked(s, t)
+}
+
+// prune forgets a topic whose last member has left.
+func (h *hub) prune(t *topic) {
+	s := h.shardOf(t)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h.pruneLocked(s, t)
+}
+
+func (h *hub) pruneLocked(s *hubShard, t *topic) {
+	if len(t.members) == 0 && !t.gone {
+		t.gone = true
+		t.sub.end()
+		delete(s.topics, t.token)
+	}
+}
+
+func (h *hub) shardOf(t *topic) *hubShard {
+	if t.chat == "" {
+		return h.shard(&h.users, t.token)
+	}
+	return h.shard(&h.chats, t.token)
+}
+
+// all is every topic of the kind, as of now.
+func all(shards *[hubShards]hubShard) []*topic {
+	var out []*topic
+	for i := range shards {
+		s := &shards[i]
+		s.mu.RLock()
+		for _, t := range s.topics {
+			out = append(out, t)
+		}
+		s.mu.RUnlock()
+	}
+	return out
+}
+
+// everyone is every session here.
+func (h *hub) everyone() []*Session {
+	var out []*Session
+	for _, t := range all(&h.users) {
+		t.mu.Lock()
+		for i := range t.members {
+			out = append(out, t.members[i].session)
+		}
+		t.mu.Unlock()
+	}
+	return out
+}
+
+// forgetPositions voids what is known of the log.
+func (h *hub) forgetPositions() {
+	for _, t := range append(all(&h.chats), all(&h.users)...) {
+		t.mu.Lock()
+		t.forgetLocked()
+		t.mu.Unlock()
+	}
+}

@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"time"
+
+	"supmesh.dev/gateway/auth"
+	"supmesh.dev/proto"
+	"supmesh.dev/services/wire"
+)
+
+// credentials are what a client presents, in either profile.
+type credentials struct {
+	Token    string `json:"token"`
+	DeviceID string `json:"deviceId"`
+	// pid and offset may stand here too; a session is not resumed yet.
+}
+
+// defaultDevice stands for the device of a client that names none.
+const defaultDevice = "default"
+
+// identify says who a client is. The token is looked up in the auth object,
+// then in the query, then in the Authorization header (CONTRACT §3). The error
+// is an *auth.Refusal, or one that means: come back later.
+func (svc *Service) identify(ctx context.Context, object []byte, query url.Values, authorization string) (auth.Identity, error) {
+	var c credentials
+	if len(object) > 0 {
+		var loose struct {
+			Token    any `json:"token"`
+			DeviceID any `json:"deviceId"`
+		}
+		if err := wire.Unmarshal(object, &loose); err != nil {
+			return auth.Identity{}, &auth.Refusal{Code: proto.InvalidPayload, Message: "Authentication failed", Detail: "auth object does not parse"}
+		}
+		c.Token, _ = loose.Token.(string)
+		c.DeviceID, _ = loose.DeviceID.(string)
+	}
+	if c.Token == "" {
+		c.Token = query.Get("token")
+	}
+	if c.Token == "" {
+		c.Token = auth.Bearer(authorization)
+	}
+	who, err := svc.verifier.Verify(ctx, c.Token)
+	if err != nil {
+		return who, err
+	}
+	if who.Device == "" {
+		if c.DeviceID != "" && proto.CheckID(c.DeviceID) != nil {
+			return who, &auth.Refusal{Code: proto.InvalidPayload, Message: "Invalid token payload", Detail: "deviceId is malformed"}
+		}
+		who.Device = c.DeviceID
+	}
+	return who, nil
+}
+
+// errTooMany says that the user makes connections too fast.
+var errTooMany = errors.New("too many connections of one user")
+
+// welcome makes the session of an identified client and everything it needs.
+// An error means: come back later; the session is given up already.
+func (svc *Service) welcome(ctx context.Context, p peer, id string, who auth.Identity) (*Session, error) {
+	named := who.Device != ""
+	if !named {
+		who.Device = defaultDevice
+	}
+	s, err := svc.newSession(p, id, who)
+	if err != nil {
+		return nil, err
+	}
+	if ok, wait := svc.limiter.Allow(ctx, connectRule, string(s.user)); !ok {
+		return nil, &proto.Error{Code: proto.ConnectionLimit, Message: errTooMany.Error(), RetryAfter: wait}
+	}
+	ctx, cancel := context.WithTimeout(ctx, proto.RequestTimeout)
+	defer cancel()
+	res, err := svc.prepare(ctx, s)
+	if err != nil {
+		s.gone()
+		return nil, err
+	}
+	s.opened = &opened{res: res, named: named}
+	return s, nil
+}
+
+// opened is what is known between the answer to a connection and its start.
+type opened struct {
+	res   proto.OpenRes
+	named bool // the client named its device
+}
+
+// start makes a session live: `connected` is the first thing it gets.
+func (svc *Service) start(ctx context.Context, s *Session) {
+	o := s.opened
+	s.opened = nil
+	hello := proto.Connected{
+		UserID: s.actor.User, SocketID: s.id, PID: s.pid,
+		ServerTime: proto.At(time.Now()), TokenExpiresAt: proto.At(time.UnixMilli(s.expires.Load())),
+		Features: svc.features, Limits: svc.limits, MaxPayload: svc.cfg.MaxPayload,
+	}
+	if o.named {
+		hello.DeviceID = s.actor.Device
+	}
+	for i := range o.res.Chats {
+		if c := &o.res.Chats[i]; c.LastSeq > c.Delivered {
+			hello.Missed += c.LastSeq - c.Delivered
+		}
+	}
+	data, err := wire.Marshal(hello)
+	if err != nil {
+		svc.host.Log().ErrorContext(ctx, "encode connected", "error", err)
+		s.close(proto.CloseInternal)
+		return
+	}
+	_ = s.send(durableFrame(s.peer.profile(), proto.ConnectedEvent.Name, data, o.res.Position)) // the first frame: the queue is empty
+	s.mu.Lock()
+	s.counted = true
+	s.mu.Unlock()
+	svc.metrics.connections.add(s.peer.profile(), 1)
+	svc.activate(ctx, s, o.res)
+	now := time.Now()
+	s.mu.Lock()
+	if s.peer.profile() == profilePlain {
+		s.watchAt = now.Add(millis(svc.cfg.PingInterval))
+	}
+	s.mu.Unlock()
+	svc.timers.Set(&s.timer, s, min(s.next(now), s.watch(now)))
+}

@@ -1,0 +1,75 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"supmesh.dev/proto"
+)
+
+// metrics are the gateway's own. No label is ever a user, chat or connection.
+type metrics struct {
+	connections gauge
+	refusals    metric.Int64Counter
+	turnedAway  metric.Int64Counter
+	closes      metric.Int64Counter
+	ends        metric.Int64Counter
+	limits      metric.Int64Counter
+	unknown     metric.Int64Counter
+	gaps        metric.Int64Counter
+	rechecks    metric.Int64Counter
+}
+
+// gauge counts connections per profile.
+type gauge [profiles]atomic.Int64
+
+func (g *gauge) add(profile int, n int64) { g[profile].Add(n) }
+
+func (m *metrics) register(svc *Service) error {
+	meter := svc.host.Metrics()
+	var failed []error
+	counter := func(name, help string) metric.Int64Counter {
+		c, err := meter.Int64Counter(name, metric.WithDescription(help))
+		failed = append(failed, err)
+		return c
+	}
+	m.refusals = counter("gateway_refused_total", "Clients that were not let in, by reason.")
+	m.turnedAway = counter("gateway_turned_away_total", "Handshakes answered 503 by admission or drain.")
+	m.closes = counter("gateway_closes_total", "Connections closed by the gateway, by close code.")
+	m.ends = counter("gateway_disconnects_total", "Connections that ended, by reason.")
+	m.limits = counter("gateway_rate_limited_total", "Requests over a user's limit, by event.")
+	m.unknown = counter("gateway_unknown_events_total", "Events that nobody answers.")
+	m.gaps = counter("gateway_gaps_total", "Live copies that were found missing and read from the log.")
+	m.rechecks = counter("gateway_rechecks_total", "Times that everything hosted was compared with the log.")
+	observe := func(name, help string, value func() int64) {
+		_, err := meter.Int64ObservableGauge(name, metric.WithDescription(help), metric.WithInt64Callback(
+			func(_ context.Context, o metric.Int64Observer) error { o.Observe(value()); return nil }))
+		failed = append(failed, err)
+	}
+	_, err := meter.Int64ObservableGauge("gateway_connections", metric.WithDescription("Open connections, by profile."), metric.WithInt64Callback(
+		func(_ context.Context, o metric.Int64Observer) error {
+			for p := range m.connections {
+				o.Observe(m.connections[p].Load(), metric.WithAttributes(attribute.String("profile", profileNames[p])))
+			}
+			return nil
+		}))
+	failed = append(failed, err)
+	observe("gateway_live_waiting", "Live copies that wait for the fan-out.", func() int64 { return int64(svc.store.backlog()) })
+	observe("gateway_repairs_waiting", "Topics that wait for a read of the log.", func() int64 { return int64(svc.repairs.waiting()) })
+	return errors.Join(failed...)
+}
+
+func (m *metrics) refused(reason string) { count(m.refusals, "reason", reason) }
+func (m *metrics) closed(code proto.CloseCode) {
+	count(m.closes, "reason", code.Row().Reason)
+}
+func (m *metrics) disconnected(reason string) { count(m.ends, "reason", reason) }
+func (m *metrics) limited(event string)       { count(m.limits, "event", event) }
+
+func count(c metric.Int64Counter, label, value string) {
+	c.Add(context.Background(), 1, metric.WithAttributes(attribute.String(label, value)))
+}

@@ -1,0 +1,141 @@
+package gateway
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// repairs are the topics whose log must be read, because live copies are
+// missing. Each is in the queue at most once.
+type repairs struct {
+	mu     sync.Mutex
+	topics []*topic
+	wake   chan struct{}
+}
+
+const repairWorkers = 4
+
+func newRepairs() *repairs { return &repairs{wake: make(chan struct{}, repairWorkers)} }
+
+func (r *repairs) push(t *topic) {
+	t.mu.Lock()
+	was := t.queued || t.gone
+	t.queued = true
+	t.mu.Unlock()
+	if was {
+		return
+	}
+	r.mu.Lock()
+	r.topics = append(r.topics, t)
+	r.mu.Unlock()
+	select {
+	case r.wake <- struct{}{}:
+	default: // every worker has been woken and looks again before it sleeps
+	}
+}
+
+func (r *repairs) pop() *topic {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.topics) == 0 {
+		return nil
+	}
+	t := r.topics[0]
+	r.topics[0] = nil
+	r.topics = r.topics[1:]
+	return t
+}
+
+func (r *repairs) waiting() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.topics)
+}
+
+// repairLoop reads the log for topics with holes until ctx ends.
+func (svc *Service) repairLoop(ctx context.Context) error {
+	for {
+		t := svc.repairs.pop()
+		if t == nil {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-svc.repairs.wake:
+			}
+			continue
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		svc.repair(ctx, t)
+	}
+}
+
+const (
+	// maxTries is how often a read may come up short of what was heard live
+	// before the log counts as not having it; with the pauses about 30 s.
+	maxTries = 40
+	maxPause = time.Second
+)
+
+// repair reads a topic's log until nothing is missing.
+func (svc *Service) repair(ctx context.Context, t *topic) {
+	t.mu.Lock()
+	t.queued = false
+	after, reading := t.readingLocked()
+	gone := t.gone
+	t.mu.Unlock()
+	for !gone && reading && ctx.Err() == nil {
+		more, err := svc.store.read(ctx, t.log(), after, svc.replayed)
+		t.mu.Lock()
+		ended := true
+		if err == nil && !more {
+			for i := range t.tracks {
+				ended = t.tracks[i].Ended() && ended
+			}
+		}
+		switch {
+		case err == nil && more:
+			t.tries = 0
+		case err != nil || !ended:
+			t.tries++
+		default:
+			t.tries = 0
+		}
+		tries := t.tries
+		if err == nil && tries > maxTries {
+			for i := range t.tracks {
+				t.tracks[i].GiveUp()
+			}
+			t.tries = 0
+		}
+		after, reading = t.readingLocked()
+		gone = t.gone
+		t.mu.Unlock()
+		switch {
+		case err == nil && tries > maxTries:
+			svc.host.Log().Error("log does not hold what was seen live", "subject", t.log(), "position", after)
+		case err != nil && ctx.Err() == nil:
+			if tries == 1 {
+				svc.host.Log().Warn("read the log", "subject", t.log(), "error", err)
+			}
+			fallthrough
+		case tries > 0:
+			pause(ctx, tries)
+		}
+	}
+}
+
+// pause waits before the n-th repeat, from 20 ms doubling to maxPause, half of
+// it random. It ends early with ctx.
+func pause(ctx context.Context, n int) {
+	d := min(20*time.Millisecond<<min(n, 10), maxPause)
+	timer := time.NewTimer(d/2 + rand.N(d/2))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

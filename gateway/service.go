@@ -1,0 +1,262 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"supmesh.dev/gateway/auth"
+	"supmesh.dev/gateway/engineio"
+	"supmesh.dev/gateway/engineio/deadline"
+	"supmesh.dev/gateway/offset"
+	"supmesh.dev/gateway/socketio"
+	"supmesh.dev/gateway/wsconn"
+	"supmesh.dev/proto"
+	"supmesh.dev/services"
+)
+
+// Service is one gateway.
+type Service struct {
+	cfg      Config
+	host     *services.Host
+	verifier *auth.Verifier
+	limiter  *services.Limiter
+	events   map[string]*route
+	features []string
+	limits   proto.LimitTable
+	metrics  metrics
+
+	sockets   *wsconn.Engine
+	engine    *engineio.Server
+	messages  *socketio.Server
+	admission *admission
+	timers    *deadline.Queue
+
+	store   *store
+	hub     *hub
+	repairs *repairs
+	recheck chan struct{}
+	readers chan struct{} // slots for backlog pages
+	sealer  atomic.Pointer[sealer]
+
+	clientAddr, adminAddr chan string
+
+	// ctx is the life of the connections, not of a call: it ends when the
+	// last of them has been given its time to end.
+	ctx    context.Context //nolint:containedctx // see above
+	cancel context.CancelFunc
+	mu     sync.Mutex
+	ended  bool
+	tasks  sync.WaitGroup // goroutines of connections
+}
+
+// New checks the configuration and puts the parts together. Nothing listens
+// before Run.
+func New(cfg Config, host *services.Host) (*Service, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	svc := &Service{
+		cfg: cfg, host: host, timers: deadline.New(timerGranularity), repairs: newRepairs(),
+		recheck: make(chan struct{}, 1), readers: make(chan struct{}, backlogReaders),
+		clientAddr: make(chan string, 1), adminAddr: make(chan string, 1),
+	}
+	svc.ctx, svc.cancel = context.WithCancel(context.Background())
+	if err := svc.build(); err != nil {
+		svc.cancel()
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	return svc, nil
+}
+
+// routes is the event table: the catalogue says which service answers, and
+// what stands here is answered by the gateway itself.
+func (svc *Service) routes() (map[string]*route, error) {
+	return eventTable(proto.Endpoints, map[string]localHandler{
+		proto.AuthRefresh.Event: svc.refresh,
+	})
+}
+
+// Run serves clients until ctx ends, then moves them elsewhere (drain) and
+// returns when everything has ended.
+func (svc *Service) Run(ctx context.Context) error {
+	defer svc.cancel()
+	if err := svc.host.EnsureStreams(ctx, svc.cfg.Provision, proto.Events); err != nil {
+		return err
+	}
+	meta, err := svc.store.subscribe(proto.AllChatMeta)
+	if err != nil {
+		return err
+	}
+	defer meta.end()
+	svc.host.OnReconnect(svc.recheckSoon)
+	svc.host.OnSlowConsumer(svc.recheckOn)
+
+	// Two groups, since connections need the loops until they have ended.
+	loops, endLoops := context.WithCancel(context.WithoutCancel(ctx))
+	defer endLoops()
+	edge, endEdge := context.WithCancel(context.WithoutCancel(ctx))
+	defer endEdge()
+	var parts, edges sync.WaitGroup
+	svc.part(loops, &parts, "timers", svc.timers.Run)
+	svc.part(loops, &parts, "fan-out", func(ctx context.Context) error { return svc.store.run(ctx, svc.live) })
+	svc.part(loops, &parts, "recheck", svc.recheckLoop)
+	for range repairWorkers {
+		svc.part(loops, &parts, "repair", svc.repairLoop)
+	}
+	svc.part(loops, &parts, "sockets", svc.sockets.Run)
+	svc.part(loops, &parts, "socket.io", svc.messages.Run)
+	svc.part(edge, &edges, "engine.io", svc.engine.Run)
+
+	stopClients, err := svc.listen(svc.cfg.Host, svc.cfg.Port, svc.clientHandler(), svc.clientAddr)
+	if err != nil {
+		return err
+	}
+	stopAdmin := func() {}
+	if svc.cfg.AdminToken.Reveal() != "" {
+		handler, err := svc.adminHandler()
+		if err == nil {
+			stopAdmin, err = svc.listen(svc.cfg.AdminHost, svc.cfg.AdminPort, handler, svc.adminAddr)
+		}
+		if err != nil {
+			stopClients()
+			return err
+		}
+	}
+	<-ctx.Done()
+
+	// What happens at stop must not end with the context that asked for it.
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), svc.drainBudget())
+	svc.drain(drain)
+	cancel()
+	endEdge()
+	stopAdmin()
+	stopClients()
+	edges.Wait()
+	svc.endTasks()
+	endLoops()
+	parts.Wait()
+	return nil
+}
+
+// drainBudget is how long a drain may take in all.
+func (svc *Service) drainBudget() time.Duration {
+	sessions := len(svc.hub.everyone())
+	return svc.cfg.DrainNotice + time.Duration(sessions)*time.Second/time.Duration(svc.cfg.DrainRate) + proto.RequestTimeout + time.Second
+}
+
+// part runs a loop as a part of the host; wg waits for it.
+func (svc *Service) part(ctx context.Context, wg *sync.WaitGroup, name string, fn func(context.Context) error) {
+	wg.Add(1)
+	if !svc.host.Go(name, func(context.Context) error { defer wg.Done(); return fn(ctx) }) {
+		wg.Done()
+	}
+}
+
+// spawn runs fn on a goroutine of a connection. It is waited for at stop; a
+// panic ends that one piece of work.
+func (svc *Service) spawn(fn func(context.Context)) {
+	svc.mu.Lock()
+	defer svc.mu.Unlock()
+	if svc.ended {
+		return
+	}
+	svc.tasks.Go(func() {
+		defer func() {
+			if v := recover(); v != nil {
+				svc.host.Log().Error("panic", "value", v, "stack", string(debug.Stack()))
+			}
+		}()
+		fn(svc.ctx)
+	})
+}
+
+// endTasks ends the goroutines of connections and waits for them.
+func (svc *Service) endTasks() {
+	svc.mu.Lock()
+	svc.ended = true
+	svc.mu.Unlock()
+	svc.cancel()
+	svc.tasks.Wait()
+}
+
+// sealer seals offsets into one log.
+type sealer struct {
+	*offset.Sealer
+	epoch string
+}
+
+// checkEpoch notes which log is served from. When it is another than before,
+// every position this gateway knows is void: all connections start anew.
+func (svc *Service) checkEpoch(epoch string) error {
+	was := svc.sealer.Load()
+	if was != nil && was.epoch == epoch {
+		return nil
+	}
+	s, err := offset.NewSealer(epoch)
+	if err != nil {
+		return err
+	}
+	if !svc.sealer.CompareAndSwap(was, &sealer{s, epoch}) {
+		return svc.checkEpoch(epoch)
+	}
+	if was == nil {
+		return nil
+	}
+	svc.host.Log().Error("the log has another epoch: all connections start anew")
+	svc.hub.forgetPositions()
+	for _, s := range svc.hub.everyone() {
+		s.close(proto.CloseDrain)
+	}
+	return errEpoch
+}
+
+func (svc *Service) build() (err error) {
+	if err = svc.metrics.register(svc); err != nil {
+		return err
+	}
+	svc.verifier, err = auth.New(svc.ctx, auth.Config{
+		Secret: []byte(svc.cfg.JWTSecret.Reveal()), SecretMethods: svc.cfg.JWTAlgorithms,
+		JWKSURL: svc.cfg.JWKSURL, JWKSMethods: svc.cfg.JWKSAlgorithms,
+		Issuer: svc.cfg.JWTIssuer, Audience: svc.cfg.JWTAudience, MaxLifetime: svc.cfg.JWTMaxLifetime,
+	})
+	if err != nil {
+		return err
+	}
+	if svc.events, err = svc.routes(); err != nil {
+		return err
+	}
+	rules, err := parseLimits(svc.cfg.RateLimits, proto.Endpoints)
+	if err != nil {
+		return err
+	}
+	if svc.cfg.MaxConnections > 0 {
+		rules[connectRule] = services.Rule{N: svc.cfg.MaxConnections, Per: millis(svc.cfg.ConnectionWindow)}
+	}
+	svc.features, svc.limits = features(svc.events), limitTable(rules)
+	svc.limiter = svc.host.NewLimiter("u", rules)
+	svc.store = newStore(svc.host)
+	svc.hub = newHub(svc.store)
+	svc.admission = newAdmission(svc.cfg.AdmitRate, func() { svc.metrics.turnedAway.Add(svc.ctx, 1) })
+	return svc.buildEdge()
+}
+
+func (svc *Service) buildEdge() (err error) {
+	svc.sockets, err = wsconn.New(wsconn.Config{
+		ReadLimit: int64(svc.cfg.MaxPayload), MaxQueueBytes: svc.cfg.MaxQueue, Poller: svc.cfg.Poller,
+	})
+	if err != nil {
+		return err
+	}
+	svc.messages = socketio.NewServer(socketio.Config{EventNames: svc.features}, socketEdge{svc})
+	svc.engine = engineio.NewServer(engineio.Config{
+		Path: "/socket.io/", PingInterval: millis(svc.cfg.PingInterval), PingTimeout: millis(svc.cfg.PingTimeout),
+		MaxPayload: svc.cfg.MaxPayload, MaxQueueBytes: svc.cfg.MaxQueue,
+		CheckOrigin: svc.allowOrigin, NewID: svc.newSID,
+	}, svc.sockets, svc.messages)
+	svc.engine.SetRefuse(svc.admission.refusal)
+	return nil
+}

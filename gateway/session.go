@@ -1,0 +1,201 @@
+package gateway
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"supmesh.dev/gateway/auth"
+	"supmesh.dev/gateway/engineio/deadline"
+	"supmesh.dev/gateway/wsconn"
+	"supmesh.dev/proto"
+	"supmesh.dev/services/wire"
+)
+
+type phase uint8
+
+const (
+	opening phase = iota // not yet connected: gets nothing
+	open
+	closed
+)
+
+// Session is one connection of one user's device, whatever its profile. It is
+// small, since there is one per client: what only a busy session needs is
+// behind a pointer and goes when it is idle.
+type Session struct {
+	svc   *Service
+	peer  peer
+	id    string // of the socket, public
+	pid   string // of the session: a return presents it
+	user  proto.Token
+	actor proto.Actor
+	timer deadline.Entry
+	// opened is there between the answer to the connection and start.
+	opened *opened
+
+	expires atomic.Int64 // of the token, Unix milliseconds
+	active  atomic.Int64 // last event, Unix milliseconds
+
+	mu      sync.Mutex
+	topics  []*topic
+	lanes   []*lane // those with requests
+	queued  int     // requests in lanes
+	bytes   int     // of them
+	strikes int     // protocol errors, weighed, since window
+	window  int64   // Unix seconds
+	phase   phase
+	stale   bool      // membership changed while opening
+	behind  bool      // a goroutine sends what is owed
+	warned  bool      // auth:expiring has been sent
+	ending  bool      // close has been called
+	counted bool      // in the metric of connections
+	watchAt time.Time // when the peer's liveness is looked at
+}
+
+func (svc *Service) newSession(p peer, id string, who auth.Identity) (*Session, error) {
+	user, err := proto.EncodeID(who.User)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{
+		svc: svc, peer: p, id: id, pid: randomID(), user: user,
+		actor: proto.Actor{
+			User: who.User, Device: who.Device, Name: who.Name, Avatar: who.Avatar,
+			Socket: id, Gateway: svc.host.InstanceID(),
+		},
+	}
+	s.expires.Store(who.Expires.UnixMilli())
+	s.touch()
+	return s, nil
+}
+
+func (s *Session) touch() { s.active.Store(time.Now().UnixMilli()) }
+
+// enter and exit keep the session's list of topics; a closed one enters none.
+func (s *Session) enter(t *topic) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == closed {
+		return false
+	}
+	s.topics = append(s.topics, t)
+	return true
+}
+
+func (s *Session) exit(t *topic) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.topics, t); i >= 0 {
+		s.topics = slices.Delete(s.topics, i, i+1)
+	}
+}
+
+// markStale says that what was learnt while opening may be out of date; false
+// if the session is open already.
+func (s *Session) markStale() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase != opening {
+		return false
+	}
+	s.stale = true
+	return true
+}
+
+func (s *Session) takeStale() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.stale
+	s.stale = false
+	return was
+}
+
+func (s *Session) is(p phase) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase == p
+}
+
+// send queues a frame of the session's profile; full says that the client does
+// not keep up, and the caller is to close it once it holds no lock.
+func (s *Session) send(f *wsconn.Frame) (full bool) { return isFull(s.peer.send(f)) }
+
+// emit sends a server event that is not durable.
+func (s *Session) emit(name string, payload any) {
+	data, err := wire.Marshal(payload)
+	if err != nil {
+		s.svc.host.Log().Error("encode event", "event", name, "error", err)
+		return
+	}
+	if s.send(eventFrame(s.peer.profile(), name, data)) {
+		s.closeSlow()
+	}
+}
+
+// fail sends an `error` event.
+func (s *Session) fail(err *proto.Error, event string) {
+	s.emit(proto.ErrorEventEvent.Name, proto.ErrorEvent{
+		Message: err.Message, Code: err.Code, Event: event, Field: err.Field,
+		RetryAfterMs: err.RetryAfter.Milliseconds(), RequestID: newRequestID(),
+	})
+}
+
+// close ends the connection in the way that belongs to the code; only the
+// first call counts. The rest follows in gone.
+func (s *Session) close(code proto.CloseCode) {
+	s.mu.Lock()
+	was := s.ending
+	s.ending = true
+	s.mu.Unlock()
+	if !was {
+		s.svc.metrics.closed(code)
+		s.peer.close(code)
+	}
+}
+
+func (s *Session) closeSlow() { s.close(proto.CloseSlowConsumer) }
+
+// gone is called once, when the connection has ended.
+func (s *Session) gone() {
+	s.mu.Lock()
+	was, counted := s.phase, s.counted
+	s.phase = closed
+	topics := s.topics
+	s.topics, s.lanes, s.queued, s.bytes = nil, nil, 0, 0
+	s.mu.Unlock()
+	if was == closed {
+		return
+	}
+	s.svc.timers.Remove(&s.timer)
+	for _, t := range topics {
+		s.svc.hub.release(t, s)
+	}
+	if counted {
+		s.svc.metrics.connections.add(s.peer.profile(), -1)
+	}
+}
+
+// strike counts protocol errors; over the bound of a minute (CONTRACT §3) the
+// connection is closed. A malformed frame weighs more than an unknown event,
+// which a newer app may send often without meaning harm.
+func (s *Session) strike(weight int) {
+	now := time.Now().Unix()
+	s.mu.Lock()
+	if now-s.window >= 60 {
+		s.window, s.strikes = now, 0
+	}
+	s.strikes += weight
+	over := s.strikes > maxStrikes
+	s.mu.Unlock()
+	if over {
+		s.close(proto.CloseProtocolError)
+	}
+}
+
+const (
+	strikeMalformed = 10
+	strikeUnknown   = 1
+	maxStrikes      = 20 * strikeMalformed
+)

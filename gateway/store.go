@@ -1,0 +1,162 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"supmesh.dev/proto"
+	"supmesh.dev/services"
+)
+
+// liveBuffer is how many live copies may wait for the fan-out. It is large,
+// because a copy that finds it full is dropped, and then everything hosted has
+// to be checked against the log.
+const liveBuffer = 1 << 16
+
+// entry is one entry of the log, as a live copy or as a read brought it.
+type entry struct {
+	subject  string
+	event    string // client event name
+	position uint64
+	previous uint64 // live copies only: position of the entry of the same subject before it
+	seq      uint64 // of messages
+	socket   string // must not get an echo
+	body     []byte
+}
+
+// store is the gateway's side of NATS: live copies in, reads of the log.
+//
+// All subscriptions share one channel, and so one order: what the server sends
+// on a connection keeps the order of the log, also across subjects, and a
+// removal can never be overtaken by what came after it.
+type store struct {
+	host *services.Host
+	live chan *nats.Msg
+	log  func() (jetstream.JetStream, error) // on a connection of its own
+}
+
+func newStore(host *services.Host) *store {
+	return &store{
+		host: host, live: make(chan *nats.Msg, liveBuffer),
+		log: sync.OnceValues(func() (jetstream.JetStream, error) { return jetstream.New(host.CatchUp()) }),
+	}
+}
+
+// subscription ends with end; the zero one has ended.
+type subscription struct{ sub *nats.Subscription }
+
+// subscribe sends the live copies of a subject to run. It takes effect before
+// any request made after it on the host's connection.
+func (s *store) subscribe(subject string) (subscription, error) {
+	sub, err := s.host.NATS().ChanSubscribe(subject, s.live)
+	if err != nil {
+		return subscription{}, fmt.Errorf("subscribe %s: %w", subject, err)
+	}
+	return subscription{sub}, nil
+}
+
+func (s subscription) end() {
+	if s.sub != nil {
+		_ = s.sub.Unsubscribe() // only fails on a closed connection, where nothing is subscribed
+	}
+}
+
+// maxDrain is how many copies are taken before anything else gets a turn.
+const maxDrain = 512
+
+// run hands every live copy to handle, one after the other, until ctx ends.
+func (s *store) run(ctx context.Context, handle func(*entry)) error {
+	var e entry
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case m := <-s.live:
+			for n := 1; ; n++ {
+				if liveEntry(m, &e) {
+					handle(&e)
+				}
+				if n == maxDrain || len(s.live) == 0 {
+					break
+				}
+				m = <-s.live
+			}
+		}
+	}
+}
+
+// backlog is how many copies wait for the fan-out.
+func (s *store) backlog() int { return len(s.live) }
+
+// liveEntry reads a live copy; false for what is none.
+func liveEntry(m *nats.Msg, e *entry) bool {
+	position, ok := number(m.Header, proto.HeaderStreamSeq)
+	if !ok {
+		return false
+	}
+	previous, _ := number(m.Header, proto.HeaderStreamLast)
+	seq, _ := number(m.Header, proto.HeaderSeq)
+	*e = entry{
+		subject: m.Subject, event: m.Header.Get(proto.HeaderEvent), position: position, previous: previous,
+		seq: seq, socket: m.Header.Get(proto.HeaderSocket), body: m.Data,
+	}
+	return true
+}
+
+func number(h nats.Header, name string) (uint64, bool) {
+	n, err := strconv.ParseUint(h.Get(name), 10, 64)
+	return n, err == nil
+}
+
+const (
+	readBatch   = 256
+	readTimeout = 5 * time.Second
+)
+
+// read hands the entries of a log subject behind a position to handle, in
+// order. more says that there are further ones. A replica that answers may be
+// stale: the end it sees need not be the end.
+func (s *store) read(ctx context.Context, subject string, after uint64, handle func(*entry)) (more bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	// What was subscribed before this read must be live before it: then what the read does not see comes as a copy.
+	if err := s.host.NATS().FlushWithContext(ctx); err != nil {
+		return false, fmt.Errorf("read %s: %w", subject, err)
+	}
+	log, err := s.log()
+	if err != nil {
+		return false, fmt.Errorf("read %s: %w", subject, err)
+	}
+	batch, err := jetstreamext.GetBatch(ctx, log, proto.Events.Name, readBatch,
+		jetstreamext.GetBatchSeq(after+1), jetstreamext.GetBatchSubject(subject), jetstreamext.GetBatchMaxBytes(4<<20))
+	if err != nil {
+		return false, fmt.Errorf("read %s: %w", subject, err)
+	}
+	n := 0
+	for m, err := range batch {
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			break
+		}
+		if err != nil {
+			return false, fmt.Errorf("read %s: %w", subject, err)
+		}
+		seq, _ := number(m.Header, proto.HeaderSeq)
+		handle(&entry{
+			subject: m.Subject, event: m.Header.Get(proto.HeaderEvent), position: m.Sequence,
+			seq: seq, socket: m.Header.Get(proto.HeaderSocket), body: m.Data,
+		})
+		n++
+	}
+	return n > 0, nil
+}
+
+// recheckOn has everything compared with the log when copies were dropped.
+func (svc *Service) recheckOn(*nats.Subscription) { svc.recheckSoon() }

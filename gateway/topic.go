@@ -1,0 +1,168 @@
+package gateway
+
+import (
+	"math"
+	"sync"
+
+	"supmesh.dev/gateway/catchup"
+	"supmesh.dev/gateway/wsconn"
+	"supmesh.dev/proto"
+)
+
+// The kinds of a topic's log that are followed for holes.
+const (
+	kindMessage  = iota // of a chat; of a user, everything
+	kindMeta            // membership, name, settings
+	kindReaction        //
+	kinds
+	// kindOther is a kind that this version does not know: its live copies are
+	// passed on, and that is all.
+	kindOther = kinds
+)
+
+func kindOf(k proto.Kind) int {
+	switch k {
+	case proto.KindMessage:
+		return kindMessage
+	case proto.KindMeta:
+		return kindMeta
+	case proto.KindReaction:
+		return kindReaction
+	}
+	return kindOther
+}
+
+// hold is the `from` of a member that gets nothing yet.
+const hold = math.MaxUint64
+
+// member is one session in a topic.
+type member struct {
+	session *Session
+	from    uint64        // entries beyond this position are delivered
+	owed    *catchup.Owed // not nil: behind, messages are noted and not delivered
+}
+
+// topic is a chat, or a user's own subject, with at least one session here.
+//
+// Locks are taken in this order: hub shard, topic, session.
+type topic struct {
+	token proto.Token
+	chat  string // its id; "" for a user's topic
+	born  uint64 // on the hub's counter
+
+	mu      sync.Mutex
+	sub     subscription
+	members []member
+	tracks  [kinds]catchup.Track
+	seq     uint64 // of the last message passed on
+	version uint64 // of the chat, as far as known
+	applied uint64 // of the last membership change applied
+	queued  bool   // for a read of the log
+	tries   int    // reads in a row that did not get on
+	gone    bool   // out of the hub
+}
+
+// live and log are the topic's subjects.
+func (t *topic) live() string {
+	if t.chat == "" {
+		return proto.UserLive(t.token)
+	}
+	return proto.ChatLive(t.token)
+}
+
+func (t *topic) log() string {
+	if t.chat == "" {
+		return proto.UserLog(t.token)
+	}
+	return proto.ChatLogAll(t.token)
+}
+
+func (t *topic) indexLocked(s *Session) int {
+	for i := range t.members {
+		if t.members[i].session == s {
+			return i
+		}
+	}
+	return -1
+}
+
+// joinLocked makes a session a member, unless it is one or has closed.
+func (t *topic) joinLocked(s *Session, from uint64, owed *catchup.Owed) bool {
+	if t.indexLocked(s) >= 0 || !s.enter(t) {
+		return false
+	}
+	t.members = append(t.members, member{session: s, from: from, owed: owed})
+	return true
+}
+
+// leaveLocked ends a membership.
+func (t *topic) leaveLocked(s *Session) {
+	i := t.indexLocked(s)
+	if i < 0 {
+		return
+	}
+	last := len(t.members) - 1
+	t.members[i] = t.members[last]
+	t.members[last] = member{}
+	t.members = t.members[:last]
+	s.exit(t)
+}
+
+// deliverLocked sends an entry to every member it is for, and returns those
+// whose queue is full.
+func (t *topic) deliverLocked(e *entry, kind int) (slow []*Session) {
+	message := kind == kindMessage && t.chat != ""
+	if message {
+		t.seq = max(t.seq, e.seq)
+	}
+	var frames [profiles]*wsconn.Frame
+	for i := range t.members {
+		m := &t.members[i]
+		own := e.socket != "" && m.session.id == e.socket
+		if message && m.owed != nil {
+			m.owed.Note(e.seq, e.position, own)
+			continue
+		}
+		if own || e.position <= m.from {
+			continue
+		}
+		p := m.session.peer.profile()
+		if frames[p] == nil {
+			frames[p] = durableFrame(p, e.event, e.body, e.position)
+		}
+		if m.session.send(frames[p]) {
+			slow = append(slow, m.session)
+		}
+	}
+	return slow
+}
+
+// readingLocked says behind which position the log must be read, if it must.
+func (t *topic) readingLocked() (after uint64, reading bool) {
+	after = hold
+	for i := range t.tracks {
+		if t.tracks[i].Reading() {
+			after, reading = min(after, t.tracks[i].Last()), true
+		}
+	}
+	return after, reading
+}
+
+// suspectLocked says that live copies of every kind may have been missed.
+func (t *topic) suspectLocked() {
+	for i := range t.tracks {
+		t.tracks[i].Suspect(0)
+	}
+}
+
+func (t *topic) beginLocked(position uint64) {
+	for i := range t.tracks {
+		t.tracks[i].Begin(position)
+	}
+}
+
+// forgetLocked voids every position: the log is another one.
+func (t *topic) forgetLocked() {
+	t.tracks = [kinds]catchup.Track{}
+	t.seq, t.version, t.applied = 0, 0, 0
+}
