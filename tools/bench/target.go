@@ -55,19 +55,20 @@ func (m *mesh) start(ctx context.Context) (*system, error) {
 }
 
 func (m *mesh) processes(s *system) error {
-	free, err := freeAddrs(6)
+	free, err := freeAddrs(7)
 	if err != nil {
 		return err
 	}
 	redis, nats, chatMetrics, edgeMetrics := free[0], free[1], free[2], free[3]
 	s.edge, s.addr, s.admin = "gateway", free[4], free[5]
+	monitor := free[6]
 	s.metrics["chat"], s.metrics["gateway"] = chatMetrics, edgeMetrics
 
 	if err := s.run("redis", nil, m.redis, "--bind", "127.0.0.1", "--port", port(redis), "--save", "", "--appendonly", "no"); err != nil {
 		return err
 	}
 	conf := filepath.Join(s.dir, "nats.conf")
-	if err := os.WriteFile(conf, []byte(m.natsConfig(nats, s.dir)), 0o600); err != nil {
+	if err := os.WriteFile(conf, []byte(m.natsConfig(nats, monitor, s.dir)), 0o600); err != nil {
 		return fmt.Errorf("write nats config: %w", err)
 	}
 	if err := s.run("nats", nil, m.nats, "-c", conf); err != nil {
@@ -79,10 +80,12 @@ func (m *mesh) processes(s *system) error {
 		}
 	}
 	env := append([]string{
-		"NATS_URL=nats://" + nats, "REDIS_URL=redis://" + redis,
+		"NATS_URL=nats://" + nats, "NATS_MONITOR_URL=http://" + monitor, "REDIS_URL=redis://" + redis,
 		"JWT_SECRET=" + jwtSecret, "ADMIN_TOKEN=" + adminToken,
-		"RATE_LIMITS=off", "RATE_LIMIT_MAX_CONNECTIONS=1000000",
-		"LOG_FORMAT=json", "LOG_LEVEL=warn", "PROVISION=true",
+		"HOST=127.0.0.1", "ADMIN_HOST=127.0.0.1", "METRICS_HOST=127.0.0.1", "PROVISION=true",
+		// What is measured is the work, not the limits on it.
+		"RATE_LIMITS=off", "RATE_LIMIT_MAX_CONNECTIONS=0", "ADMIT_RATE=100000",
+		"LOG_FORMAT=json", "LOG_LEVEL=warn",
 	}, m.env...)
 	if err := s.run("chat", append(env, portFlag("METRICS_PORT", chatMetrics)), m.chat); err != nil {
 		return err
@@ -98,9 +101,9 @@ func (m *mesh) processes(s *system) error {
 }
 
 // natsConfig is the shipped configuration without its ports and paths.
-func (m *mesh) natsConfig(addr, dir string) string {
+func (m *mesh) natsConfig(addr, monitor, dir string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "listen: %q\nmax_payload: 256KB\nmax_pending: 32MB\nwrite_deadline: \"5s\"\nno_fast_producer_stall: true\n", addr)
+	fmt.Fprintf(&b, "listen: %q\nhttp: %q\nmax_payload: 256KB\nmax_pending: 32MB\nwrite_deadline: \"5s\"\nno_fast_producer_stall: true\n", addr, monitor)
 	fmt.Fprintf(&b, "jetstream {\n  store_dir: %q\n  max_file_store: 64GB\n", filepath.Join(dir, "nats"))
 	if m.fsync != "" {
 		fmt.Fprintf(&b, "  sync_interval: %s\n", m.fsync)

@@ -1,0 +1,36 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestMeshSmoke runs each scenario briefly against the real mesh, as separate
+// processes: every message acked and delivered once and in order. Times are
+// not looked at.
+func TestMeshSmoke(t *testing.T) {
+	cache := t.TempDir()
+	short := Rates{Rate: []float64{100}, For: 300 * time.Millisecond, Warm: 100 * time.Millisecond, Content: 64, Limit: maxLatency}
+	for _, profile := range []string{"socketio", "ws"} {
+		var out, progress bytes.Buffer
+		o := Options{Target: "mesh", Profile: profile, Runs: 1, Fsync: "default", JSON: true, Cache: cache, Out: &out, Progress: &progress}
+		run := func(name string, err error) {
+			require.NoError(t, err, "%s %s: %s", profile, name, &progress)
+			var results []result
+			require.NoError(t, json.Unmarshal(out.Bytes(), &results), name)
+			out.Reset()
+			require.Len(t, results, 1)
+			for _, p := range results[0].Problems {
+				require.Contains(t, p, "sent late", "%s %s: on a busy machine the client may be late, nothing else", profile, name)
+			}
+			require.NotEmpty(t, results[0].Figures)
+		}
+		run("idle", (&IdleCmd{Options: o, Connections: 20, InChats: true, For: 50 * time.Millisecond}).Run(t.Context()))
+		run("fanout", (&FanoutCmd{Options: o, Rates: short, Members: 20, Pace: time.Millisecond}).Run(t.Context()))
+		run("pairs", (&PairsCmd{Options: o, Rates: short, Chats: 10, Members: 2}).Run(t.Context()))
+	}
+}
