@@ -214,7 +214,7 @@ func (c *client) connect(p Packet) error {
 	s.state.Store(stateConnected) // in any case: what Connect has set up is for Disconnected to take down
 	if err != nil {
 		c.session.Close(engineio.ReasonForcedClose)
-		return nil
+		return nil //nolint:nilerr // the session ends by this, not by a protocol error
 	}
 	c.srv.handler.Connected(s)
 	return nil

@@ -17,6 +17,7 @@ import (
 
 // TestStockClient runs socket.io-client from npm against the echo server, over each of its transports.
 func TestStockClient(t *testing.T) {
+	t.Parallel()
 	modules, err := filepath.Abs("../../tools/e2e/node/node_modules")
 	require.NoError(t, err)
 	_, err = os.Stat(filepath.Join(modules, "socket.io-client", "package.json"))

@@ -17,7 +17,7 @@ func TestParseEvent(t *testing.T) {
 		`["x",null]`:               {Name: "x", Args: []byte(`null`)},
 		`["x",{"a":1}]`:            {Name: "x", Data: []byte(`{"a":1}`), Args: []byte(`{"a":1}`)},
 		`["x",{"a":1},"more",[2]]`: {Name: "x", Data: []byte(`{"a":1}`), Args: []byte(`{"a":1},"more",[2]`)},
-		" [ \"x\" ,\t{ } , 1 ]\n":  {Name: "x", Data: []byte(`{ }`), Args: []byte(`{ } , 1`)},
+		"[ \"x\" ,\t{ } , 1\r\n]":  {Name: "x", Data: []byte(`{ }`), Args: []byte(`{ } , 1`)},
 		`["x",false]`:              {Name: "x", Data: []byte(`false`), Args: []byte(`false`)},
 		`["",1e5]`:                 {Name: "", Data: []byte(`1e5`), Args: []byte(`1e5`)},
 		`["a\u0062\n",-0.5E-7]`:    {Name: "ab\n", Data: []byte(`-0.5E-7`), Args: []byte(`-0.5E-7`)},
@@ -98,10 +98,10 @@ func TestKnownNamesCostNothing(t *testing.T) {
 
 func TestParseAck(t *testing.T) {
 	for payload, want := range map[string]Ack{
-		`[]`:              {ID: 3},
-		`[null]`:          {ID: 3, Args: []byte(`null`)},
-		`[{"a":1}]`:       {ID: 3, Data: []byte(`{"a":1}`), Args: []byte(`{"a":1}`)},
-		` [ 1 , "two" ] `: {ID: 3, Data: []byte(`1`), Args: []byte(`1 , "two"`)},
+		`[]`:            {ID: 3},
+		`[null]`:        {ID: 3, Args: []byte(`null`)},
+		`[{"a":1}]`:     {ID: 3, Data: []byte(`{"a":1}`), Args: []byte(`{"a":1}`)},
+		`[ 1 , "two" ]`: {ID: 3, Data: []byte(`1`), Args: []byte(`1 , "two"`)},
 	} {
 		got, err := parseAck(Packet{Type: AckPacket, AckID: 3, Data: []byte(payload)}, testDepth)
 		require.NoError(t, err, payload)
@@ -153,7 +153,7 @@ func FuzzEvent(f *testing.F) {
 		for i := range min(len(want), 2) {
 			parts[i] = string(want[i])
 		}
-		require.Equal(t, parts, [2]string{string(first), string(second)})
+		require.Equal(t, [2]string{string(first), string(second)}, parts)
 		if len(want) > 2 {
 			require.True(t, json.Valid(append(append([]byte{'['}, rest...), ']')))
 		}

@@ -1,7 +1,6 @@
 package socketio_test
 
 import (
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -49,7 +48,7 @@ func TestMemoryPerClient(t *testing.T) {
 	require.Equal(t, clients, engine.Len())
 	each := (heap() - before) / clients
 	t.Logf("%d bytes per client", each)
-	require.Less(t, each, uint64(limit), fmt.Sprintf("%d bytes per client", each))
+	require.Less(t, each, uint64(limit))
 	runtime.KeepAlive(engine)
 }
 

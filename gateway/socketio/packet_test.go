@@ -90,9 +90,9 @@ func (fixed) Stamp(dst []byte, position uint64) {
 }
 
 func TestConnectErrorPayload(t *testing.T) {
-	require.Equal(t, `{"message":"Invalid namespace"}`, string(invalidNamespace.payload()))
+	require.JSONEq(t, `{"message":"Invalid namespace"}`, string(invalidNamespace.payload()))
 	refusal := &ConnectError{Message: `say "no"`, Data: []byte(`{"code":"X"}`)}
-	require.Equal(t, `{"message":"say \"no\"","data":{"code":"X"}}`, string(refusal.payload()))
+	require.JSONEq(t, `{"message":"say \"no\"","data":{"code":"X"}}`, string(refusal.payload()))
 	require.ErrorContains(t, refusal, `say "no"`)
 }
 

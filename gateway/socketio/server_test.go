@@ -112,7 +112,7 @@ func (s server) dial() peer {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, _, err := websocket.Dial(ctx, s.URL+"/socket.io/?EIO=4&transport=websocket", nil) //nolint:bodyclose // upgraded
+	conn, _, err := websocket.Dial(ctx, s.URL+"/socket.io/?EIO=4&transport=websocket", nil)
 	require.NoError(s.t, err)
 	conn.SetReadLimit(8 << 20)
 	s.t.Cleanup(func() { _ = conn.CloseNow() })

@@ -32,7 +32,9 @@ func Command(args []string) error {
 		return err
 	}
 	defer server.Stop()
-	fmt.Println(server.URL)
+	if _, err := fmt.Fprintln(os.Stdout, server.URL); err != nil {
+		return err
+	}
 	<-ctx.Done()
 	return nil
 }

@@ -46,7 +46,8 @@ func StartEngine(cfg Config, h engineio.Handler, run func(context.Context) error
 	if err != nil {
 		return nil, fmt.Errorf("set up websockets: %w", err)
 	}
-	listener, err := net.Listen("tcp", cfg.Addr)
+	var listen net.ListenConfig
+	listener, err := listen.Listen(context.Background(), "tcp", cfg.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
