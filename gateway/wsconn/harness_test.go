@@ -28,7 +28,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-const wait = 10 * time.Second
+// wait is long because only a failing test waits for it, and the machine may be busy.
+const wait = 60 * time.Second
 
 // variants are the ways a connection can be served; the whole suite holds for each.
 var variants = []struct {
