@@ -236,9 +236,11 @@ func TestOriginAndSubprotocol(t *testing.T) {
 	}
 	cancel()
 	require.NoError(t, <-done)
-	_, response, err := websocket.Dial(t.Context(), server.URL, nil)
-	if err == nil { // the upgrade was answered before the refusal could be
-		_ = response.Body
+	client, _, err := websocket.Dial(t.Context(), server.URL, nil)
+	if err == nil { // the upgrade was answered before it could be refused
+		_, _, err = client.Read(t.Context())
+		_ = client.CloseNow()
 	}
+	require.Error(t, err)
 	server.Close()
 }
