@@ -43,6 +43,8 @@ type Service struct {
 	sealer  atomic.Pointer[sealer]
 
 	clientAddr, adminAddr chan string
+	listening             atomic.Bool // /ready waits for it
+	authTimeout           time.Duration // of the plain profile; tests shorten it
 
 	// ctx is the life of the connections, not of a call: it ends when the
 	// last of them has been given its time to end.
@@ -63,7 +65,14 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 		cfg: cfg, host: host, timers: deadline.New(timerGranularity), repairs: newRepairs(),
 		recheck: make(chan struct{}, 1), readers: make(chan struct{}, backlogReaders),
 		clientAddr: make(chan string, 1), adminAddr: make(chan string, 1),
+		authTimeout: authTimeout,
 	}
+	host.OnReady("listeners", func(context.Context) services.Status {
+		if !svc.listening.Load() {
+			return services.StatusDown("not listening yet")
+		}
+		return services.StatusOK
+	})
 	svc.ctx, svc.cancel = context.WithCancel(context.Background())
 	if err := svc.build(); err != nil {
 		svc.cancel()
@@ -126,6 +135,7 @@ func (svc *Service) Run(ctx context.Context) error {
 			return err
 		}
 	}
+	svc.listening.Store(true)
 	<-ctx.Done()
 
 	// What happens at stop must not end with the context that asked for it.
