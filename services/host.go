@@ -67,7 +67,8 @@ type Host struct {
 type phase int
 
 const (
-	starting phase = iota
+	starting phase = iota // routes are collected
+	opening               // routes go to NATS; Serve acts at once from here on
 	running
 	stopping
 	stopped
@@ -138,9 +139,11 @@ func NewHost(ctx context.Context, name, version string, cfg Config, opts ...Opti
 
 func (h *Host) build(ctx context.Context) (err error) {
 	if h.log = h.opts.log; h.log == nil {
-		if h.log, err = newLogger(os.Stderr, h.cfg.LogLevel, h.cfg.LogFormat); err != nil {
+		level, err := parseLevel(h.cfg.LogLevel)
+		if err != nil {
 			return err
 		}
+		h.log = NewLogger(os.Stderr, level, h.cfg.LogFormat)
 	}
 	h.log = h.log.With("service", h.name, "instance", h.cfg.InstanceID)
 	if h.telemetry, err = newTelemetry(ctx, h); err != nil {

@@ -34,16 +34,14 @@ func checkFormat(s string) error {
 	return fmt.Errorf("LOG_FORMAT must be auto, tint or json, not %q", s)
 }
 
-// newLogger logs to w: tint for people, JSON for machines.
-func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
-	l, err := parseLevel(level)
-	if err != nil {
-		return nil, err
+// NewLogger logs to w: tint for people, json for machines, auto for tint on a
+// terminal and json elsewhere. A line logged with a request's context carries
+// the request's id.
+func NewLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
+	if format == "tint" || format != "json" && isTerminal(w) {
+		return slog.New(requestHandler{tint.NewHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: os.Getenv("NO_COLOR") != ""})})
 	}
-	if format == "tint" || (format == "auto" || format == "") && isTerminal(w) {
-		return slog.New(requestHandler{tint.NewHandler(w, &tint.Options{Level: l, TimeFormat: time.TimeOnly})}), nil
-	}
-	return slog.New(requestHandler{slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l})}), nil
+	return slog.New(requestHandler{slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})})
 }
 
 func isTerminal(w io.Writer) bool {
@@ -52,7 +50,7 @@ func isTerminal(w io.Writer) bool {
 		return false
 	}
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == ""
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // requestHandler adds the request's id to what is logged with its context.

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // Version is the version of the mesh: a semantic version, set by the linker.
@@ -55,6 +57,7 @@ func run(name string, cfg any, args []string, build func(*Host) (Service, error)
 		}
 	}()
 
+	redis.SetLogger(quietRedis{})
 	h, err := NewHost(ctx, name, Version, *own.chassis())
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)

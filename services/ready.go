@@ -68,12 +68,12 @@ func (h *Host) Ready(ctx context.Context) Readiness {
 		}
 	}
 	switch phase {
-	case starting:
+	case starting, opening:
 		add("host", StatusDown("starting"))
-	case stopping:
-		add("host", StatusDown("stopping"))
-	default:
+	case running:
 		add("host", StatusOK)
+	default:
+		add("host", StatusDown("stopping"))
 	}
 	for _, c := range checks {
 		add(c.name, c.check(ctx))

@@ -15,6 +15,12 @@ import (
 	"supmesh.dev/proto"
 )
 
+// quietRedis silences go-redis's own printing: what matters of it reaches the
+// log as errors. Its logger is the process's, so Main sets it and no host does.
+type quietRedis struct{}
+
+func (quietRedis) Printf(context.Context, string, ...any) {}
+
 // ErrRedisDown is what every command answers while Redis is away. A handler
 // may return it: clients see SERVICE_UNAVAILABLE.
 var ErrRedisDown error = &proto.Error{Code: proto.ServiceUnavailable, Message: "state is unavailable", RetryAfter: time.Second}
@@ -32,11 +38,14 @@ func (c *Config) redisOptions() (*redis.UniversalOptions, error) {
 		MaxRetries: -1,
 		// Without this a ctx of 500 ms returns after 5 s.
 		ContextTimeoutEnabled: true,
-		DialTimeout:           time.Second,
-		ReadTimeout:           500 * time.Millisecond,
-		WriteTimeout:          500 * time.Millisecond,
-		PoolTimeout:           time.Second,
-		MinIdleConns:          2,
+		// The breaker's background ping is what dials again; five tries inside
+		// one command would make it wait half a second to hear "refused".
+		DialerRetries: 1,
+		DialTimeout:   time.Second,
+		ReadTimeout:   500 * time.Millisecond,
+		WriteTimeout:  500 * time.Millisecond,
+		PoolTimeout:   time.Second,
+		MinIdleConns:  2,
 	}
 	if c.RedisCluster {
 		p, err := redis.ParseClusterURL(raw)

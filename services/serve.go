@@ -34,7 +34,7 @@ func (h *Host) Serve(routes ...Route) {
 func (h *Host) startRoutes() error {
 	h.mu.Lock()
 	again := h.phase != starting
-	h.phase = max(h.phase, running) // from here on Serve acts at once
+	h.phase = max(h.phase, opening)
 	routes := h.routes
 	h.mu.Unlock()
 	if again {
@@ -45,6 +45,13 @@ func (h *Host) startRoutes() error {
 			return err
 		}
 	}
+	// Ready means that requests arrive. While NATS is away its own part says so.
+	if h.nc.IsConnected() {
+		if err := h.Flush(); err != nil {
+			h.log.Warn("start routes", "error", err)
+		}
+	}
+	h.setPhase(running)
 	return nil
 }
 

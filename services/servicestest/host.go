@@ -61,7 +61,7 @@ func Run(t testing.TB, h *services.Host, s services.Service) (stop func() error)
 		case <-done:
 			return true
 		default:
-			return h.Ready(ctx).Parts["host"].State == services.OK && h.NATS().IsConnected() && h.Flush() == nil
+			return h.Ready(ctx).Parts["host"].State == services.OK && h.Flush() == nil
 		}
 	})
 	return stop

@@ -1,0 +1,130 @@
+package wire_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"supmesh.dev/proto"
+	"supmesh.dev/services/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func deep(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+
+func TestUnmarshalNamesTheField(t *testing.T) {
+	tests := []struct{ name, in, field, message string }{
+		{"string", `{"chatId":1}`, "chatId", "chatId must be a string"},
+		{"null is absent", `{"chatId":null}`, "", ""},
+		{"number", `{"ttlSec":"5"}`, "ttlSec", "ttlSec must be a whole number"},
+		{"fraction", `{"ttlSec":5.5}`, "ttlSec", "ttlSec must be a whole number"},
+		{"array", `{"mentions":{}}`, "mentions", "mentions must be an array"},
+		{"element", `{"mentions":["a",2]}`, "mentions[1]", "mentions[1] must be a string"},
+		{"object", `{"forwardFrom":[]}`, "forwardFrom", "forwardFrom must be an object"},
+		{"inner", `{"forwardFrom":{"chatId":[]}}`, "forwardFrom.chatId", "forwardFrom.chatId must be a string"},
+		{"twice", `{"chatId":"a","chatId":"b"}`, "chatId", "chatId must not stand twice"},
+		{"twice in passing", `{"metadata":{"a":1,"a":2}}`, "metadata.a", "metadata.a must not stand twice"},
+		{"UTF-8 in passing", "{\"metadata\":{\"a\":\"\xff\"}}", "metadata.a", "metadata.a must be valid UTF-8"},
+		{"cut", `{"chatId":"a"`, "", "payload must be valid JSON"},
+		{"two values", `{} {}`, "", "payload must be valid JSON"},
+		{"not an object", `[1]`, "", "payload must be an object"},
+		{"deep", `{"metadata":` + deep(wire.MaxDepth) + `}`, "", "nesting must be at most 32 levels"},
+		{"deep enough", `{"metadata":` + deep(wire.MaxDepth-1) + `}`, "", ""},
+		{"brackets in strings", `{"chatId":"` + strings.Repeat(`[\"`, 100) + `"}`, "", ""},
+		{"unknown", `{"nonsense":{"a":[1]}}`, "", ""},
+		{"case counts", `{"ChatID":1}`, "", ""},
+		{"nothing", ``, "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var req proto.SendMessageReq
+			err := wire.Unmarshal([]byte(tt.in), &req)
+			if tt.message == "" {
+				require.NoError(t, err)
+				return
+			}
+			var e *proto.Error
+			require.ErrorAs(t, err, &e)
+			require.Equal(t, proto.InvalidPayload, e.Code)
+			require.Equal(t, tt.field, e.Field)
+			require.Equal(t, tt.message, e.Message)
+		})
+	}
+}
+
+func TestRestoreKnowsNoDepth(t *testing.T) {
+	var v proto.NewMessage
+	require.NoError(t, wire.Restore([]byte(`{"message":{"metadata":{"a":`+deep(100)+`}}}`), &v))
+	require.Error(t, wire.Restore([]byte(`{"message":1}`), &v))
+}
+
+func TestMarshal(t *testing.T) {
+	body, err := wire.Marshal(proto.PutChatReq{ChatID: "c", Settings: map[string]proto.Raw{"b": proto.Raw(`1`), "a": proto.Raw(`{"x":"<&>"}`)}})
+	require.NoError(t, err)
+	require.Equal(t, `{"chatId":"c","settings":{"a":{"x":"<&>"},"b":1}}`, string(body))
+	body, err = wire.Append([]byte("x"), proto.HistoryRes{ChatID: "c"})
+	require.NoError(t, err)
+	require.Equal(t, `x{"chatId":"c","messages":[],"lastSeq":0,"hasMore":false}`, string(body))
+	_, err = wire.Marshal(map[string]proto.Raw{"a": proto.Raw("{")})
+	require.Error(t, err)
+}
+
+func TestValid(t *testing.T) {
+	for _, good := range []string{`{}`, `1`, `"a"`, `null`, ` {"a":[1,2]} `} {
+		require.NoError(t, wire.Valid([]byte(good)), good)
+	}
+	for _, bad := range []string{``, `{`, `{"a":1,"a":2}`, "\"\xff\"", `{} 1`, deep(33), `nul`} {
+		require.ErrorIs(t, wire.Valid([]byte(bad)), &proto.Error{Code: proto.InvalidPayload}, bad)
+	}
+}
+
+func FuzzAppendString(f *testing.F) {
+	f.Add("plain")
+	f.Add("q\"\\\n\x00\x7f é \u2028 \xff")
+	f.Fuzz(func(t *testing.T, s string) {
+		out := wire.AppendString(nil, s)
+		var back string
+		require.NoError(t, json.Unmarshal(out, &back), "%q", out)
+		require.True(t, utf8.Valid(out))
+		if utf8.ValidString(s) {
+			require.Equal(t, s, back)
+		}
+	})
+}
+
+// FuzzUnmarshal: whatever arrives is a value or an error for a client, and
+// what Valid accepts the standard library accepts too.
+func FuzzUnmarshal(f *testing.F) {
+	f.Add([]byte(`{"chatId":"c","metadata":{"a":[1,{"b":null}]},"mentions":["x"]}`))
+	f.Add([]byte(`{"a":1,"a":2}`))
+	f.Add([]byte(deep(40)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var req proto.SendMessageReq
+		if err := wire.Unmarshal(data, &req); err != nil {
+			var e *proto.Error
+			require.ErrorAs(t, err, &e)
+			require.True(t, utf8.ValidString(e.Field) && utf8.ValidString(e.Message))
+			require.LessOrEqual(t, len(e.Field), 256)
+		}
+		if wire.Valid(data) == nil {
+			require.True(t, json.Valid(data))
+			require.True(t, utf8.Valid(data))
+		}
+	})
+}
+
+func BenchmarkUnmarshal(b *testing.B) {
+	body := []byte(`{"chatId":"c1","encryptedContent":"0123456789012345678901234567890123456789012345678901234567890123456789","messageType":"text","tempId":"t-123456","metadata":{"a":1}}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		var req proto.SendMessageReq
+		if err := wire.Unmarshal(body, &req); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
