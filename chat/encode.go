@@ -71,7 +71,7 @@ func appendMessage(dst []byte, m *proto.Message) []byte {
 		dst = appendText(dst, `,"senderId":`, f.SenderID)
 		dst = append(dst, '}')
 	}
-	if len(m.Mentions) > 0 {
+	if m.Mentions != nil {
 		dst = append(dst, `,"mentions":[`...)
 		for i, user := range m.Mentions {
 			if i > 0 {

@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -13,7 +14,13 @@ import (
 	"supmesh.dev/services/servicestest"
 )
 
-func TestMain(m *testing.M) { servicestest.Leak(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(natsDirVariable); dir != "" {
+		serveNATS(dir)
+		return
+	}
+	servicestest.Leak(m)
+}
 
 // world is a NATS server and a Redis server with chat instances on them.
 type world struct {

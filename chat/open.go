@@ -130,7 +130,7 @@ func (s *Service) chatHeads(ctx context.Context, who caller, device roster.Devic
 			last.Seq, last.Position = p.Head.Seq, p.Head.Position
 		}
 		heads = append(heads, proto.ChatHead{
-			ChatID: id, Version: p.Head.Version, Joined: p.Member.Joined,
+			ChatID: id, Version: p.Version, Joined: p.Member.Joined,
 			LastSeq: last.Seq, LastPosition: last.Position, Delivered: p.Delivered,
 		})
 		asks = append(asks, floorOf{

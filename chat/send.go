@@ -93,7 +93,7 @@ func (s *Service) trySend(ctx context.Context, send *sending) (sendRes, error) {
 	if send.id.content == "" {
 		key = "" // without a tempId there is nothing to recognise
 	}
-	view, err := s.state.ForSend(ctx, c.token, send.user, key, send.reply)
+	view, err := s.state.ForSend(ctx, &c.keys, send.user, key, send.reply)
 	if _, err := s.admit(ctx, c, send.caller, view, err); err != nil {
 		return sendRes{}, err
 	}
@@ -109,7 +109,7 @@ func (s *Service) trySend(ctx context.Context, send *sending) (sendRes, error) {
 		if err := s.heal(ctx, c.token, c.seq); err != nil {
 			return sendRes{}, err
 		}
-		if view, err = s.state.ForSend(ctx, c.token, send.user, key, send.reply); err != nil {
+		if view, err = s.state.ForSend(ctx, &c.keys, send.user, key, send.reply); err != nil {
 			return sendRes{}, err
 		}
 	}
@@ -182,7 +182,7 @@ func (s *Service) appendMessage(ctx context.Context, send *sending) (sendRes, er
 	}
 	c.seq, c.position = res.Message.Seq, ack.Position
 	count(s.metrics.stored, 1)
-	stored := projection.Stored{Chat: c.token, Seq: c.seq, Position: c.position, User: send.user, Device: send.device}
+	stored := projection.Stored{Keys: &c.keys, Seq: c.seq, Position: c.position, User: send.user, Device: send.device}
 	if send.id.content != "" {
 		stored.Key, stored.Content = send.id.key, send.id.content
 	}

@@ -106,5 +106,5 @@ func (s *Service) chatOf(chatID string) (*chatState, error) {
 	if err != nil {
 		return nil, proto.FieldError("chatId", err)
 	}
-	return s.chats.get(string(token), func() *chatState { return &chatState{id: chatID, token: token} }), nil
+	return s.chats.get(string(token), func() *chatState { return &chatState{id: chatID, token: token, keys: projection.KeysOf(token)} }), nil
 }

@@ -7,14 +7,15 @@ package projection
 // ARGV seq, position, byte offset in the index, packed position, user,
 // user/device, sent record, its lifetime in s. The head moves only onto the
 // next seq, so that it never passes a hole. What a user sends, that user has
-// read; the sending device has it too, if it has all before. Returns the head.
+// read; the sending device has it too, if it has all before. The field head is
+// "<seq> <position>". Returns the head's seq.
 const storedScript = `
 redis.call('SETRANGE', KEYS[2], ARGV[3], ARGV[4])
 if KEYS[4] then redis.call('SET', KEYS[4], ARGV[7], 'EX', ARGV[8]) end
 local seq = tonumber(ARGV[1])
-local head = tonumber(redis.call('HGET', KEYS[1], 'seq') or 0)
+local head = tonumber(string.match(redis.call('HGET', KEYS[1], 'head') or '0', '^%d+'))
 if head == seq - 1 then
-  redis.call('HSET', KEYS[1], 'seq', ARGV[1], 'pos', ARGV[2])
+  redis.call('HSET', KEYS[1], 'head', ARGV[1] .. ' ' .. ARGV[2])
   head = seq
 end
 local at = redis.call('HMGET', KEYS[3], ARGV[5], ARGV[6])
@@ -28,9 +29,9 @@ return head`
 // chat; ARGV the seq before the range, its last seq, its last position. A head
 // before the range means that the ground was lost meanwhile: it stays. Returns the head.
 const healedScript = `
-local head = tonumber(redis.call('HGET', KEYS[1], 'seq') or 0)
+local head = tonumber(string.match(redis.call('HGET', KEYS[1], 'head') or '0', '^%d+'))
 if head >= tonumber(ARGV[1]) and head < tonumber(ARGV[2]) then
-  redis.call('HSET', KEYS[1], 'seq', ARGV[2], 'pos', ARGV[3])
+  redis.call('HSET', KEYS[1], 'head', ARGV[2] .. ' ' .. ARGV[3])
   return tonumber(ARGV[2])
 end
 return head`

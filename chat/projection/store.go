@@ -54,10 +54,30 @@ func ParseMember(v string) (Member, bool) {
 	return Member{Role: proto.Role(role), Joined: n}, ok && err == nil
 }
 
-// Head is how far the projection of a chat is.
-type Head struct {
-	Seq, Position         uint64 // of the last message that is indexed with all before it
-	Version, MetaPosition uint64 // of the last change of the chat that is applied
+// Head is how far the projection of a chat's messages is: the last one that is
+// indexed with all before it.
+type Head struct{ Seq, Position uint64 }
+
+// FieldHead is the field of a chat's hash that ParseHead reads.
+const FieldHead = "head"
+
+// ParseHead reads a head as it stands in Redis.
+func ParseHead(v string) (h Head) {
+	seq, position, _ := strings.Cut(v, " ")
+	h.Seq, _ = strconv.ParseUint(seq, 10, 64)
+	h.Position, _ = strconv.ParseUint(position, 10, 64)
+	return h
+}
+
+// Keys are one chat's keys, made once for many operations.
+type Keys struct {
+	Chat                   proto.Token
+	head, members, cursors string
+}
+
+// KeysOf makes a chat's keys.
+func KeysOf(chat proto.Token) Keys {
+	return Keys{chat, proto.ChatKey(chat), proto.MembersKey(chat), proto.CursorsKey(chat)}
 }
 
 // Sent is the record of a send under an idempotency key.
@@ -77,16 +97,12 @@ type SendView struct {
 
 // ForSend reads, in one go, the chat's head and the sender's membership, the
 // record of key if there is a key, and the index at reply if that is not 0.
-func (s *Store) ForSend(ctx context.Context, chat, user proto.Token, key string, reply uint64) (SendView, error) {
-	var (
-		head   *redis.SliceCmd
-		member *redis.StringCmd
-		sent   *redis.StringCmd
-		index  *redis.StringCmd
-	)
+func (s *Store) ForSend(ctx context.Context, keys *Keys, user proto.Token, key string, reply uint64) (SendView, error) {
+	chat := keys.Chat
+	var head, member, sent, index *redis.StringCmd
 	err := s.pipe.Do(ctx, string(chat), func(p redis.Pipeliner) {
-		head = p.HMGet(ctx, proto.ChatKey(chat), "seq", "pos", "ver", "mpos")
-		member = p.HGet(ctx, proto.MembersKey(chat), string(user))
+		head = p.HGet(ctx, keys.head, FieldHead)
+		member = p.HGet(ctx, keys.members, string(user))
 		if key != "" {
 			sent = p.Get(ctx, proto.SentKey(chat, key))
 		}
@@ -111,21 +127,9 @@ func (s *Store) ForSend(ctx context.Context, chat, user proto.Token, key string,
 	return v, nil
 }
 
-// ParseHead reads the fields seq, pos, ver, mpos of a chat.
-func ParseHead(fields []any) (h Head) {
-	for i, to := range []*uint64{&h.Seq, &h.Position, &h.Version, &h.MetaPosition} {
-		if i < len(fields) {
-			if v, ok := fields[i].(string); ok {
-				*to, _ = strconv.ParseUint(v, 10, 64)
-			}
-		}
-	}
-	return h
-}
-
 // Stored is one message as the projection needs it.
 type Stored struct {
-	Chat          proto.Token
+	Keys          *Keys
 	Seq, Position uint64
 	User, Device  proto.Token // the sender
 	Key, Content  string      // idempotency; empty Key: none
@@ -133,21 +137,25 @@ type Stored struct {
 
 // Stored records a message; done is called from the lane with the outcome.
 func (s *Store) Stored(m Stored, done func(error)) {
-	s.pipe.Submit(string(m.Chat), &pipeline.Op{Done: done, Fill: func(p redis.Pipeliner) {
-		keys := make([]string, 3, 4)
-		keys[0], keys[1], keys[2] = proto.ChatKey(m.Chat), proto.IndexKey(m.Chat, m.Seq), proto.CursorsKey(m.Chat)
-		var packed [8]byte
-		binary.BigEndian.PutUint64(packed[:], m.Position)
-		args := make([]any, 6, 8)
-		args[0], args[1], args[2], args[3] = m.Seq, m.Position, m.Seq%proto.IndexBlock*8, packed[:]
-		args[4], args[5] = string(m.User), string(m.User)+"/"+string(m.Device)
-		if m.Key != "" {
-			keys = append(keys, proto.SentKey(m.Chat, m.Key))
-			args = append(args, sentRecord(m.Position, m.Content), int(SentFor/time.Second))
-		}
-		storedLua.EvalSha(context.Background(), p, keys, args...)
+	var packed [8]byte
+	binary.BigEndian.PutUint64(packed[:], m.Position)
+	// What EvalSha would put together from keys and arguments, in one piece.
+	args := make([]any, 0, 15)
+	args = append(args, "evalsha", storedLua.Hash(), 3, m.Keys.head, proto.IndexKey(m.Keys.Chat, m.Seq), m.Keys.cursors)
+	if m.Key != "" {
+		args[2] = 4
+		args = append(args, proto.SentKey(m.Keys.Chat, m.Key))
+	}
+	args = append(args, m.Seq, m.Position, m.Seq%proto.IndexBlock*8, packed[:], string(m.User), string(m.User)+"/"+string(m.Device))
+	if m.Key != "" {
+		args = append(args, sentRecord(m.Position, m.Content), sentForSeconds)
+	}
+	s.pipe.Submit(string(m.Keys.Chat), &pipeline.Op{Done: done, Fill: func(p redis.Pipeliner) {
+		p.Do(context.Background(), args...)
 	}})
 }
+
+var sentForSeconds any = int(SentFor / time.Second)
 
 func sentRecord(position uint64, content string) string {
 	return strconv.FormatUint(position, 10) + " " + content
@@ -214,9 +222,9 @@ func (s *Store) Advance(ctx context.Context, chat, user, device proto.Token, seq
 
 // Head reads how far the projection of a chat is.
 func (s *Store) Head(ctx context.Context, chat proto.Token) (Head, error) {
-	var head *redis.SliceCmd
+	var head *redis.StringCmd
 	err := s.pipe.Do(ctx, string(chat), func(p redis.Pipeliner) {
-		head = p.HMGet(ctx, proto.ChatKey(chat), "seq", "pos", "ver", "mpos")
+		head = p.HGet(ctx, proto.ChatKey(chat), FieldHead)
 	})
 	if err != nil {
 		return Head{}, fmt.Errorf("read head of chat %s: %w", chat, err)

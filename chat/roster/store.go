@@ -175,6 +175,7 @@ func (s *Store) Device(ctx context.Context, user, device proto.Token) (Device, e
 // Place is one user's and one device's place in a chat.
 type Place struct {
 	Head      projection.Head
+	Version   uint64 // of the chat
 	Member    projection.Member
 	IsMember  bool
 	Delivered uint64 // cursor of the device; 0: none
@@ -186,7 +187,7 @@ func (s *Store) Places(ctx context.Context, user, device proto.Token, chats []pr
 	pipe := s.client.Pipeline()
 	heads, members, cursors := make([]*redis.SliceCmd, len(chats)), make([]*redis.StringCmd, len(chats)), make([]*redis.SliceCmd, len(chats))
 	for i, chat := range chats {
-		heads[i] = pipe.HMGet(ctx, proto.ChatKey(chat), "seq", "pos", "ver", "mpos")
+		heads[i] = pipe.HMGet(ctx, proto.ChatKey(chat), projection.FieldHead, "ver")
 		members[i] = pipe.HGet(ctx, proto.MembersKey(chat), string(user))
 		cursors[i] = pipe.HMGet(ctx, proto.CursorsKey(chat), string(user)+"/"+string(device), string(user))
 	}
@@ -195,7 +196,12 @@ func (s *Store) Places(ctx context.Context, user, device proto.Token, chats []pr
 	}
 	out := make([]Place, len(chats))
 	for i := range chats {
-		out[i].Head = projection.ParseHead(heads[i].Val())
+		if v, ok := heads[i].Val()[0].(string); ok {
+			out[i].Head = projection.ParseHead(v)
+		}
+		if v, ok := heads[i].Val()[1].(string); ok {
+			out[i].Version, _ = strconv.ParseUint(v, 10, 64)
+		}
 		out[i].Member, out[i].IsMember = projection.ParseMember(members[i].Val())
 		for j, to := range []*uint64{&out[i].Delivered, &out[i].Read} {
 			if v, ok := cursors[i].Val()[j].(string); ok {

@@ -46,9 +46,18 @@ func New(nc *nats.Conn) (*Inbox, error) {
 // Close ends the subscription; replies under way are dropped.
 func (x *Inbox) Close() { _ = x.sub.Unsubscribe() }
 
+// singles are waiters for one reply, the most common: they are used again.
+var singles = sync.Pool{New: func() any { return &Waiter{C: make(chan *nats.Msg, 1)} }}
+
 // Wait registers a caller that expects at most n replies. Done must follow.
 func (x *Inbox) Wait(n int) *Waiter {
-	w := &Waiter{prefix: x.prefix, C: make(chan *nats.Msg, n)}
+	var w *Waiter
+	if n == 1 {
+		w = singles.Get().(*Waiter)
+	} else {
+		w = &Waiter{C: make(chan *nats.Msg, n)}
+	}
+	w.prefix = x.prefix
 	x.mu.Lock()
 	x.next++
 	w.id = x.next
@@ -57,11 +66,19 @@ func (x *Inbox) Wait(n int) *Waiter {
 	return w
 }
 
-// Done forgets the caller; later replies to it are dropped.
+// Done forgets the caller; later replies to it are dropped. The waiter must not
+// be used after it.
 func (x *Inbox) Done(w *Waiter) {
 	x.mu.Lock()
 	delete(x.waiting, w.id)
 	x.mu.Unlock()
+	if cap(w.C) == 1 {
+		select {
+		case <-w.C: // came too late
+		default:
+		}
+		singles.Put(w)
+	}
 }
 
 // Reply is the reply subject of the whole request.
@@ -82,9 +99,11 @@ func (x *Inbox) receive(m *nats.Msg) {
 	if err != nil {
 		return
 	}
+	// Under the lock: nothing may reach a waiter after its Done, since another
+	// may have it then.
 	x.mu.Lock()
+	defer x.mu.Unlock()
 	w := x.waiting[id]
-	x.mu.Unlock()
 	if w == nil {
 		return
 	}
