@@ -1,0 +1,38 @@
+package servicestest_test
+
+import (
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"supmesh.dev/services/servicestest"
+)
+
+func TestMain(m *testing.M) { servicestest.Leak(m) }
+
+func TestNATSKeepsItsStoreOverARestart(t *testing.T) {
+	n := servicestest.RunNATS(t)
+	url := n.URL
+	js, err := jetstream.New(n.Connect())
+	require.NoError(t, err)
+	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}})
+	require.NoError(t, err)
+	_, err = js.Publish(t.Context(), "s", []byte("1"))
+	require.NoError(t, err)
+	n.Stop()
+	n.Start()
+	require.Equal(t, url, n.URL)
+	js, err = jetstream.New(n.Connect())
+	require.NoError(t, err)
+	s, err := js.Stream(t.Context(), "S")
+	require.NoError(t, err)
+	require.Equal(t, uint64(1), s.CachedInfo().State.Msgs)
+}
+
+func TestTheRedisClusterRefusesWhatARealOneWould(t *testing.T) {
+	plain, cluster := servicestest.RunRedis(t).Client(), servicestest.RunRedisCluster(t).Client()
+	require.NoError(t, plain.MSet(t.Context(), "a", 1, "b", 2).Err())
+	require.ErrorContains(t, cluster.Eval(t.Context(), "return 1", []string{"a", "b"}).Err(), "slot")
+	require.NoError(t, cluster.Eval(t.Context(), "return 1", []string{"{a}1", "{a}2"}).Err())
+}
