@@ -217,7 +217,7 @@ func isOutage(err error) bool {
 	var reply redis.Error
 	var network net.Error
 	switch {
-	case errors.Is(err, redis.Nil), errors.Is(err, context.Canceled), errors.Is(err, redis.ErrClosed):
+	case errors.Is(err, redis.Nil), errors.Is(err, context.Canceled), errors.Is(err, redis.ErrClosed), errors.Is(err, ErrRedisDown):
 		return false
 	case errors.As(err, &network): // refused, reset, timed out; context.DeadlineExceeded too
 		return true

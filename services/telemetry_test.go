@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -112,8 +113,8 @@ func TestSeveralHostsShareOneListener(t *testing.T) {
 }
 
 func TestTracesFollowTheRequest(t *testing.T) {
-	spans := tracetest.NewInMemoryExporter()
-	autoexport.RegisterSpanExporter("memory", func(context.Context) (sdktrace.SpanExporter, error) { return kept{spans}, nil })
+	spans := recorded()
+	spans.Reset()
 	t.Setenv("OTEL_TRACES_EXPORTER", "memory")
 	n, r := servicestest.RunNATS(t), servicestest.RunRedis(t)
 	gateway, chat := servicestest.NewHost(t, "gateway", n, nil), servicestest.NewHost(t, "chat", n, r)
@@ -145,6 +146,13 @@ func TestTracesFollowTheRequest(t *testing.T) {
 	}
 	require.True(t, found, "redis commands hang under the request")
 }
+
+// recorded is the exporter OTEL_TRACES_EXPORTER=memory; a name registers once.
+var recorded = sync.OnceValue(func() *tracetest.InMemoryExporter {
+	spans := tracetest.NewInMemoryExporter()
+	autoexport.RegisterSpanExporter("memory", func(context.Context) (sdktrace.SpanExporter, error) { return kept{spans}, nil })
+	return spans
+})
 
 // kept keeps its spans at shutdown, which the in-memory exporter drops.
 type kept struct{ *tracetest.InMemoryExporter }
