@@ -88,7 +88,8 @@ func (svc *Service) repair(ctx context.Context, t *topic) {
 	gone := t.gone
 	t.mu.Unlock()
 	for !gone && reading && ctx.Err() == nil {
-		more, err := svc.store.read(ctx, t.log(), after, svc.replayed)
+		last, err := svc.store.read(ctx, t.log(), after, svc.replayed)
+		more := last > after
 		t.mu.Lock()
 		ended := true
 		if err == nil && !more {
@@ -111,7 +112,11 @@ func (svc *Service) repair(ctx context.Context, t *topic) {
 			}
 			t.tries = 0
 		}
-		after, reading = t.readingLocked()
+		if after, reading = t.readingLocked(); more {
+			// On from here, not from where the kind with the fewest entries
+			// stands: behind that the same entries would come for ever.
+			after = max(after, last)
+		}
 		gone = t.gone
 		t.mu.Unlock()
 		switch {

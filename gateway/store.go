@@ -122,40 +122,41 @@ const (
 )
 
 // read hands the entries of a log subject behind a position to handle, in
-// order. more says that there are further ones. A replica that answers may be
-// stale: the end it sees need not be the end.
-func (s *store) read(ctx context.Context, subject string, after uint64, handle func(*entry)) (more bool, err error) {
+// order, up to a bound, and says where the last of them stands: the next read
+// goes on behind it. With none left that is the position it was given. A
+// replica that answers may be stale: the end it sees need not be the end.
+func (s *store) read(ctx context.Context, subject string, after uint64, handle func(*entry)) (last uint64, err error) {
+	last = after
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	// What was subscribed before this read must be live before it: then what the read does not see comes as a copy.
 	if err := s.host.NATS().FlushWithContext(ctx); err != nil {
-		return false, fmt.Errorf("read %s: %w", subject, err)
+		return last, fmt.Errorf("read %s: %w", subject, err)
 	}
 	log, err := s.log()
 	if err != nil {
-		return false, fmt.Errorf("read %s: %w", subject, err)
+		return last, fmt.Errorf("read %s: %w", subject, err)
 	}
 	batch, err := jetstreamext.GetBatch(ctx, log, proto.Events.Name, readBatch,
 		jetstreamext.GetBatchSeq(after+1), jetstreamext.GetBatchSubject(subject), jetstreamext.GetBatchMaxBytes(4<<20))
 	if err != nil {
-		return false, fmt.Errorf("read %s: %w", subject, err)
+		return last, fmt.Errorf("read %s: %w", subject, err)
 	}
-	n := 0
 	for m, err := range batch {
 		if errors.Is(err, jetstreamext.ErrNoMessages) {
 			break
 		}
 		if err != nil {
-			return false, fmt.Errorf("read %s: %w", subject, err)
+			return last, fmt.Errorf("read %s: %w", subject, err)
 		}
 		seq, _ := number(m.Header, proto.HeaderSeq)
 		handle(&entry{
 			subject: m.Subject, event: m.Header.Get(proto.HeaderEvent), position: m.Sequence,
 			seq: seq, socket: m.Header.Get(proto.HeaderSocket), body: m.Data,
 		})
-		n++
+		last = m.Sequence
 	}
-	return n > 0, nil
+	return last, nil
 }
 
 // recheckOn has everything compared with the log when copies were dropped.
