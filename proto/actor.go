@@ -19,6 +19,7 @@ type Actor struct {
 
 // Header is the actor as one header value: fields separated by a space, each
 // percent-escaped where it holds a space, '%', a control or a non-ASCII byte.
+// An empty field is '-', since NATS trims spaces at a value's ends.
 func (a Actor) Header() string {
 	var b strings.Builder
 	role := "client"
@@ -57,7 +58,18 @@ func ParseActor(header string) (Actor, error) {
 
 const hexDigits = "0123456789ABCDEF"
 
+// noField stands for an empty field; a field that is '-' itself is escaped.
+const noField = "-"
+
 func escapeField(b *strings.Builder, s string) {
+	switch s {
+	case "":
+		b.WriteString(noField)
+		return
+	case noField:
+		b.WriteString("%2D")
+		return
+	}
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c == '%' || c >= 0x7f {
 			b.WriteByte('%')
@@ -70,6 +82,12 @@ func escapeField(b *strings.Builder, s string) {
 }
 
 func unescapeField(s string) (string, error) {
+	switch s {
+	case noField:
+		return "", nil
+	case "":
+		return "", fmt.Errorf("empty field")
+	}
 	if strings.IndexByte(s, '%') < 0 {
 		return s, nil
 	}

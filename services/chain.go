@@ -3,8 +3,6 @@ package services
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -126,7 +124,7 @@ func (r *request) read(msg micro.Request) error {
 	}
 	if v := first(header, proto.HeaderActor); v != "" {
 		var err error
-		if c.Actor, err = parseActor(v); err != nil {
+		if c.Actor, err = proto.ParseActor(v); err != nil {
 			return proto.Errorf(proto.InvalidPayload, "header %s is not an actor", proto.HeaderActor)
 		}
 	}
@@ -241,22 +239,6 @@ func (r *request) failure(err error) *proto.Error {
 	c := &r.ctx.call
 	r.server.host.log.ErrorContext(&r.ctx, "request failed", "subject", c.Subject, "user", c.Actor.User, "error", err)
 	return proto.AsError(err)
-}
-
-// actorFields is how many fields an actor's header has.
-const actorFields = 7
-
-// parseActor reads HeaderActor as it arrives: NATS trims header values, and
-// with them the separators before empty last fields.
-func parseActor(v string) (proto.Actor, error) {
-	if missing := actorFields - 1 - strings.Count(v, " "); missing > 0 {
-		v += strings.Repeat(" ", missing)
-	}
-	actor, err := proto.ParseActor(v)
-	if err != nil {
-		return actor, fmt.Errorf("read the actor: %w", err)
-	}
-	return actor, nil
 }
 
 func first(h nats.Header, key string) string {
