@@ -239,10 +239,7 @@ func (c *client) acked(f frame) {
 		return
 	}
 	delete(c.waiting, f.Ack)
-	var fail proto.Failure
-	if err := json.Unmarshal(f.Data, &fail); err != nil {
-		fail = proto.Failure{Code: proto.InternalError, Message: "unreadable answer", Retryable: true}
-	}
+	fail := failure(f.Data)
 	if !fail.Success {
 		c.screen.linef("! %s: %s: %s", req.event, clean(string(fail.Code)), clean(fail.Message))
 	}
@@ -257,6 +254,19 @@ func (c *client) acked(f frame) {
 	if fail.Success {
 		c.answer(req, f.Data)
 	}
+}
+
+// failure reads an ack as a failure; for a success only Success is set.
+func failure(data json.RawMessage) proto.Failure {
+	var either struct{ Success bool }
+	var fail proto.Failure
+	switch {
+	case json.Unmarshal(data, &either) == nil && either.Success:
+		return proto.Failure{Success: true}
+	case json.Unmarshal(data, &fail) != nil:
+		return proto.Failure{Code: proto.InternalError, Message: "unreadable answer"}
+	}
+	return fail
 }
 
 // answer shows a success.

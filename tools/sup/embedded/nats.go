@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-
-	"supmesh.dev/proto"
 )
 
 // Bounds of the embedded server. They are those of deploy/nats where they can
@@ -18,6 +16,7 @@ const (
 	maxPayload     = 256 << 10
 	maxControlLine = 4 << 10
 	maxPending     = 32 << 20
+	maxStore       = 64 << 30         // each stream reserves its bound, twice where two services make it at once
 	startTimeout   = 30 * time.Second // a large log is read back at start
 )
 
@@ -37,15 +36,13 @@ func StartNATS(storeDir string, port int, log *slog.Logger) (*NATS, error) {
 		NoSigs:                 true, // signals are this program's
 		JetStream:              true,
 		StoreDir:               storeDir,
-		JetStreamMaxStore:      storeLimit(),
+		JetStreamMaxStore:      maxStore,
 		JetStreamMaxMemory:     256 << 20,
 		MaxPayload:             maxPayload,
 		MaxControlLine:         maxControlLine,
 		MaxPending:             maxPending,
 		NoFastProducerStall:    true,
 		PingInterval:           5 * time.Second,
-		LameDuckDuration:       time.Second,
-		LameDuckGracePeriod:    time.Millisecond,
 		DisableJetStreamBanner: true,
 	})
 	if err != nil {
@@ -64,16 +61,6 @@ func StartNATS(storeDir string, port int, log *slog.Logger) (*NATS, error) {
 		return nil, fmt.Errorf("embedded nats: no JetStream in %s", storeDir)
 	}
 	return &NATS{s}, nil
-}
-
-// storeLimit holds every stream of the catalogue at its full size: the server
-// reserves a stream's bound when it is made.
-func storeLimit() int64 {
-	limit := int64(1 << 30)
-	for _, s := range proto.Streams {
-		limit += s.MaxBytes
-	}
-	return limit
 }
 
 // Server is what in-process connections are made to.

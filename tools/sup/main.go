@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the command line; every flag is also an environment variable.
+type cli struct {
+	Up     upCmd     `cmd:"" help:"Run the whole mesh in this process."`
+	Token  tokenCmd  `cmd:"" help:"Print an access token."`
+	Client clientCmd `cmd:"" help:"Chat from the terminal over the plain websocket."`
+	Chat   chatCmd   `cmd:"" help:"Create and change chats through the admin side."`
+	Health healthCmd `cmd:"" help:"Ask a running mesh how it does."`
+}
+
+func main() {
+	ctx, stop := untilSignal()
+	defer stop()
+	var c cli
+	command := kong.Parse(&c, kong.Name("sup"), kong.Description("SUP mesh: the mesh in one program, and its tools."), kong.UsageOnError(),
+		kong.BindTo(ctx, (*context.Context)(nil)))
+	if err := command.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "sup:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// untilSignal is a context that the first SIGINT or SIGTERM ends; the second
+// ends the process at once.
+func untilSignal() (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		fmt.Fprintln(os.Stderr, "sup: stopped at once")
+		os.Exit(130)
+	}()
+	return ctx, cancel
+}
