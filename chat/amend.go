@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"supmesh.dev/chat/eventlog"
+	"supmesh.dev/chat/projection"
 	"supmesh.dev/chat/roster"
 	"supmesh.dev/proto"
 	"supmesh.dev/services/wire"
@@ -103,6 +104,11 @@ func (s *Service) currentChat(ctx context.Context, c *chatState, users []proto.T
 		}
 		if err := s.healMeta(ctx, c.token, cur.Position); err != nil {
 			return roster.Chat{}, err
+		}
+		if again, err := s.roster.Load().Chat(ctx, c.token, nil); err != nil {
+			return roster.Chat{}, err
+		} else if again.Position < last.Position && !pause(ctx, firstPause) { // flushed meanwhile
+			return roster.Chat{}, projection.ErrDown
 		}
 	}
 }

@@ -28,6 +28,8 @@ type chatState struct {
 	known         bool
 	seq, position uint64
 
+	healing sync.Mutex // held over a heal; taken inside appending or alone
+
 	mu      sync.Mutex
 	members map[proto.Token]seenMember
 }

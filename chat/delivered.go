@@ -140,14 +140,20 @@ func (s *Service) advance(ctx context.Context, c *chatState, who caller, seq uin
 	defer r.mu.Unlock()
 	subject := proto.ReceiptLog(c.token, who.user)
 	device := string(who.device)
+	fresh := false
 	for wait := firstPause; ; {
 		if !r.known {
 			if err := s.reloadReceipt(ctx, r, subject); err != nil {
 				return 0, err
 			}
+			fresh = true
 		}
 		if seq <= r.body.Devices[device] {
-			break
+			if fresh {
+				break
+			}
+			r.known = false // another instance may have moved it further
+			continue
 		}
 		next := receiptBody{Devices: maps.Clone(r.body.Devices), Read: r.body.Read}
 		if next.Devices == nil {
@@ -162,7 +168,7 @@ func (s *Service) advance(ctx context.Context, c *chatState, who caller, seq uin
 		var moved *eventlog.WrongLastError
 		switch {
 		case err == nil:
-			r.position, r.body = ack.Position, next
+			r.position, r.body, fresh = ack.Position, next, true
 		case errors.As(err, &moved):
 			r.known = false
 			if ctx.Err() != nil {

@@ -20,6 +20,12 @@ const (
 // records of sends younger than a day, and what senders have read. It goes on
 // from where the projection stands, so a heal cut short was not in vain.
 func (s *Service) heal(ctx context.Context, chat proto.Token, to uint64) error {
+	if id, err := chat.ID(); err == nil {
+		if c, err := s.chatOf(id); err == nil { // one at a time: the next finds it done
+			c.healing.Lock()
+			defer c.healing.Unlock()
+		}
+	}
 	head, err := s.state.Head(ctx, chat)
 	if err != nil {
 		return err
