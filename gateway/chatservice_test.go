@@ -185,6 +185,7 @@ func (c *chatService) backlog(ctx context.Context, req proto.BacklogReq) (proto.
 		limit = c.pageLimit
 	}
 	res := proto.BacklogRes{Items: []proto.LogItem{}}
+	room := 500_000 // an answer must fit into a NATS message
 	for _, r := range req.Chats {
 		s := c.chat(r.ChatID)
 		if _, member := s.members[actor.User]; !member {
@@ -195,10 +196,11 @@ func (c *chatService) backlog(ctx context.Context, req proto.BacklogReq) (proto.
 			if m.Seq <= r.AfterSeq || m.Seq > r.UpToSeq {
 				continue
 			}
-			if len(res.Items) == limit {
+			if len(res.Items) == limit || room < len(m.Body) {
 				res.More = true
 				break
 			}
+			room -= len(m.Body)
 			res.Items = append(res.Items, m)
 		}
 	}
@@ -259,4 +261,3 @@ func (c *chatService) opened() int {
 	defer c.mu.Unlock()
 	return c.opens
 }
-

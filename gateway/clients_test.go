@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -36,7 +37,7 @@ func testConfig() Config {
 	return Config{
 		Host: "127.0.0.1", AdminHost: "127.0.0.1", JWTSecret: testSecret, JWTAlgorithms: []string{"HS256"},
 		AdminToken: "admin-token-of-the-tests", PingInterval: 25000, PingTimeout: 60000, MaxPayload: 1 << 20, MaxQueue: 1 << 20,
-		MaxIdle: 1800000, ConnectionWindow: 60000, MaxConnections: 1000, AdmitRate: 10000, DrainRate: 1000, DrainNotice: time.Second,
+		MaxIdle: 1800000, ConnectTimeout: 45 * time.Second, AuthTimeout: 10 * time.Second, ConnectionWindow: 60000, MaxConnections: 1000, AdmitRate: 10000, DrainRate: 1000, DrainNotice: 10 * time.Millisecond,
 		RateLimits: "message:new=100000/1s", Poller: true,
 	}
 }
@@ -109,6 +110,22 @@ type client struct {
 	acks   int
 	hello  proto.Connected
 	offset string
+	mesh   *mesh
+}
+
+// state is what the gateway knows, for when a test waits in vain.
+func (m *mesh) state() string {
+	var b strings.Builder
+	for _, t := range append(all(&m.svc.hub.chats), all(&m.svc.hub.users)...) {
+		t.mu.Lock()
+		fmt.Fprintf(&b, "topic %s%s seq %d applied %d tracks %+v\n", t.chat, t.token, t.seq, t.applied, t.tracks)
+		for _, x := range t.members {
+			fmt.Fprintf(&b, "  %s from %d owed %+v queued %d\n", x.session.id, x.from, x.owed, x.session.peer.queued())
+		}
+		t.mu.Unlock()
+	}
+	fmt.Fprintf(&b, "live waiting %d, repairs waiting %d\n", m.svc.store.backlog(), m.svc.repairs.waiting())
+	return b.String()
 }
 
 const patience = 10 * time.Second
@@ -125,7 +142,7 @@ func (m *mesh) dial(path string, header http.Header) *websocket.Conn {
 }
 
 func (m *mesh) newClient(conn *websocket.Conn, socket bool) *client {
-	c := &client{t: m.t, conn: conn, socket: socket, in: make(chan got, 20000), ended: make(chan struct{})}
+	c := &client{mesh: m, t: m.t, conn: conn, socket: socket, in: make(chan got, 20000), ended: make(chan struct{})}
 	go c.read()
 	m.t.Cleanup(func() { _ = conn.CloseNow(); <-c.ended })
 	return c
@@ -267,7 +284,7 @@ func (c *client) next() got {
 		}
 		require.FailNow(c.t, "the connection ended", "%v", c.err)
 	case <-time.After(patience):
-		require.FailNow(c.t, "nothing came")
+		require.FailNow(c.t, "nothing came", "%s\n%s", c.hello.SocketID, c.mesh.state())
 	}
 	return got{}
 }

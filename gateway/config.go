@@ -39,7 +39,10 @@ type Config struct {
 	PingTimeout  int `name:"ping-timeout" env:"SOCKETIO_PING_TIMEOUT" default:"60000" help:"How long the answer to a ping may take, ms."`
 	MaxPayload   int `name:"max-payload" env:"SOCKETIO_MAX_BUFFER_SIZE" default:"1048576" help:"Largest message from a client, bytes."`
 	MaxQueue     int `name:"max-queue" env:"MAX_QUEUE_BYTES" default:"1048576" help:"What may wait for one client, bytes; beyond it the client is closed as slow."`
-	MaxIdle      int `name:"max-idle" env:"MAX_IDLE_TIME" default:"1800000" help:"How long a client may send no event, ms; 0 for ever."`
+	// The deadlines of CONTRACT §1 and §2; tests shorten them.
+	ConnectTimeout time.Duration `name:"connect-timeout" env:"CONNECT_TIMEOUT" default:"45s" help:"How long a Socket.IO client may take to send CONNECT."`
+	AuthTimeout    time.Duration `name:"auth-timeout" env:"AUTH_TIMEOUT" default:"10s" help:"How long a plain websocket may take to authenticate."`
+	MaxIdle        int           `name:"max-idle" env:"MAX_IDLE_TIME" default:"1800000" help:"How long a client may send no event, ms; 0 for ever."`
 
 	ConnectionWindow int    `name:"connection-window" env:"RATE_LIMIT_CONNECTION_WINDOW" default:"60000" help:"Window of RATE_LIMIT_MAX_CONNECTIONS, ms."`
 	MaxConnections   int    `name:"max-connections" env:"RATE_LIMIT_MAX_CONNECTIONS" default:"60" help:"Connections a user may make per window; 0 for any number."`
@@ -85,6 +88,12 @@ func (c *Config) Validate() error {
 		if s.value < s.least || s.value > s.most {
 			return fmt.Errorf("%s must be %d to %d", s.name, s.least, s.most)
 		}
+	}
+	if c.ConnectTimeout <= 0 {
+		return errors.New("CONNECT_TIMEOUT must be more than 0")
+	}
+	if c.AuthTimeout <= 0 {
+		return errors.New("AUTH_TIMEOUT must be more than 0")
 	}
 	for _, origin := range c.CORSOrigin {
 		u, err := url.Parse(origin)

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Bounds on what one session may have waiting, over all its lanes.
+// Bounds on what one session may have waiting.
 const (
-	maxWaiting      = 256
-	maxWaitingBytes = 1 << 20
+	maxWaiting      = 256     // requests of a lane
+	maxWaitingBytes = 1 << 20 // over all lanes
 )
 
 // request is one event of a client on its way.
@@ -36,17 +36,21 @@ func (s *Session) enqueue(q request) bool {
 	if s.phase == closed {
 		return true // nobody is there to hear of it
 	}
-	if s.queued >= maxWaiting || s.queued > 0 && s.bytes+len(q.data) > maxWaitingBytes {
+	if s.bytes > 0 && s.bytes+len(q.data) > maxWaitingBytes {
 		return false
 	}
-	s.queued++
-	s.bytes += len(q.data)
 	for _, l := range s.lanes {
-		if l.service == q.route.service {
-			l.queue = append(l.queue, q)
-			return true
+		if l.service != q.route.service {
+			continue
 		}
+		if len(l.queue) >= maxWaiting {
+			return false
+		}
+		l.queue = append(l.queue, q)
+		s.bytes += len(q.data)
+		return true
 	}
+	s.bytes += len(q.data)
 	l := &lane{service: q.route.service, queue: []request{q}}
 	s.lanes = append(s.lanes, l)
 	s.svc.spawn(func(ctx context.Context) { s.runLane(ctx, l) })
@@ -75,7 +79,6 @@ func (s *Session) runLane(ctx context.Context, l *lane) {
 
 		s.mu.Lock()
 		if s.phase != closed {
-			s.queued--
 			s.bytes -= len(q.data)
 		}
 		s.mu.Unlock()

@@ -141,6 +141,9 @@ func (t *topic) settle(s *Session, head *proto.ChatHead, position uint64, last b
 	if i < 0 || t.members[i].from != hold {
 		return true
 	}
+	if head != nil && t.applied > head.Version && !last {
+		return false // the answer is older than what has been applied here
+	}
 	t.beginLocked(position)
 	for kind := range t.tracks {
 		// Passed on after the answer was made, when this session was held.

@@ -44,7 +44,6 @@ type Service struct {
 
 	clientAddr, adminAddr chan string
 	listening             atomic.Bool // /ready waits for it
-	authTimeout           time.Duration // of the plain profile; tests shorten it
 
 	// ctx is the life of the connections, not of a call: it ends when the
 	// last of them has been given its time to end.
@@ -65,7 +64,6 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 		cfg: cfg, host: host, timers: deadline.New(timerGranularity), repairs: newRepairs(),
 		recheck: make(chan struct{}, 1), readers: make(chan struct{}, backlogReaders),
 		clientAddr: make(chan string, 1), adminAddr: make(chan string, 1),
-		authTimeout: authTimeout,
 	}
 	host.OnReady("listeners", func(context.Context) services.Status {
 		if !svc.listening.Load() {
@@ -261,7 +259,7 @@ func (svc *Service) buildEdge() (err error) {
 	if err != nil {
 		return err
 	}
-	svc.messages = socketio.NewServer(socketio.Config{EventNames: svc.features}, socketEdge{svc})
+	svc.messages = socketio.NewServer(socketio.Config{EventNames: svc.features, ConnectTimeout: svc.cfg.ConnectTimeout}, socketEdge{svc})
 	svc.engine = engineio.NewServer(engineio.Config{
 		Path: "/socket.io/", PingInterval: millis(svc.cfg.PingInterval), PingTimeout: millis(svc.cfg.PingTimeout),
 		MaxPayload: svc.cfg.MaxPayload, MaxQueueBytes: svc.cfg.MaxQueue,

@@ -41,8 +41,7 @@ type Session struct {
 	mu      sync.Mutex
 	topics  []*topic
 	lanes   []*lane // those with requests
-	queued  int     // requests in lanes
-	bytes   int     // of them
+	bytes   int     // of the requests in lanes
 	strikes int     // protocol errors, weighed, since window
 	window  int64   // Unix seconds
 	phase   phase
@@ -163,7 +162,7 @@ func (s *Session) gone() {
 	was, counted := s.phase, s.counted
 	s.phase = closed
 	topics := s.topics
-	s.topics, s.lanes, s.queued, s.bytes = nil, nil, 0, 0
+	s.topics, s.lanes, s.bytes = nil, nil, 0
 	s.mu.Unlock()
 	if was == closed {
 		return

@@ -16,10 +16,6 @@ import (
 	"supmesh.dev/services/wire"
 )
 
-// authTimeout is how long a client of the plain profile may take for its first
-// frame (CONTRACT §2).
-const authTimeout = 10 * time.Second
-
 // plainConn is one connection of the plain profile: the websocket's handler
 // and the session's peer.
 type plainConn struct {
@@ -51,7 +47,7 @@ func (svc *Service) serveWS(w http.ResponseWriter, r *http.Request) {
 	case query.Has("token") || authorization != "":
 		p.connect(nil, query, authorization)
 	default:
-		svc.timers.Set(&p.timer, p, authTimeout)
+		svc.timers.Set(&p.timer, p, svc.cfg.AuthTimeout)
 	}
 	conn.Serve(p)
 }

@@ -61,7 +61,10 @@ func sign(t *testing.T, method jwt.SigningMethod, key any, c jwt.Claims, header 
 	return s
 }
 
-func hs(t *testing.T, c jwt.Claims) string { t.Helper(); return sign(t, jwt.SigningMethodHS256, secret, c) }
+func hs(t *testing.T, c jwt.Claims) string {
+	t.Helper()
+	return sign(t, jwt.SigningMethodHS256, secret, c)
+}
 
 func verifier(t *testing.T, change func(*Config)) *Verifier {
 	t.Helper()

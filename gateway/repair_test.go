@@ -1,0 +1,182 @@
+package gateway
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	"supmesh.dev/proto"
+)
+
+// deafen ends the subscription of a chat here, as if copies were dropped, and
+// gives back a function that restores it.
+func (m *mesh) deafen(chat string) (hear func()) {
+	m.t.Helper()
+	t := m.svc.hub.chat(token(m.t, chat))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sub.end()
+	require.NoError(m.t, m.host.NATS().Flush())
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		sub, err := m.svc.store.subscribe(t.live())
+		require.NoError(m.t, err)
+		t.sub = sub
+		require.NoError(m.t, m.host.NATS().Flush())
+	}
+}
+
+func (c *client) messages(from, to uint64) {
+	c.t.Helper()
+	for want := from; want <= to; want++ {
+		_, seq := c.message()
+		require.Equal(c.t, want, seq)
+	}
+}
+
+// TestGapIsReread: a copy that is missing is read from the log when the next
+// one shows the hole, in order and once.
+func TestGapIsReread(t *testing.T) {
+	m := runMesh(t)
+	m.chat.add("c1", "ann", "bob")
+	ann, bob := m.plain("ann", ""), m.socketIO("bob", "")
+	m.chat.say("c1", "x", "1")
+	ann.messages(1, 1)
+	hear := m.deafen("c1")
+	for i := range 700 { // more than one read
+		m.chat.say("c1", "x", fmt.Sprint(i))
+	}
+	hear()
+	for range 5 {
+		m.chat.say("c1", "x", "after")
+	}
+	ann.messages(2, 706)
+	bob.messages(1, 706)
+	ann.quiet()
+	bob.quiet()
+}
+
+// TestLastCopyMissing: where nothing follows, the look after a slow consumer
+// or a reconnect finds it.
+func TestLastCopyMissing(t *testing.T) {
+	m := runMesh(t)
+	m.chat.add("c1", "ann", "bob")
+	ann := m.plain("ann", "")
+	m.chat.say("c1", "x", "1")
+	ann.messages(1, 1)
+	hear := m.deafen("c1")
+	m.chat.say("c1", "x", "2")
+	hear()
+	m.svc.recheckOn(nil)
+	ann.messages(2, 2)
+	ann.quiet()
+}
+
+// TestCopiesTwiceAndLate: what comes again is dropped.
+func TestCopiesTwiceAndLate(t *testing.T) {
+	m := runMesh(t)
+	m.chat.add("c1", "ann")
+	ann := m.plain("ann", "")
+	nc := m.nats.Connect()
+	live, err := nc.SubscribeSync(proto.ChatLive("c1"))
+	require.NoError(t, err)
+	require.NoError(t, nc.Flush())
+	var copies []*nats.Msg
+	for i := range 3 {
+		m.chat.say("c1", "x", fmt.Sprint(i))
+		c, err := live.NextMsg(patience)
+		require.NoError(t, err)
+		copies = append(copies, c)
+	}
+	ann.messages(1, 3)
+	for _, c := range copies {
+		require.NoError(t, nc.PublishMsg(&nats.Msg{Subject: c.Subject, Header: c.Header, Data: c.Data}))
+	}
+	require.NoError(t, nc.Flush())
+	m.chat.say("c1", "x", "last")
+	ann.messages(4, 4)
+	ann.quiet()
+}
+
+// TestReconnect: the gateway's link to NATS breaks; sockets stay, and what was
+// said and changed meanwhile is made up for.
+func TestReconnect(t *testing.T) {
+	m := runMesh(t)
+	m.chat.add("c1", "ann", "bob", "cat")
+	m.chat.add("c2", "bob")
+	ann, bob, cat, dan := m.plain("ann", ""), m.socketIO("bob", ""), m.plain("cat", ""), m.plain("dan", "")
+	m.chat.say("c1", "x", "1")
+	for _, c := range []*client{ann, bob, cat} {
+		c.messages(1, 1)
+	}
+	id, err := m.host.NATS().GetClientID()
+	require.NoError(t, err)
+	require.NoError(t, m.nats.Server.DisconnectClientByID(id))
+	require.Eventually(t, func() bool { return !m.host.NATS().IsConnected() }, patience, time.Millisecond)
+	m.chat.say("c1", "x", "2")
+	m.chat.remove("c1", "cat")
+	m.chat.say("c1", "x", "3")
+	m.chat.say("c2", "x", "1")
+	m.chat.add("c3", "dan")
+	m.chat.setDelivered("dan", defaultDevice, "c3", 0)
+	m.chat.say("c3", "x", "1")
+	require.False(t, m.host.NATS().IsConnected(), "all of this was missed")
+	require.Equal(t, []uint64{2}, cat.left("cat"))
+	require.Equal(t, []uint64{2}, ann.left("cat"))
+	ann.messages(3, 3)
+	seen := map[string][]uint64{}
+	for range 4 {
+		g := bob.next()
+		if g.event == "message:new" {
+			var n proto.NewMessage
+			g.into(t, &n)
+			seen[n.Message.ChatID] = append(seen[n.Message.ChatID], n.Message.Seq)
+		}
+	}
+	require.Equal(t, map[string][]uint64{"c1": {2, 3}, "c2": {1}}, seen)
+	dan.messages(1, 1)
+	m.chat.say("c3", "x", "2")
+	dan.messages(2, 2)
+	for _, c := range []*client{ann, bob, cat, dan} {
+		c.quiet()
+	}
+}
+
+// TestNATSRestart: sockets stay, sends fail in a way that may be retried, and
+// afterwards everything goes on.
+func TestNATSRestart(t *testing.T) {
+	m := runMesh(t)
+	m.chat.add("c1", "ann", "bob")
+	ann, bob := m.plain("ann", ""), m.socketIO("bob", "")
+	m.nats.Stop()
+	ann.emitOnly("pong", "{}")
+	ann.quiet()
+	id := ann.emit("auth:refresh", `{"token":"x"}`)
+	require.Equal(t, id, ann.next().ack, "what needs no NATS works")
+	m.nats.Start()
+	require.Eventually(t, func() bool {
+		return m.host.NATS().IsConnected() && m.chat.host.NATS().IsConnected()
+	}, patience, 5*time.Millisecond)
+	var g got
+	require.Eventually(t, func() bool {
+		g = ann.ask("message:new", `{"chatId":"c1","encryptedContent":"back"}`)
+		return field(t, g.data, "success") == "true"
+	}, 20*time.Second, 100*time.Millisecond)
+	text, _ := bob.message()
+	require.Equal(t, "back", text)
+}
+
+// TestAnotherEpoch: another log makes every position void; connections start anew.
+func TestAnotherEpoch(t *testing.T) {
+	m := runMesh(t)
+	m.chat.add("c1", "ann")
+	ann, bob := m.plain("ann", ""), m.socketIO("bob", "")
+	require.ErrorIs(t, m.svc.checkEpoch("another"), errEpoch)
+	require.EqualValues(t, proto.CloseDrain, ann.closed())
+	bob.closed()
+	require.NoError(t, m.svc.checkEpoch("another"))
+}
