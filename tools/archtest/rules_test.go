@@ -58,6 +58,14 @@ var purePackages = map[string][]string{
 	"gateway/socketio": {"gateway/wsconn", "gateway/engineio", "gateway/socketio"},
 }
 
+// startsGoroutines is where a go statement may stand: in the chassis, whose
+// hosts wait for what they started, in the protocol below the gateway, whose
+// connections do, and in tools. Everybody else asks one of them.
+var startsGoroutines = []string{"services", "gateway/wsconn", "gateway/engineio", "gateway/socketio", "tools"}
+
+// leakChecks are the ways in which a package's tests look for goroutines that stayed.
+var leakChecks = []string{"goleak.VerifyTestMain", "goleak.Find", "servicestest.Leak"}
+
 // Bounds on files.
 const (
 	maxFileLines = 500

@@ -1,12 +1,14 @@
 package archtest
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,8 +22,10 @@ type goFile struct {
 	pkg     string // package clause
 	imports []string
 	lines   int
-	doc     bool // the package clause has a comment
-	made    bool // generated
+	doc     bool  // the package clause has a comment
+	made    bool  // generated
+	leaks   bool  // looks for leaked goroutines
+	starts  []int // lines with a go statement
 }
 
 func (f goFile) folder() string { first, _, _ := strings.Cut(f.path, "/"); return first }
@@ -78,11 +82,22 @@ func goFiles(t *testing.T) []goFile {
 }
 
 func parse(rel string, src []byte) (goFile, error) {
-	tree, err := parser.ParseFile(token.NewFileSet(), rel, src, parser.ImportsOnly|parser.ParseComments)
+	files := token.NewFileSet()
+	tree, err := parser.ParseFile(files, rel, src, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
 		return goFile{}, err
 	}
 	f := goFile{path: rel, pkg: tree.Name.Name, doc: tree.Doc != nil, lines: strings.Count(string(src), "\n")}
+	for n := range ast.Preorder(tree) {
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			f.starts = append(f.starts, files.Position(n.Pos()).Line)
+		case *ast.SelectorExpr:
+			if from, ok := n.X.(*ast.Ident); ok && slices.Contains(leakChecks, from.Name+"."+n.Sel.Name) {
+				f.leaks = true
+			}
+		}
+	}
 	for _, group := range tree.Comments {
 		for _, c := range group.List {
 			if strings.HasPrefix(c.Text, "// Code generated ") && strings.HasSuffix(c.Text, " DO NOT EDIT.") {
