@@ -216,10 +216,10 @@ func TestHistorySpan(t *testing.T) {
 		{proto.HistoryReq{Limit: 10, BeforeSeq: 5}, 120, 1, 4},
 		{proto.HistoryReq{Limit: 10, BeforeSeq: 1}, 120, 1, 0},
 		{proto.HistoryReq{Limit: 10, BeforeSeq: 500}, 120, 111, 120},
-		{proto.HistoryReq{Limit: 10, AfterSeq: 1}, 120, 2, 11},
-		{proto.HistoryReq{Limit: 10, AfterSeq: 115}, 120, 116, 120},
-		{proto.HistoryReq{Limit: 10, AfterSeq: 120}, 120, 1, 0},
-		{proto.HistoryReq{Limit: 10, AfterSeq: 1 << 63}, 120, 1, 0},
+		{proto.HistoryReq{Limit: 10, AfterSeq: new(uint64(1))}, 120, 2, 11},
+		{proto.HistoryReq{Limit: 10, AfterSeq: new(uint64(115))}, 120, 116, 120},
+		{proto.HistoryReq{Limit: 10, AfterSeq: new(uint64(120))}, 120, 1, 0},
+		{proto.HistoryReq{Limit: 10, AfterSeq: ptr[uint64](1 << 63)}, 120, 1, 0},
 	} {
 		from, to := historySpan(row.req, row.last)
 		require.Equal(t, [2]uint64{row.from, row.to}, [2]uint64{from, to}, "%+v", row)

@@ -41,7 +41,7 @@ func (s *Service) history(ctx context.Context, req proto.HistoryReq) (proto.Hist
 		return proto.HistoryRes{}, unavailable(err)
 	}
 	items := itemsOf(req.ChatID, from, at[0])
-	forward := req.AfterSeq > 0
+	forward := req.AfterSeq != nil
 	if !forward { // the newest are what was asked for, should not all fit
 		slices.Reverse(items)
 	}
@@ -67,11 +67,12 @@ func historySpan(req proto.HistoryReq, last uint64) (from, to uint64) {
 	if limit == 0 {
 		limit = defaultHistory
 	}
-	if req.AfterSeq > 0 {
-		if req.AfterSeq >= last {
+	if req.AfterSeq != nil {
+		after := *req.AfterSeq
+		if after >= last {
 			return 1, 0
 		}
-		return req.AfterSeq + 1, min(req.AfterSeq+limit, last)
+		return after + 1, min(after+limit, last)
 	}
 	to = last
 	if req.BeforeSeq > 0 {

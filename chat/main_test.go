@@ -101,11 +101,7 @@ func (i *instance) say(t testing.TB, user, chatID, text string) proto.Message {
 func (i *instance) texts(t testing.TB, user, chatID string) (out []string) {
 	t.Helper()
 	for after := uint64(0); ; {
-		req := proto.HistoryReq{ChatID: chatID, AfterSeq: after, Limit: 100}
-		if after == 0 { // seq 0 does not exist: the first page is the one before 101
-			req = proto.HistoryReq{ChatID: chatID, BeforeSeq: 101, Limit: 100}
-		}
-		res, err := i.history(as(t, user), req)
+		res, err := i.history(as(t, user), proto.HistoryReq{ChatID: chatID, AfterSeq: new(after), Limit: 100})
 		require.NoError(t, err)
 		for _, raw := range res.Messages {
 			m := decode(t, raw)

@@ -141,17 +141,17 @@ type DeliveredRes struct {
 // HistoryReq is `message:history`: one page of a chat, before or after a seq;
 // neither is the newest page.
 type HistoryReq struct {
-	ChatID    string `json:"chatId" rule:"id"`
-	BeforeSeq uint64 `json:"beforeSeq,omitzero"`
-	AfterSeq  uint64 `json:"afterSeq,omitzero"`
-	Limit     int    `json:"limit,omitzero" rule:"n=1..100"` // 1 to 100, 50 by default
+	ChatID    string  `json:"chatId" rule:"id"`
+	BeforeSeq uint64  `json:"beforeSeq,omitzero"`
+	AfterSeq  *uint64 `json:"afterSeq,omitzero"`              // 0 reads from the first message
+	Limit     int     `json:"limit,omitzero" rule:"n=1..100"` // 1 to 100, 50 by default
 }
 
 // Validate checks every field; the error names the first that is wrong.
 func (r *HistoryReq) Validate() error {
 	return first(
 		field("chatId", CheckID(r.ChatID)),
-		check("afterSeq", r.BeforeSeq == 0 || r.AfterSeq == 0, "must not stand with beforeSeq"),
+		check("afterSeq", r.BeforeSeq == 0 || r.AfterSeq == nil, "must not stand with beforeSeq"),
 		check("limit", r.Limit >= 0 && r.Limit <= 100, "must be 1 to 100"),
 	)
 }

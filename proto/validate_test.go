@@ -70,7 +70,7 @@ func TestValidateNamesTheField(t *testing.T) {
 		{"delivered: one bad", &proto.DeliveredReq{ChatID: "c", MessageIDs: []string{"m", "m", ""}}, "messageIds[2]", ""},
 
 		{"history: no chat", &proto.HistoryReq{}, "chatId", ""},
-		{"history: both ways", &proto.HistoryReq{ChatID: "c", BeforeSeq: 9, AfterSeq: 1}, "afterSeq", ""},
+		{"history: both ways", &proto.HistoryReq{ChatID: "c", BeforeSeq: 9, AfterSeq: new(uint64(1))}, "afterSeq", ""},
 		{"history: 101", &proto.HistoryReq{ChatID: "c", Limit: 101}, "limit", ""},
 		{"history: negative", &proto.HistoryReq{ChatID: "c", Limit: -1}, "limit", ""},
 

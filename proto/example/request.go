@@ -43,7 +43,7 @@ func Requests() []Request {
 			},
 			Res: proto.DeliveredRes{ChatID: "chat-7", UpToSeq: 5, DeliveredAt: When}},
 		{Row: proto.History,
-			Req: proto.HistoryReq{ChatID: "chat-7", AfterSeq: 4, Limit: 100},
+			Req: proto.HistoryReq{ChatID: "chat-7", AfterSeq: new(uint64(4)), Limit: 100},
 			Or:  proto.HistoryReq{ChatID: "chat-7", BeforeSeq: 10},
 			Res: proto.HistoryRes{ChatID: "chat-7", Messages: []proto.Raw{stored}, LastSeq: 9, HasMore: true}},
 		{Row: proto.JoinChat,

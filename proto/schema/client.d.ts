@@ -227,6 +227,7 @@ export interface HistoryAck {
 export interface HistoryReq {
   chatId: string;
   beforeSeq?: number;
+  /** 0 reads from the first message */
   afterSeq?: number;
   /** 1 to 100, 50 by default */
   limit?: number;
