@@ -41,7 +41,10 @@ func (svc *Service) recheckSessions(ctx context.Context, sessions []*Session) {
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, recheckWorkers)
 	for _, s := range sessions {
-		if ctx.Err() != nil || !s.is(open) {
+		if ctx.Err() != nil {
+			break
+		}
+		if s.markStale() || !s.is(open) { // one that is opening asks again by itself
 			continue
 		}
 		slots <- struct{}{}

@@ -87,50 +87,64 @@ func (svc *Service) repair(ctx context.Context, t *topic) {
 	after, reading := t.readingLocked()
 	gone := t.gone
 	t.mu.Unlock()
-	for !gone && reading && ctx.Err() == nil {
+	for failed := 0; !gone && reading && ctx.Err() == nil; {
 		last, err := svc.store.read(ctx, t.log(), after, svc.replayed)
-		more := last > after
+		if err != nil {
+			if failed++; failed == 1 && ctx.Err() == nil {
+				svc.host.Log().Warn("read the log", "subject", t.log(), "error", err)
+			}
+			pause(ctx, failed)
+			t.mu.Lock()
+			after, reading = t.readingLocked()
+			gone = t.gone
+			t.mu.Unlock()
+			continue
+		}
+		failed = 0
 		t.mu.Lock()
-		ended := true
-		if err == nil && !more {
-			for i := range t.tracks {
-				ended = t.tracks[i].Ended() && ended
-			}
-		}
-		switch {
-		case err == nil && more:
-			t.tries = 0
-		case err != nil || !ended:
-			t.tries++
-		default:
-			t.tries = 0
-		}
-		tries := t.tries
-		if err == nil && tries > maxTries {
-			for i := range t.tracks {
-				t.tracks[i].GiveUp()
-			}
-			t.tries = 0
-		}
-		if after, reading = t.readingLocked(); more {
+		tries := t.readLocked(last > after)
+		if more := last > after; more {
 			// On from here, not from where the kind with the fewest entries
 			// stands: behind that the same entries would come for ever.
-			after = max(after, last)
+			_, reading = t.readingLocked()
+			after = last
+		} else {
+			after, reading = t.readingLocked()
 		}
 		gone = t.gone
 		t.mu.Unlock()
-		switch {
-		case err == nil && tries > maxTries:
-			svc.host.Log().Error("log does not hold what was seen live", "subject", t.log(), "position", after)
-		case err != nil && ctx.Err() == nil:
-			if tries == 1 {
-				svc.host.Log().Warn("read the log", "subject", t.log(), "error", err)
-			}
-			fallthrough
-		case tries > 0:
+		if tries > maxTries {
+			svc.host.Log().Error("the log does not hold what was seen live", "subject", t.log())
+		}
+		if reading && tries > 0 {
 			pause(ctx, tries)
 		}
 	}
+}
+
+// readLocked takes note of a read: with entries it goes on, without it is at
+// the end. It returns how many times in a row the end came too early.
+func (t *topic) readLocked(more bool) (tries int) {
+	if more {
+		t.tries = 0
+		return 0
+	}
+	ended := true
+	for i := range t.tracks {
+		ended = t.tracks[i].Ended() && ended
+	}
+	if ended {
+		t.tries = 0
+		return 0
+	}
+	if t.tries++; t.tries <= maxTries {
+		return t.tries
+	}
+	for i := range t.tracks {
+		t.tracks[i].GiveUp()
+	}
+	tries, t.tries = t.tries, 0
+	return tries
 }
 
 // pause waits before the n-th repeat, from 20 ms doubling to maxPause, half of
