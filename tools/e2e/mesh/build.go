@@ -1,0 +1,66 @@
+package mesh
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// binDir holds the programs of one test run; RemoveBinaries deletes it.
+var binDir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "sup-e2e-bin-") })
+
+var builds sync.Map // program → func() (string, error)
+
+// programs names what a mesh is made of: a package of this workspace, or the pinned nats-server.
+var programs = map[string]string{
+	"sup":         "supmesh.dev/tools/sup",
+	"gateway":     "supmesh.dev/gateway/cmd/gateway",
+	"chat":        "supmesh.dev/chat/cmd/chat",
+	"nats-server": "github.com/nats-io/nats-server/v2",
+}
+
+// Binary builds a program once per test run and gives its path.
+func Binary(t testing.TB, name string) string {
+	t.Helper()
+	build, _ := builds.LoadOrStore(name, sync.OnceValues(func() (string, error) {
+		dir, err := binDir()
+		if err != nil {
+			return "", err
+		}
+		path := filepath.Join(dir, name)
+		args := []string{"build", "-o", path}
+		if strings.HasPrefix(programs[name], "supmesh.dev/") {
+			args = append(args, raceFlag...)
+		}
+		cmd := exec.Command("go", append(args, programs[name])...)
+		cmd.Dir = Root()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
+		}
+		return path, nil
+	}))
+	path, err := build.(func() (string, error))()
+	require.NoError(t, err)
+	return path
+}
+
+// RemoveBinaries deletes what Binary built; TestMain calls it last.
+func RemoveBinaries() {
+	if dir, err := binDir(); err == nil {
+		_ = os.RemoveAll(dir)
+	}
+}
+
+// Root is the tools module's folder, where both the workspace's programs and the
+// pinned nats-server can be built.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}

@@ -1,0 +1,170 @@
+package mesh
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+)
+
+// Secrets of the test mesh: made up, and used nowhere else.
+const (
+	Secret     = "end-to-end-secret-of-at-least-32-bytes"
+	AdminToken = "end-to-end-admin-token"
+)
+
+// Options say what a mesh is made of.
+type Options struct {
+	Gateways int               // 1 by default
+	Chats    int               // 1 by default
+	Env      map[string]string // on top of the defaults, for every service
+}
+
+// Mesh is a running mesh of separate processes.
+type Mesh struct {
+	Dir      string
+	NATSURL  string
+	RedisURL string
+	NATS     *Process
+	Redis    *Process
+	Chats    []*Process
+	Gateways []*Gateway
+
+	opts                Options
+	natsPort, redisPort int
+}
+
+// Gateway is one gateway process with its addresses.
+type Gateway struct {
+	*Process
+	URL      string // http://127.0.0.1:…
+	AdminURL string
+	ports    [3]int
+	name     string
+}
+
+// Start runs redis-server, nats-server, chat and gateways as processes of their own and waits until all are ready.
+func Start(t testing.TB, opts Options) *Mesh {
+	t.Helper()
+	opts.Gateways, opts.Chats = max(1, opts.Gateways), max(1, opts.Chats)
+	m := &Mesh{Dir: t.TempDir(), opts: opts, natsPort: freePort(t), redisPort: freePort(t)}
+	m.NATSURL = "nats://" + addr(m.natsPort)
+	m.RedisURL = "redis://" + addr(m.redisPort)
+	m.StartRedis(t)
+	m.StartNATS(t)
+	for i := range opts.Chats {
+		m.Chats = append(m.Chats, m.startChat(t, i))
+	}
+	for i := range opts.Gateways {
+		g := &Gateway{name: fmt.Sprintf("gateway-%d", i), ports: [3]int{freePort(t), freePort(t), freePort(t)}}
+		g.URL, g.AdminURL = "http://"+addr(g.ports[0]), "http://"+addr(g.ports[1])
+		m.Gateways = append(m.Gateways, g)
+		m.StartGateway(t, i)
+	}
+	return m
+}
+
+// StartRedis starts redis-server, again after it was killed. It keeps nothing on disk: the log must be enough.
+func (m *Mesh) StartRedis(t testing.TB) {
+	t.Helper()
+	path, err := exec.LookPath("redis-server")
+	require.NoError(t, err, "redis-server is missing: run make deps")
+	m.Redis = start(t, "redis", nil, path, "--port", fmt.Sprint(m.redisPort), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", m.Dir)
+	client := redis.NewClient(&redis.Options{Addr: addr(m.redisPort)})
+	defer client.Close()
+	Eventually(t, 10*time.Second, "redis answers", func() bool { return client.Ping(t.Context()).Err() == nil })
+}
+
+// StartNATS starts nats-server with JetStream files in the mesh's folder, again after it was killed.
+func (m *Mesh) StartNATS(t testing.TB) {
+	t.Helper()
+	store := filepath.Join(m.Dir, "jetstream")
+	conf := filepath.Join(m.Dir, "nats.conf")
+	require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, "listen: %q\nmax_payload: 256KB\njetstream { store_dir: %q, max_file_store: 8GB }\n", addr(m.natsPort), store), 0o600))
+	m.NATS = start(t, "nats", nil, Binary(t, "nats-server"), "-c", conf)
+	Eventually(t, 20*time.Second, "nats-server listens", func() bool { return listens(m.natsPort) })
+}
+
+// StartGateway starts gateway i at its addresses, again after it was killed.
+func (m *Mesh) StartGateway(t testing.TB, i int) {
+	t.Helper()
+	g := m.Gateways[i]
+	g.Process = start(t, g.name, m.env(map[string]string{
+		"PORT": fmt.Sprint(g.ports[0]), "ADMIN_PORT": fmt.Sprint(g.ports[1]), "METRICS_PORT": fmt.Sprint(g.ports[2]),
+		"JWT_SECRET": Secret, "ADMIN_TOKEN": AdminToken, "INSTANCE_ID": g.name,
+	}), Binary(t, "gateway"))
+	waitReady(t, g.name, g.ports[2])
+}
+
+// StartChat starts chat instance i again after it was killed.
+func (m *Mesh) StartChat(t testing.TB, i int) { t.Helper(); m.Chats[i] = m.startChat(t, i) }
+
+func (m *Mesh) startChat(t testing.TB, i int) *Process {
+	t.Helper()
+	port, name := freePort(t), fmt.Sprintf("chat-%d", i)
+	p := start(t, name, m.env(map[string]string{"METRICS_PORT": fmt.Sprint(port), "INSTANCE_ID": name, "PROVISION": "true"}), Binary(t, "chat"))
+	waitReady(t, name, port)
+	return p
+}
+
+// KillAll ends every process at once, as a machine that loses its kernel would.
+func (m *Mesh) KillAll() {
+	for _, g := range m.Gateways {
+		g.Kill()
+	}
+	for _, c := range m.Chats {
+		c.Kill()
+	}
+	m.NATS.Kill()
+	m.Redis.Kill()
+}
+
+// StartAll starts everything again after KillAll.
+func (m *Mesh) StartAll(t testing.TB) {
+	t.Helper()
+	m.StartRedis(t)
+	m.StartNATS(t)
+	for i := range m.Chats {
+		m.StartChat(t, i)
+	}
+	for i := range m.Gateways {
+		m.StartGateway(t, i)
+	}
+}
+
+func (m *Mesh) env(own map[string]string) []string {
+	all := map[string]string{
+		"NATS_URL": m.NATSURL, "REDIS_URL": m.RedisURL, "LOG_FORMAT": "json", "LOG_LEVEL": "info", "RATE_LIMITS": "off",
+		"RATE_LIMIT_MAX_CONNECTIONS": "0", "STREAM_MAX_BYTES": fmt.Sprint(1 << 30),
+	}
+	for _, set := range []map[string]string{own, m.opts.Env} {
+		for k, v := range set {
+			all[k] = v
+		}
+	}
+	env := make([]string, 0, len(all))
+	for k, v := range all {
+		env = append(env, k+"="+v)
+	}
+	return env
+}
+
+func waitReady(t testing.TB, name string, port int) {
+	t.Helper()
+	client := http.Client{Timeout: time.Second}
+	defer client.CloseIdleConnections()
+	Eventually(t, 30*time.Second, name+" is ready", func() bool {
+		res, err := client.Get("http://" + addr(port) + "/ready")
+		if err != nil {
+			return false
+		}
+		defer res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+}

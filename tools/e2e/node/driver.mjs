@@ -1,0 +1,50 @@
+// A stock socket.io-client, driven line by line: commands come as JSON lines on stdin, what the clients see
+// goes out as JSON lines on stdout. One process holds any number of clients, so a Go test can be about many apps.
+import { createInterface } from 'node:readline';
+import { io } from 'socket.io-client';
+
+const clients = new Map();
+const say = (line) => process.stdout.write(JSON.stringify(line) + '\n');
+const plainError = (err) => ({ message: err.message, data: err.data ?? null, description: String(err.description ?? '') });
+
+function connect({ id, url, auth, options = {}, autoDeliver }) {
+  const socket = io(url, { auth, forceNew: true, ...options });
+  clients.set(id, socket);
+  socket.on('connect', () => {
+    say({ type: 'connect', id, sid: socket.id, recovered: socket.recovered, transport: socket.io.engine.transport.name });
+    socket.io.engine.once('upgrade', () => say({ type: 'upgrade', id, transport: socket.io.engine.transport.name }));
+  });
+  socket.on('connect_error', (err) => say({ type: 'connect_error', id, active: socket.active, error: plainError(err) }));
+  socket.on('disconnect', (reason) => say({ type: 'disconnect', id, reason, active: socket.active }));
+  socket.onAny((event, ...args) => {
+    say({ type: 'event', id, event, data: args[0] ?? null, offset: typeof args[1] === 'string' ? args[1] : null });
+    if (autoDeliver && event === 'message:new') {
+      socket.emit('message:delivered', { chatId: args[0].message.chatId, upToSeq: args[0].message.seq }, () => {});
+    }
+  });
+}
+
+const commands = {
+  connect,
+  emit({ id, event, args, ref, noAck }) {
+    const socket = clients.get(id);
+    if (noAck) socket.emit(event, ...args);
+    else {
+      // With the `retries` option the client puts (err, value) into the callback; without it, the value alone.
+      socket.emit(event, ...args, (...res) => say({ type: 'ack', id, ref, res: res.map((r) => (r instanceof Error ? plainError(r) : r)) }));
+    }
+  },
+  disconnect({ id }) { clients.get(id).disconnect(); },
+  reconnect({ id }) { clients.get(id).connect(); },
+  drop({ id }) { clients.get(id).io.engine.close(); },
+  // The transport dies without a word, as a phone in a tunnel: the client notices nothing either.
+  freeze({ id }) { const t = clients.get(id).io.engine.transport; t.ws?._socket?.pause?.(); say({ type: 'frozen', id }); },
+  exit() { process.exit(0); },
+};
+
+createInterface({ input: process.stdin }).on('line', (line) => {
+  if (!line) return;
+  const cmd = JSON.parse(line);
+  try { commands[cmd.cmd](cmd); } catch (err) { say({ type: 'driver_error', id: cmd.id ?? null, error: plainError(err) }); }
+}).on('close', () => process.exit(0));
+say({ type: 'ready' });
