@@ -13,7 +13,7 @@ import (
 )
 
 // stopTimeout is how long a child may take to end after SIGTERM.
-const stopTimeout = 8 * time.Second
+const stopTimeout = 20 * time.Second
 
 // child is one process of the system measured.
 type child struct {

@@ -47,6 +47,7 @@ func (b *bench) idle(ctx context.Context, s *system, l idleLoad) (result, error)
 	if err != nil {
 		return result{}, err
 	}
+	b.say("connecting %d clients", len(list))
 	if err := cs.connect(ctx, s.addr, list); err != nil {
 		return result{}, err
 	}

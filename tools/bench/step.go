@@ -56,6 +56,7 @@ func (b *bench) step(ctx context.Context, s *system, l load) (result, error) {
 	if err := cs.connect(ctx, s.addr, list); err != nil {
 		return result{}, err
 	}
+	b.say("%d clients connected, %s msg/s for %v", len(list), short(l.rate), l.warm+l.length)
 	runtime.GC() // the set-up's garbage is not collected in the middle of the measurement
 	r := result{Scenario: l.scenario, Target: b.options.Target, Profile: b.options.Profile, Durability: b.durability(), Offered: l.rate}
 	m, err := b.measured(ctx, s, cs, l)

@@ -84,7 +84,7 @@ func (m *mesh) processes(s *system) error {
 		"JWT_SECRET=" + jwtSecret, "ADMIN_TOKEN=" + adminToken,
 		"HOST=127.0.0.1", "ADMIN_HOST=127.0.0.1", "METRICS_HOST=127.0.0.1", "PROVISION=true",
 		// What is measured is the work, not the limits on it.
-		"RATE_LIMITS=off", "RATE_LIMIT_MAX_CONNECTIONS=0", "ADMIT_RATE=100000",
+		"RATE_LIMITS=off", "RATE_LIMIT_MAX_CONNECTIONS=0", "ADMIT_RATE=100000", "DRAIN_RATE=100000", "DRAIN_NOTICE=10ms",
 		"LOG_FORMAT=json", "LOG_LEVEL=warn",
 	}, m.env...)
 	if err := s.run("chat", append(env, portFlag("METRICS_PORT", chatMetrics)), m.chat); err != nil {
@@ -97,7 +97,15 @@ func (m *mesh) processes(s *system) error {
 	if err := s.run("gateway", env, m.gateway); err != nil {
 		return err
 	}
-	return s.await("gateway", answers200("http://"+edgeMetrics+"/ready"))
+	if err := s.await("gateway", answers200("http://"+edgeMetrics+"/ready")); err != nil {
+		return err
+	}
+	for _, addr := range []string{s.addr, s.admin} {
+		if err := s.await("gateway at "+addr, listening(addr)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // natsConfig is the shipped configuration without its ports and paths.
