@@ -1,0 +1,84 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"supmesh.dev/services/servicestest"
+)
+
+func TestMain(m *testing.M) { servicestest.Leak(m) }
+
+// run starts a pipeline's lanes; stop waits for their end.
+func run(t *testing.T, p *Pipeline) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	for _, lane := range p.Lanes() {
+		wg.Go(func() {
+			if err := lane(ctx); err != nil {
+				t.Errorf("lane: %v", err)
+			}
+		})
+	}
+	stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
+	t.Cleanup(stop)
+	return stop
+}
+
+func TestOrderAndErrors(t *testing.T) {
+	r := servicestest.RunRedis(t)
+	client := r.Client()
+	script := redis.NewScript(`return redis.call('APPEND', KEYS[1], ARGV[1])`)
+	p := New(client, script)
+	stop := run(t, p)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+
+	var want string
+	var wg sync.WaitGroup
+	for i := range 500 {
+		text := string(rune('a' + i%26))
+		want += text
+		wg.Add(1)
+		p.Submit("key", &Op{
+			Fill: func(pipe redis.Pipeliner) { pipe.Append(ctx, "key", text) },
+			Done: func(err error) {
+				defer wg.Done()
+				if err != nil {
+					t.Errorf("append: %v", err)
+				}
+			},
+		})
+	}
+	wg.Wait()
+	require.Equal(t, want, client.Get(ctx, "key").Val(), "operations of one key run in order")
+
+	// A script that Redis does not know (any more) is loaded and run once.
+	for range 2 {
+		require.NoError(t, client.ScriptFlush(ctx).Err())
+		require.NoError(t, p.Do(ctx, "s", func(pipe redis.Pipeliner) { script.EvalSha(ctx, pipe, []string{"s"}, "x") }))
+	}
+	require.Equal(t, "xx", client.Get(ctx, "s").Val())
+
+	var missing *redis.StringCmd
+	require.NoError(t, p.Do(ctx, "k", func(pipe redis.Pipeliner) { missing = pipe.Get(ctx, "missing") }), "nothing there is no error")
+	require.Empty(t, missing.Val())
+	err := p.Do(ctx, "k", func(pipe redis.Pipeliner) { pipe.LPush(ctx, "key", "x") })
+	require.ErrorContains(t, err, "WRONGTYPE")
+	require.False(t, errors.Is(err, ErrDown))
+
+	r.Stop()
+	require.ErrorIs(t, p.Do(ctx, "k", func(pipe redis.Pipeliner) { pipe.Get(ctx, "key") }), ErrDown)
+	r.Start()
+	servicestest.Eventually(t, 10*time.Second, "it works again", func() bool {
+		return p.Do(ctx, "k", func(pipe redis.Pipeliner) { pipe.Get(ctx, "key") }) == nil
+	})
+	stop()
+	require.ErrorIs(t, p.Do(ctx, "k", func(redis.Pipeliner) {}), ErrDown, "a stopped pipeline says so")
+}
