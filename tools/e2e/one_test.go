@@ -1,0 +1,48 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"supmesh.dev/tools/e2e/mesh"
+)
+
+// The same exchange in one process, as `make run` has it.
+func TestClientsOfEveryKindInOneProcess(t *testing.T) {
+	o := mesh.StartOne(t, nil)
+	exchange(t, func(int) string { return o.Gateways[0].URL }, func(users []string) { o.PutChat(t, "room", users...) })
+	o.Interrupt(t)
+}
+
+// Nobody makes a chat: under the policy of the dev run the first to come makes it, and joining makes a member. Then the process
+// is killed, with its Redis in memory, and everything is there again.
+func TestOneProcessSurvivesKill(t *testing.T) {
+	o := mesh.StartOne(t, nil)
+	url := o.Gateways[0].URL
+	node := mesh.StartNode(t)
+	ann := node.Dial(t, url, mesh.Token(t, "ann", ""), nil)
+	bob := mesh.DialPlain(t, url, mesh.Token(t, "bob", "phone"))
+	require.True(t, bob.Emit(t, "chat:join", map[string]any{"chatId": "lobby"}).Success)
+	first := sent(t, ann.Emit(t, "message:new", map[string]any{"chatId": "lobby", "encryptedContent": "hello", "tempId": "t-0"}))
+	bob.Await(t, "message:new", 1)
+	bob.Drop()
+	for i := range 20 {
+		sent(t, ann.Emit(t, "message:new", map[string]any{"chatId": "lobby", "encryptedContent": fmt.Sprint(i), "tempId": fmt.Sprint("k-", i)}))
+	}
+	o.Kill()
+	o.Start(t)
+	ann.AwaitNote(t, "connect", 2) // the stock client comes back by itself
+	again := sent(t, ann.Emit(t, "message:new", map[string]any{"chatId": "lobby", "encryptedContent": "hello", "tempId": "t-0"}))
+	require.True(t, again.Duplicate)
+	require.Equal(t, first.Message, again.Message)
+	bob = mesh.DialPlain(t, url, mesh.Token(t, "bob", "phone"))
+	bob.Await(t, "message:new", 21)
+	got := bob.Messages(t)
+	require.Len(t, got, 21, "nothing was confirmed, so all of it comes")
+	for i, s := range got {
+		require.EqualValues(t, i+1, s.Message.Seq)
+	}
+	require.Len(t, history(t, bob, "lobby"), 21)
+}
