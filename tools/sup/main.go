@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -32,6 +33,10 @@ func main() {
 	}
 }
 
+// sameSignal is how close two signals are one: a wrapper may hand on what the
+// terminal has sent already.
+const sameSignal = 100 * time.Millisecond
+
 // untilSignal is a context that the first SIGINT or SIGTERM ends; the second
 // ends the process at once.
 func untilSignal() (ctx context.Context, stop func()) {
@@ -41,7 +46,9 @@ func untilSignal() (ctx context.Context, stop func()) {
 	go func() {
 		<-signals
 		cancel()
-		<-signals
+		for first := time.Now(); time.Since(first) < sameSignal; {
+			<-signals
+		}
 		fmt.Fprintln(os.Stderr, "sup: stopped at once")
 		os.Exit(130)
 	}()

@@ -53,7 +53,8 @@ export class Connection extends EventTarget {
     const { socket, chats } = this;
     socket.on("connected", (hello) => {
       this.ready = true;
-      this.state("online", hello.missed ? `${hello.missed} missed` : "");
+      this.state("online", hello.missed ? `catching up on ${hello.missed}` : "");
+      if (hello.missed) setTimeout(() => this.ready && this.state("online"), 3_000);
       this.catchUp();
     });
     socket.on("disconnect", (reason) => {
@@ -168,6 +169,9 @@ export class Connection extends EventTarget {
       chat.outbox = chat.outbox.filter((other) => other !== item);
       this.chats.add({ message: ack.message, sender: ack.sender });
       this.chats.changed(chat);
+      // Where everything before it is here too, one's own message needs no second delivery.
+      const { seq } = ack.message;
+      if (seq === 1 || chat.messages.has(seq - 1)) this.delivered(chat.id, seq);
       return;
     } catch (error) {
       item.sending = false;
