@@ -27,9 +27,8 @@ type chatService struct {
 	mu        sync.Mutex
 	chats     map[string]*chatState
 	delivered map[string]uint64 // user/device/chat
-	opens     int
-	slow      chan struct{} // not nil: sends wait for it
-	pageLimit int           // 0: as asked
+	slow      chan struct{}     // not nil: sends wait for it
+	pageLimit int               // 0: as asked
 }
 
 type chatState struct {
@@ -39,17 +38,17 @@ type chatState struct {
 	metaLast uint64
 }
 
-func runChat(t testing.TB, n *servicestest.NATS) *chatService {
-	t.Helper()
-	c := &chatService{t: t, chats: map[string]*chatState{}, delivered: map[string]uint64{}}
-	c.host = servicestest.NewHost(t, "chat", n, nil)
-	require.NoError(t, c.host.EnsureStreams(t.Context(), true, proto.Events))
+func runChat(tb testing.TB, n *servicestest.NATS) *chatService {
+	tb.Helper()
+	c := &chatService{t: tb, chats: map[string]*chatState{}, delivered: map[string]uint64{}}
+	c.host = servicestest.NewHost(tb, "chat", n, nil)
+	require.NoError(tb, c.host.EnsureStreams(tb.Context(), true, proto.Events))
 	c.host.Serve(
 		services.On(proto.OpenDevice, c.open), services.On(proto.Backlog, c.backlog),
 		services.On(proto.SendMessage, c.send), services.On(proto.JoinChat, c.join),
 		services.On(proto.PutChat, c.put), services.On(proto.GetChat, c.get),
 	)
-	c.stop = servicestest.Run(t, c.host, servicestest.Service{})
+	c.stop = servicestest.Run(tb, c.host, servicestest.Service{})
 	return c
 }
 
@@ -77,10 +76,10 @@ func (c *chatService) publish(subject, event string, seq uint64, socket string, 
 	return ack.Sequence
 }
 
-func token(t testing.TB, id string) proto.Token {
-	t.Helper()
+func token(tb testing.TB, id string) proto.Token {
+	tb.Helper()
 	tok, err := proto.EncodeID(id)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return tok
 }
 
@@ -153,7 +152,6 @@ func (c *chatService) open(ctx context.Context, _ proto.OpenReq) (proto.OpenRes,
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.opens++
 	res := proto.OpenRes{
 		Epoch: stream.CachedInfo().Config.Metadata[proto.MetadataEpoch], Position: stream.CachedInfo().State.LastSeq, Chats: []proto.ChatHead{},
 	}
@@ -254,10 +252,4 @@ func (c *chatService) get(_ context.Context, req proto.GetChatReq) (proto.ChatRe
 		return proto.ChatRes{}, proto.Errorf(proto.ChatNotFound, "no such chat")
 	}
 	return proto.ChatRes{ChatID: req.ChatID, MemberCount: len(s.members)}, nil
-}
-
-func (c *chatService) opened() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.opens
 }

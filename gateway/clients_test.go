@@ -42,10 +42,10 @@ func testConfig() Config {
 	}
 }
 
-func runMesh(t testing.TB, change ...func(*Config)) *mesh {
-	t.Helper()
-	m := &mesh{t: t, nats: servicestest.RunNATS(t), redis: servicestest.RunRedis(t)}
-	m.chat = runChat(t, m.nats)
+func runMesh(tb testing.TB, change ...func(*Config)) *mesh {
+	tb.Helper()
+	m := &mesh{t: tb, nats: servicestest.RunNATS(tb), redis: servicestest.RunRedis(tb)}
+	m.chat = runChat(tb, m.nats)
 	m.runGateway(change...)
 	return m
 }
@@ -68,14 +68,14 @@ func (m *mesh) runGateway(change ...func(*Config)) {
 	require.NoError(m.t, err)
 }
 
-func tokenFor(t testing.TB, user, device string, lifetime time.Duration) string {
-	t.Helper()
+func tokenFor(tb testing.TB, user, device string, lifetime time.Duration) string {
+	tb.Helper()
 	claims := jwt.MapClaims{"userId": user, "type": "access", "name": "Name of " + user, "iat": time.Now().Unix(), "exp": float64(time.Now().Add(lifetime).UnixMilli()) / 1000}
 	if device != "" {
 		claims["deviceId"] = device
 	}
 	s, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(testSecret))
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return s
 }
 
@@ -87,15 +87,15 @@ type got struct {
 	data   json.RawMessage
 }
 
-func (g *got) into(t testing.TB, v any) {
-	t.Helper()
-	require.NoError(t, json.Unmarshal(g.data, v), "%s", g.data)
+func (g *got) into(tb testing.TB, v any) {
+	tb.Helper()
+	require.NoError(tb, json.Unmarshal(g.data, v), "%s", g.data)
 }
 
-func (g *got) code(t testing.TB) proto.Code {
-	t.Helper()
+func (g *got) code(tb testing.TB) proto.Code {
+	tb.Helper()
 	var f proto.Failure
-	g.into(t, &f)
+	g.into(tb, &f)
 	return f.Code
 }
 
@@ -317,10 +317,10 @@ func (c *client) quiet() {
 	require.JSONEq(c.t, `true`, field(c.t, g.data, "success"))
 }
 
-func field(t testing.TB, data json.RawMessage, name string) string {
-	t.Helper()
+func field(tb testing.TB, data json.RawMessage, name string) string {
+	tb.Helper()
 	var m map[string]json.RawMessage
-	require.NoError(t, json.Unmarshal(data, &m), "%s", data)
+	require.NoError(tb, json.Unmarshal(data, &m), "%s", data)
 	return string(m[name])
 }
 

@@ -162,7 +162,7 @@ func TestConnectionLimit(t *testing.T) {
 	c := m.newClient(m.dial("/ws?token="+tokenFor(t, "ann", "", time.Hour), nil), false)
 	g := c.next()
 	require.Equal(t, proto.ConnectionLimit, g.code(t))
-	require.NotEqual(t, "", field(t, g.data, "retryAfterMs"))
+	require.NotEmpty(t, field(t, g.data, "retryAfterMs"))
 	require.EqualValues(t, proto.CloseConnectionLimit, c.closed())
 
 	s := m.newClient(m.dial("/socket.io/?EIO=4&transport=websocket", nil), true)

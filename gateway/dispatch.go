@@ -127,7 +127,7 @@ func (svc *Service) handle(ctx context.Context, s *Session, q *request) {
 	}
 	options := q.route.options
 	if row.Timeout-left > 10*time.Millisecond { // it has waited: what is left is less than the row's
-		options = append(options[:len(options):len(options)], services.WithTimeout(left))
+		options = append(slices.Clip(options), services.WithTimeout(left))
 	}
 	reply, err := svc.host.Request(ctx, row.Subject, s.actor, q.data, options...)
 	failure := reply.Err

@@ -38,8 +38,6 @@ type ackID struct {
 	raw    string // of the plain profile, as it came; "" for none
 }
 
-var noAck = ackID{number: socketio.NoAck}
-
 func (a ackID) wanted() bool { return a.raw != "" || a.number != socketio.NoAck }
 
 func eventFrame(profile int, name string, data []byte) *wsconn.Frame {

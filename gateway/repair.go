@@ -56,21 +56,17 @@ func (r *repairs) waiting() int {
 
 // repairLoop reads the log for topics with holes until ctx ends.
 func (svc *Service) repairLoop(ctx context.Context) error {
-	for {
-		t := svc.repairs.pop()
-		if t == nil {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-svc.repairs.wake:
-			}
+	for ctx.Err() == nil {
+		if t := svc.repairs.pop(); t != nil {
+			svc.repair(ctx, t)
 			continue
 		}
-		if ctx.Err() != nil {
-			return nil
+		select {
+		case <-ctx.Done():
+		case <-svc.repairs.wake:
 		}
-		svc.repair(ctx, t)
 	}
+	return nil
 }
 
 const (

@@ -15,10 +15,11 @@ const (
 	kindMeta            // membership, name, settings
 	kindReaction        //
 	kinds
-	// kindOther is a kind that this version does not know: its live copies are
-	// passed on, and that is all.
-	kindOther = kinds
 )
+
+// kindOther is a kind that this version does not know: its live copies are
+// passed on, and that is all.
+const kindOther = kinds
 
 func kindOf(k proto.Kind) int {
 	switch k {
@@ -87,12 +88,10 @@ func (t *topic) indexLocked(s *Session) int {
 }
 
 // joinLocked makes a session a member, unless it is one or has closed.
-func (t *topic) joinLocked(s *Session, from uint64, owed *catchup.Owed) bool {
-	if t.indexLocked(s) >= 0 || !s.enter(t) {
-		return false
+func (t *topic) joinLocked(s *Session, from uint64, owed *catchup.Owed) {
+	if t.indexLocked(s) < 0 && s.enter(t) {
+		t.members = append(t.members, member{session: s, from: from, owed: owed})
 	}
-	t.members = append(t.members, member{session: s, from: from, owed: owed})
-	return true
 }
 
 // leaveLocked ends a membership.

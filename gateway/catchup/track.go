@@ -63,14 +63,14 @@ func (t *Track) Live(position, previous uint64) Verdict {
 // It reports whether the caller must start to read.
 func (t *Track) Suspect(upTo uint64) (start bool) {
 	switch t.state {
-	case unknown:
-		return false
+	case live:
+		t.horizon, t.state = max(upTo, t.last), reading
+		return true
 	case reading:
 		t.horizon = max(t.horizon, upTo)
-		return false
+	case unknown:
 	}
-	t.horizon, t.state = max(upTo, t.last), reading
-	return true
+	return false
 }
 
 // Last is the position up to which everything has been delivered: a read

@@ -123,6 +123,6 @@ func TestTrackModel(t *testing.T) {
 			read(2, len(log))
 		}
 		require.False(r, reads)
-		require.Equal(r, len(log), len(delivered), "nothing lost")
+		require.Len(r, delivered, len(log), "nothing lost")
 	})
 }

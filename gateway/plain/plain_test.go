@@ -16,12 +16,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestSplit(t *testing.T) {
 	for in, want := range map[string]Frame{
 		`{"event":"ping"}`: {Event: []byte("ping")},
-		` { "event" : "message:new" , "data" : {"a":[1,{"b":"}\""}]} , "ack" : 7 } `: {Event: []byte("message:new"), Data: []byte(`{"a":[1,{"b":"}\""}]}`), Ack: []byte("7")},
-		`{"ack":"x-1","meta":{"traceparent":"y"},"event":"a"}`:                       {Event: []byte("a"), Ack: []byte(`"x-1"`)},
-		`{"event":"aé\u0042","data":null,"ack":null}`:                                {Event: []byte("aéB")},
-		`{"event":"a","data":"text"}`:                                                {Event: []byte("a"), Data: []byte(`"text"`)},
-		`{"event":"a","data":-1.5e3,"ack":-1}`:                                       {Event: []byte("a"), Data: []byte("-1.5e3"), Ack: []byte("-1")},
-		`{"data":[],"event":"a","x":{"event":"b"}}`:                                  {Event: []byte("a"), Data: []byte("[]")},
+		"\t{ \"event\" : \"message:new\" , \"data\" : {\"a\":[1,{\"b\":\"}\\\"\"}]} , \"ack\" : 7 }\n": {Event: []byte("message:new"), Data: []byte(`{"a":[1,{"b":"}\""}]}`), Ack: []byte("7")},
+		`{"ack":"x-1","meta":{"traceparent":"y"},"event":"a"}`:                                         {Event: []byte("a"), Ack: []byte(`"x-1"`)},
+		`{"event":"aé\u0042","data":null,"ack":null}`:                                                  {Event: []byte("aéB")},
+		`{"event":"a","data":"text"}`:                                                                  {Event: []byte("a"), Data: []byte(`"text"`)},
+		`{"event":"a","data":-1.5e3,"ack":-1}`:                                                         {Event: []byte("a"), Data: []byte("-1.5e3"), Ack: []byte("-1")},
+		`{"data":[],"event":"a","x":{"event":"b"}}`:                                                    {Event: []byte("a"), Data: []byte("[]")},
 	} {
 		got, err := Split([]byte(in))
 		require.NoError(t, err, in)

@@ -1,6 +1,8 @@
 package plain
 
 import (
+	"bytes"
+
 	"github.com/go-json-experiment/json/jsontext"
 
 	"supmesh.dev/proto"
@@ -71,11 +73,9 @@ func Split(message []byte) (Frame, error) {
 }
 
 func unquote(raw []byte) []byte {
-	for _, c := range raw {
-		if c == '\\' {
-			out, _ := jsontext.AppendUnquote(nil, raw) // valid, as the whole message is
-			return out
-		}
+	if bytes.IndexByte(raw, '\\') >= 0 {
+		out, _ := jsontext.AppendUnquote(nil, raw) // valid, as the whole message is
+		return out
 	}
 	return raw[1 : len(raw)-1]
 }
