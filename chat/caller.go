@@ -33,7 +33,7 @@ func callerOf(ctx context.Context) (caller, error) {
 	if !ok {
 		return caller{}, errors.New("no call in context")
 	}
-	c := caller{Actor: call.Actor, requestID: call.RequestID, trace: traceparent(call.RequestID)}
+	c := caller{Actor: call.Actor, requestID: call.RequestID, trace: call.Traceparent()}
 	if c.User == "" {
 		return caller{}, proto.Errorf(proto.AuthenticationRequired, "a user is required")
 	}
@@ -59,16 +59,7 @@ func backendOf(ctx context.Context) (caller, error) {
 	if !call.Actor.Backend {
 		return caller{}, proto.Errorf(proto.PermissionDenied, "only backends may do this")
 	}
-	return caller{Actor: call.Actor, requestID: call.RequestID, trace: traceparent(call.RequestID)}, nil
-}
-
-// traceparent continues the request's trace in the log entry: the request id is
-// the trace id (proto.HeaderRequestID).
-func traceparent(requestID string) string {
-	if len(requestID) != 32 {
-		return ""
-	}
-	return "00-" + requestID + "-" + requestID[16:] + "-00"
+	return caller{Actor: call.Actor, requestID: call.RequestID, trace: call.Traceparent()}, nil
 }
 
 // unavailable is what a client is told of a failed dependency; the cause stays

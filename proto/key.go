@@ -6,7 +6,8 @@ import "strconv"
 // user's {u:<user>}, so that a script may touch several in a cluster. All of
 // this is working state: chat rebuilds it from the log.
 
-// ChatKey is the hash of a chat: name, version, head.
+// ChatKey is the hash of a chat: head ("seq position"), version, name, avatar,
+// description, settings.
 func ChatKey(chat Token) string { return "{c:" + string(chat) + "}" }
 
 // MembersKey is the hash user token → membership of a chat.
@@ -27,7 +28,8 @@ func SentKey(chat Token, key string) string { return "{c:" + string(chat) + "}:s
 // CursorsKey is the hash "<user token>/<device token>" → delivered seq of a chat.
 func CursorsKey(chat Token) string { return "{c:" + string(chat) + "}:cursors" }
 
-// UserChatsKey is the set of a user's chats (tokens).
+// UserChatsKey is the sorted set of a user's chats (tokens), scored 2·version + 1
+// for a member, 2·version for a former one: an older change never undoes a newer.
 func UserChatsKey(user Token) string { return "{u:" + string(user) + "}:chats" }
 
 // DevicesKey is the hash device token → stream position where its queue begins.

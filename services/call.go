@@ -19,6 +19,10 @@ type Call struct {
 	trace          string // traceparent to hand on
 }
 
+// Traceparent is the trace context (W3C) to write on what the request leaves
+// behind, such as an entry of a log; empty outside a handler.
+func (c *Call) Traceparent() string { return c.trace }
+
 type callKey struct{}
 
 // CallFrom is the request that ctx belongs to. ok is false outside a handler.
