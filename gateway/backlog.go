@@ -109,7 +109,7 @@ func (svc *Service) sendPage(ctx context.Context, s *Session, owed []proto.Backl
 	for _, chat := range res.Gone {
 		if token, err := proto.EncodeID(chat); err == nil {
 			if t := svc.hub.chat(token); t != nil {
-				svc.hub.release(t, s)
+				svc.expel(ctx, s, t)
 			}
 		}
 	}
@@ -123,6 +123,38 @@ func (svc *Service) sendPage(ctx context.Context, s *Session, owed []proto.Backl
 		svc.answered(s, o)
 	}
 	return nil
+}
+
+// expelTimeout is how long a removal that chat knows of may take to come by the log.
+const expelTimeout = 5 * time.Second
+
+// expel ends a membership that chat says is over. The removal itself is on its
+// way, or in the log, and is to be the last the client gets of this chat. A
+// membership that began anew meanwhile stays.
+func (svc *Service) expel(ctx context.Context, s *Session, t *topic) {
+	from, member := t.since(s)
+	svc.suspect(t)
+	for end := time.Now().Add(expelTimeout); member && time.Now().Before(end); {
+		if !wait(ctx, 5*time.Millisecond) {
+			return
+		}
+		now, still := t.since(s)
+		member = still && now == from
+	}
+	if member {
+		svc.hub.release(t, s)
+	}
+}
+
+// since is the position from which a session is served, and whether it is at all.
+func (t *topic) since(s *Session) (from uint64, member bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i := t.indexLocked(s)
+	if i < 0 {
+		return 0, false
+	}
+	return t.members[i].from, true
 }
 
 // sendOwed sends one message of a page, unless the session is no member of the

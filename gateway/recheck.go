@@ -104,8 +104,9 @@ func (svc *Service) reconcile(ctx context.Context, s *Session) error {
 		}
 	}
 	for _, t := range s.topicList() {
-		if t.chat != "" && !listed[t.token] {
-			svc.suspect(t)
+		// One that began after the answer was made cannot be in it.
+		if from, member := t.since(s); t.chat != "" && !listed[t.token] && member && from < res.Position {
+			svc.expel(ctx, s, t)
 		}
 	}
 	svc.startBacklog(s)
