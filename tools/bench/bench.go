@@ -39,7 +39,7 @@ func (o *Options) run(ctx context.Context, title string, connections int, scenar
 	}
 	var runs [][]result
 	for i := range o.Runs {
-		b.say("run %d of %d", i+1, o.Runs)
+		b.sayf("run %d of %d", i+1, o.Runs)
 		results, err := b.once(ctx, t, scenario)
 		if err != nil {
 			return err
@@ -76,7 +76,7 @@ func (b *bench) once(ctx context.Context, t target, scenario func(context.Contex
 	s.keep = b.options.KeepLog
 	defer func() {
 		if s.keep {
-			b.say("output of the processes: %s", s.dir)
+			b.sayf("output of the processes: %s", s.dir)
 		}
 		err = errors.Join(err, s.stop())
 	}()
@@ -103,7 +103,7 @@ func (b *bench) each(ctx context.Context, s *system, l load, rates []float64) ([
 func (b *bench) search(ctx context.Context, s *system, l load, from float64) ([]result, error) {
 	var held, broke *result
 	rate := from
-	for tries := 0; tries < 12; tries++ {
+	for range 12 {
 		got, err := b.each(ctx, s, l, []float64{rate})
 		if err != nil {
 			return nil, err
@@ -141,8 +141,8 @@ func nextRate(held, broke *result) float64 {
 	return (held.Offered + broke.Offered) / 2
 }
 
-// joinRuns takes the medians of the runs, step by step. Searches may end at
-// different rates: then the runs stand side by side, column by column.
+// joinRuns takes the medians of the runs, step by step. Searches end at
+// different rates: their columns are the medians of what held and what did not.
 func joinRuns(runs [][]result) []result {
 	var joined []result
 	for i := range runs[0] {
@@ -168,8 +168,8 @@ func (b *bench) durability() string {
 	return "stored before the ack (page cache)"
 }
 
-func (b *bench) say(format string, args ...any) {
-	fmt.Fprintf(b.options.Progress, format+"\n", args...)
+func (b *bench) sayf(format string, args ...any) {
+	_, _ = fmt.Fprintf(b.options.Progress, format+"\n", args...) // what cannot be told is no reason to stop
 }
 
 // said tells a step's outcome while the rest still runs.
@@ -182,6 +182,6 @@ func (b *bench) said(r result) {
 	if !r.sustained() {
 		state = "does not hold: " + strings.Join(r.Problems, "; ")
 	}
-	b.say("%s %s msg/s: acked %s/s, delivered %s/s, ack p50 %s ms, delivery p99 %s ms; %s",
+	b.sayf("%s %s msg/s: acked %s/s, delivered %s/s, ack p50 %s ms, delivery p99 %s ms; %s",
 		r.Scenario, short(r.Offered), short(acked), short(delivered), short(p50), short(p99), state)
 }

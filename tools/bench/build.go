@@ -45,7 +45,7 @@ func newBuilder(root, cache string) (builder, error) {
 		}
 		cache = filepath.Join(dir, "sup-bench")
 	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
+	if err := os.MkdirAll(cache, 0o750); err != nil {
 		return builder{}, fmt.Errorf("make the cache: %w", err)
 	}
 	return builder{root, cache}, nil
@@ -69,7 +69,7 @@ func installed(name, pkg string) (string, error) {
 // baseline installs the stock server and gives its folder.
 func (b builder) baseline(ctx context.Context) (string, error) {
 	dir := filepath.Join(b.cache, "baseline")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return "", fmt.Errorf("install baseline: %w", err)
 	}
 	changed := false
@@ -83,7 +83,7 @@ func (b builder) baseline(ctx context.Context) (string, error) {
 			continue
 		}
 		changed = changed || name != "server.js"
-		if err := os.WriteFile(filepath.Join(dir, name), want, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), want, 0o600); err != nil {
 			return "", fmt.Errorf("install baseline: %w", err)
 		}
 	}

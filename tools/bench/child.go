@@ -33,7 +33,8 @@ func startChild(dir, name string, env []string, died context.CancelCauseFunc, ar
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	defer out.Close()
-	c := &child{name: name, log: logName, cmd: exec.Command(argv[0], argv[1:]...), done: make(chan struct{})}
+	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx // stop ends it, with SIGTERM and in order
+	c := &child{name: name, log: logName, cmd: cmd, done: make(chan struct{})}
 	c.cmd.Dir, c.cmd.Stdout, c.cmd.Stderr = dir, out, out
 	c.cmd.Env = append(os.Environ(), env...)
 	// A group of its own, so that Ctrl-C reaches only this program, which then

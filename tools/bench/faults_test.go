@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -33,7 +34,7 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		f.seq = 0
 		f.mu.Unlock()
-		fmt.Fprint(w, "{}")
+		_, _ = fmt.Fprint(w, "{}")
 		return
 	}
 	c, err := websocket.Accept(w, r, nil)
@@ -140,7 +141,7 @@ func TestFaultsAreSeen(t *testing.T) {
 			defer server.Close()
 			addr := strings.TrimPrefix(server.URL, "http://")
 			s := &system{edge: self, addr: addr, admin: addr}
-			b := &bench{options: &Options{Target: "mesh"}, wire: plain{}}
+			b := &bench{options: &Options{Target: "mesh", Progress: io.Discard}, wire: plain{}}
 			r, err := b.step(t.Context(), s, load{
 				scenario: "fanout", chats: 1, members: 4, rate: 200, length: 100 * time.Millisecond,
 				content: minContent, limit: maxLatency, giveUp: 300 * time.Millisecond,
@@ -165,7 +166,7 @@ func TestRefusedConnectIsTold(t *testing.T) {
 	}))
 	defer server.Close()
 	addr := strings.TrimPrefix(server.URL, "http://")
-	b := &bench{options: &Options{Target: "mesh"}, wire: socketIO{}}
+	b := &bench{options: &Options{Target: "mesh", Progress: io.Discard}, wire: socketIO{}}
 	_, err := b.step(t.Context(), &system{edge: self, addr: addr, admin: addr}, load{
 		scenario: "pairs", chats: 3, members: 2, rate: 100, length: 50 * time.Millisecond, content: minContent, limit: maxLatency,
 	})

@@ -29,6 +29,12 @@ func TestKilobytes(t *testing.T) {
 	require.Zero(t, kilobytes(text, "Pss:"))
 }
 
+func TestParseMetrics(t *testing.T) {
+	got, err := parseMetrics(strings.NewReader("# HELP a b\n# TYPE a gauge\na 1.5e+06\nb{x=\"y\"} 2\nc three\n\n"))
+	require.NoError(t, err)
+	require.Equal(t, map[string]float64{"a": 1.5e6}, got)
+}
+
 func TestOwnUsage(t *testing.T) {
 	_, err := cpuTime(os.Getpid())
 	require.NoError(t, err)

@@ -1,11 +1,14 @@
 package bench
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -14,31 +17,37 @@ func printTable(w io.Writer, title string, results []result) error {
 	if len(results) == 0 {
 		return nil
 	}
-	fmt.Fprintf(w, "\n%s\n", title)
-	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	for _, f := range figureNames(results) {
-		fmt.Fprintf(tab, "%s\t", f.label())
-		for _, r := range results {
-			cell := "-"
-			if v, ok := r.value(f.Name); ok {
-				cell = short(v)
-			}
-			fmt.Fprintf(tab, "%s\t", cell)
+	var page bytes.Buffer
+	page.WriteString("\n" + title + "\n")
+	tab := tabwriter.NewWriter(&page, 0, 0, 2, ' ', tabwriter.AlignRight)
+	line := func(label string, cell func(*result) string) error {
+		cells := []string{label}
+		for i := range results {
+			cells = append(cells, cell(&results[i]))
 		}
-		fmt.Fprintln(tab)
+		_, err := io.WriteString(tab, strings.Join(cells, "\t")+"\t\n")
+		return err
 	}
-	fmt.Fprint(tab, "holds\t")
-	for _, r := range results {
-		fmt.Fprintf(tab, "%s\t", map[bool]string{true: "yes", false: "NO"}[r.sustained()])
+	var errs []error
+	for _, f := range figureNames(results) {
+		errs = append(errs, line(f.label(), func(r *result) string {
+			if v, ok := r.value(f.Name); ok {
+				return short(v)
+			}
+			return "-"
+		}))
 	}
-	fmt.Fprintln(tab)
-	if err := tab.Flush(); err != nil {
-		return fmt.Errorf("print table: %w", err)
-	}
+	errs = append(errs, line("holds", func(r *result) string {
+		return map[bool]string{true: "yes", false: "NO"}[r.sustained()]
+	}), tab.Flush())
 	for _, r := range results {
 		for _, p := range r.Problems {
-			fmt.Fprintf(w, "at %s msg/s: %s\n", short(r.Offered), p)
+			page.WriteString("at " + short(r.Offered) + " msg/s: " + p + "\n")
 		}
+	}
+	_, err := page.WriteTo(w)
+	if err = errors.Join(append(errs, err)...); err != nil {
+		return fmt.Errorf("print table: %w", err)
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func (r *result) add(name, unit string, value float64) {
 	r.Figures = append(r.Figures, figure{name, unit, value})
 }
 
-func (r *result) problem(format string, args ...any) {
+func (r *result) problemf(format string, args ...any) {
 	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
 }
 
@@ -87,16 +87,16 @@ func (r *result) addCPU(s *system, m measurement, window, delivered float64) {
 // judge names everything that was not as it must be.
 func (r *result) judge(l load, t *tally, m measurement, a audit, lost error) {
 	if lost != nil {
-		r.problem("%v", lost)
+		r.problemf("%v", lost)
 	}
 	if m.unsent > 0 {
-		r.problem("%d of %d messages could not be written", m.unsent, m.sent)
+		r.problemf("%d of %d messages could not be written", m.unsent, m.sent)
 	}
 	if t.refused > 0 {
-		r.problem("%d messages refused", t.refused)
+		r.problemf("%d messages refused", t.refused)
 	}
 	if open := int64(m.sent-m.unsent) - t.stored - t.refused; open > 0 {
-		r.problem("%d messages without an ack", open)
+		r.problemf("%d messages without an ack", open)
 	}
 	for _, c := range []struct {
 		n    uint64
@@ -106,17 +106,17 @@ func (r *result) judge(l load, t *tally, m measurement, a audit, lost error) {
 		{uint64(t.answered2), "acks repeated"}, {uint64(t.unreadable), "frames not as sent"},
 	} {
 		if c.n > 0 {
-			r.problem("%d %s", c.n, c.what)
+			r.problemf("%d %s", c.n, c.what)
 		}
 	}
 	if t.firstBad != nil {
-		r.problem("first: %v", t.firstBad)
+		r.problemf("first: %v", t.firstBad)
 	}
 	if p99 := t.deliveryTime.quantile(99); p99 > float64(l.limit.Milliseconds()) {
-		r.problem("delivery p99 %.0f ms is over %v", p99, l.limit)
+		r.problemf("delivery p99 %.0f ms is over %v", p99, l.limit)
 	}
 	if lag := m.lag.quantile(99); lag > float64(lateSends.Milliseconds()) {
-		r.problem("the load tool sent late (p99 %.0f ms): it had no CPU", lag)
+		r.problemf("the load tool sent late (p99 %.0f ms): it had no CPU", lag)
 	}
 }
 
@@ -136,9 +136,12 @@ func medians(runs []result) result {
 		}
 		joined.add(f.Name, f.Unit, median(values))
 	}
+	if offered, ok := joined.value("offered"); ok {
+		joined.Offered = offered
+	}
 	for i, r := range runs {
 		if len(r.Problems) > 0 {
-			joined.problem("run %d: %s", i+1, strings.Join(r.Problems, "; "))
+			joined.problemf("run %d: %s", i+1, strings.Join(r.Problems, "; "))
 		}
 	}
 	return joined

@@ -56,6 +56,6 @@ func sleepUntil(start time.Time, due time.Duration) {
 			_ = unix.Nanosleep(&ts, nil) // cut short by a signal: the caller looks at the clock again
 			return
 		}
-		_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0)
+		_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0) //nolint:gosec // the pattern of package unsafe for system calls
 	}
 }

@@ -56,7 +56,7 @@ func (b *bench) step(ctx context.Context, s *system, l load) (result, error) {
 	if err := cs.connect(ctx, s.addr, list); err != nil {
 		return result{}, err
 	}
-	b.say("%d clients connected, %s msg/s for %v", len(list), short(l.rate), l.warm+l.length)
+	b.sayf("%d clients connected, %s msg/s for %v", len(list), short(l.rate), l.warm+l.length)
 	runtime.GC() // the set-up's garbage is not collected in the middle of the measurement
 	r := result{Scenario: l.scenario, Target: b.options.Target, Profile: b.options.Profile, Durability: b.durability(), Offered: l.rate}
 	m, err := b.measured(ctx, s, cs, l)
@@ -96,7 +96,7 @@ func (b *bench) measured(ctx context.Context, s *system, cs *clients, l load) (m
 			return err
 		}()
 	}()
-	sendErr := b.send(ctx, cs, l, &m)
+	sendErr := b.send(ctx, cs, &m)
 	if err := <-sampled; err != nil {
 		return m, err
 	}
@@ -112,7 +112,7 @@ func (b *bench) measured(ctx context.Context, s *system, cs *clients, l load) (m
 }
 
 // send is the open loop.
-func (b *bench) send(ctx context.Context, cs *clients, l load, m *measurement) error {
+func (b *bench) send(ctx context.Context, cs *clients, m *measurement) error {
 	t := cs.tally
 	var event, text, data []byte
 	for i := 0; i < t.plan.count; {

@@ -36,7 +36,7 @@ type system struct {
 	admin    string            // host:port of the admin API
 	metrics  map[string]string // host:port of the metrics, by process
 	keep     bool              // leave dir behind
-	ctx      context.Context   // ends with the reason when a child dies; the lifetime of the processes
+	ctx      context.Context   //nolint:containedctx // a lifetime: ends with the reason when a child dies; the lifetime of the processes
 	cancel   context.CancelCauseFunc
 }
 
@@ -191,14 +191,14 @@ func token(user string) (string, error) {
 }
 
 // freeAddrs finds n loopback addresses nobody listens on.
-func freeAddrs(n int) ([]string, error) {
+func freeAddrs(ctx context.Context, n int) ([]string, error) {
 	addrs := make([]string, n)
 	for i := range addrs {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
 		if err != nil {
 			return nil, fmt.Errorf("find a port: %w", err)
 		}
-		defer l.Close()
+		defer func() { _ = l.Close() }() // all of them at the end, so that no two are the same
 		addrs[i] = l.Addr().String()
 	}
 	return addrs, nil

@@ -55,7 +55,7 @@ func (m *mesh) start(ctx context.Context) (*system, error) {
 }
 
 func (m *mesh) processes(s *system) error {
-	free, err := freeAddrs(7)
+	free, err := freeAddrs(s.ctx, 7)
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (t *stockSocketIO) start(ctx context.Context) (*system, error) {
 }
 
 func (t *stockSocketIO) processes(s *system) error {
-	free, err := freeAddrs(2)
+	free, err := freeAddrs(s.ctx, 2)
 	if err != nil {
 		return err
 	}
