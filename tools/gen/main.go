@@ -1,6 +1,7 @@
 // Command gen writes what proto/schema holds: JSON Schemas, the AsyncAPI
 // document, TypeScript declarations, the API reference and the tables of rows
-// and codes, all from the Go types of proto.
+// and codes, all from the Go types of proto. And it writes
+// docs/configuration.md from the configuration structs of the programs.
 //
 // Without a flag it writes. With -check it writes nothing and fails when a
 // committed file differs from what it would write, or when the contract is no

@@ -16,11 +16,15 @@ import (
 	"supmesh.dev/tools/gen/contract"
 	"supmesh.dev/tools/gen/reference"
 	"supmesh.dev/tools/gen/schemas"
+	"supmesh.dev/tools/gen/settings"
 	"supmesh.dev/tools/gen/typescript"
 )
 
 // releasedDir, under proto/schema, is the contract as last released.
 const releasedDir = "released"
+
+// settingsPage is the page of settings; the pages beside it are written by hand.
+const settingsPage = "docs/configuration.md"
 
 func run(root string, check, release bool) error {
 	dir := filepath.Join(root, "proto", "schema")
@@ -28,13 +32,17 @@ func run(root string, check, release bool) error {
 	if err != nil {
 		return err
 	}
+	page, err := settings.File()
+	if err != nil {
+		return fmt.Errorf("write %s: %w", settingsPage, err)
+	}
 	switch {
 	case check:
-		return errors.Join(drift(dir, files), compatible(dir))
+		return errors.Join(drift(dir, files), pageDrift(root, page), compatible(dir))
 	case release:
 		return makeRelease(dir, files)
 	default:
-		return write(dir, files)
+		return errors.Join(write(dir, files), writeFile(filepath.Join(root, settingsPage), page))
 	}
 }
 
@@ -101,10 +109,10 @@ func write(dir string, files map[string][]byte) error {
 }
 
 func writeFile(path string, content []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // committed files, for everyone to read
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { // committed files, for everyone to read
 		return fmt.Errorf("make the folder of %s: %w", path, err)
 	}
-	if err := os.WriteFile(path, content, 0o644); err != nil { //nolint:gosec // as above
+	if err := os.WriteFile(path, content, 0o644); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
@@ -130,6 +138,15 @@ func drift(dir string, files map[string][]byte) error {
 	}
 	if len(bad) > 0 {
 		return fmt.Errorf("proto/schema has drifted from proto, run make gen:\n  %s", strings.Join(bad, "\n  "))
+	}
+	return nil
+}
+
+// pageDrift says whether the committed page of settings is what gen would write.
+func pageDrift(root string, page []byte) error {
+	got, err := os.ReadFile(filepath.Join(root, settingsPage))
+	if err != nil || !bytes.Equal(got, page) {
+		return fmt.Errorf("%s has drifted from the configuration structs, run make gen", settingsPage)
 	}
 	return nil
 }

@@ -57,6 +57,15 @@ func TestDrift(t *testing.T) {
 	}
 }
 
+func TestSettingsDrift(t *testing.T) {
+	root := t.TempDir()
+	page := []byte("a page")
+	require.ErrorContains(t, pageDrift(root, page), "docs/configuration.md has drifted", "missing")
+	require.NoError(t, writeFile(filepath.Join(root, settingsPage), page))
+	require.NoError(t, pageDrift(root, page))
+	require.ErrorContains(t, pageDrift(root, []byte("another")), "run make gen")
+}
+
 func TestReleaseRefusesAnIncompatibleChange(t *testing.T) {
 	files, err := generate(protoDir)
 	require.NoError(t, err)
