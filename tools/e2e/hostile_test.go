@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -133,6 +132,6 @@ func TestIdsThatMeanSomethingElsewhere(t *testing.T) {
 	for _, id := range []string{"", strings.Repeat("z", 129), "a\nb", "a\x00b"} {
 		ack := writer.Emit(t, "message:new", map[string]any{"chatId": id, "encryptedContent": "x"})
 		require.Equal(t, "INVALID_PAYLOAD", ack.Code, "%q", id)
-		require.Equal(t, "chatId", ack.Field, fmt.Sprintf("%q", id))
+		require.Equal(t, "chatId", ack.Field, "%q", id)
 	}
 }

@@ -52,7 +52,7 @@ func TestOneTempIdIsOneMessage(t *testing.T) {
 
 	conflict := ann.Emit(t, "message:new", map[string]any{"chatId": "room", "encryptedContent": "other", "tempId": "tmp.1"})
 	require.Equal(t, "CONFLICT", conflict.Code)
-	require.True(t, sent(t, bob.Emit(t, "message:new", msg)).Message.ID != first.Message.ID, "another user's tempId is another message")
+	require.NotEqual(t, first.Message.ID, sent(t, bob.Emit(t, "message:new", msg)).Message.ID, "another user's tempId is another message")
 
 	restart := []struct {
 		name string

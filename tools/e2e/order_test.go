@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -20,7 +21,7 @@ func TestTenSendersSeeOneDenseOrder(t *testing.T) {
 	for i := range users {
 		users[i] = fmt.Sprintf("user-%d", i)
 	}
-	m.PutChat(t, "room", append(users, "reader")...)
+	m.PutChat(t, "room", slices.Concat(users, []string{"reader"})...)
 	node := mesh.StartNode(t)
 	clients := make([]mesh.Client, senders)
 	for i, u := range users {

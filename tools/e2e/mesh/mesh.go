@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -144,9 +145,7 @@ func (m *Mesh) env(own map[string]string) []string {
 		"RATE_LIMIT_MAX_CONNECTIONS": "0", "STREAM_MAX_BYTES": fmt.Sprint(1 << 30),
 	}
 	for _, set := range []map[string]string{own, m.opts.Env} {
-		for k, v := range set {
-			all[k] = v
-		}
+		maps.Copy(all, set)
 	}
 	env := make([]string, 0, len(all))
 	for k, v := range all {

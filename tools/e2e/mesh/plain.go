@@ -157,7 +157,7 @@ type Client interface {
 	Forget()
 }
 
-// Await waits for the ack of an EmitAsync.
+// AwaitAck waits for the ack of an EmitAsync.
 func AwaitAck(t testing.TB, event string, ack <-chan json.RawMessage) Ack {
 	t.Helper()
 	return awaitAck(t, event, ack)
