@@ -87,11 +87,15 @@ func (b *bench) measured(ctx context.Context, s *system, cs *clients, l load) (m
 	sampled := make(chan error, 1)
 	go func() { // ends by itself when the measured part is over, and is waited for
 		sampled <- func() (err error) {
-			sleepUntil(t.start, l.warm)
+			if err = wait(ctx, time.Until(t.start.Add(l.warm))); err != nil {
+				return err
+			}
 			if m.from, err = s.measure(t); err != nil {
 				return err
 			}
-			sleepUntil(t.start, l.warm+l.length)
+			if err = wait(ctx, time.Until(t.start.Add(l.warm+l.length))); err != nil {
+				return err
+			}
 			m.to, err = s.measure(t)
 			return err
 		}()
