@@ -35,8 +35,20 @@ build: ## every program into bin/
 test: deps-test $(GOTESTSUM) ## every test of every module, with the race detector
 	$(GOTESTSUM) --format pkgname --format-hide-empty-pkg -- -race -count=1 -timeout 15m -run '$(RUN)' $(PKG)
 
-.PHONY: bench
-bench: ## benchmarks (PKG=./proto/... RUN=Encode)
+# The mesh as separate processes under load: figures for a quiet machine.
+RUNS ?= 3
+.PHONY: bench bench-idle bench-fanout bench-pairs
+bench: bench-idle bench-fanout bench-pairs ## the mesh under load: memory, fan-out, pairs (RUNS=3 for medians)
+
+bench-idle: build
+	bin/sup bench idle --runs $(RUNS)
+bench-fanout: build
+	bin/sup bench fanout --runs $(RUNS) --rate 200,400,600,800,1000
+bench-pairs: build
+	bin/sup bench pairs --runs $(RUNS) --rate 1000,5000,10000,15000
+
+.PHONY: bench-go
+bench-go: ## Go benchmarks (PKG=./proto/... RUN=Encode)
 	go test -run '^$$' -bench '$(RUN)' -benchmem $(PKG)
 
 .PHONY: fuzz

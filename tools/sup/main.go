@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"supmesh.dev/tools/bench"
 )
 
 // cli is the command line; every flag is also an environment variable.
@@ -18,6 +20,7 @@ type cli struct {
 	Client clientCmd `cmd:"" help:"Chat from the terminal over the plain websocket."`
 	Chat   chatCmd   `cmd:"" help:"Create and change chats through the admin side."`
 	Health healthCmd `cmd:"" help:"Ask a running mesh how it does."`
+	Bench  bench.Cmd `cmd:"" help:"Measure the mesh on this machine, or a stock Socket.IO server beside it."`
 }
 
 func main() {
