@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -39,18 +40,54 @@ func (h *Host) EnsureStreams(ctx context.Context, provision bool, rows ...proto.
 }
 
 func (h *Host) retryStream(ctx context.Context, provision bool, row proto.Stream) error {
+	refused := 0
 	for n := 1; ; n++ {
 		once, cancel := context.WithTimeout(ctx, 5*time.Second)
 		err := h.ensureStream(once, provision, row)
 		cancel()
-		if !isAway(err) || ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
+			return err
+		case isAway(err):
+			h.log.Warn("waiting for jetstream", "stream", row.Name, "error", err)
+		case isOvertaken(err) && refused < maxOvertaken:
+			refused++
+		default:
 			return err
 		}
-		h.log.Warn("waiting for jetstream", "stream", row.Name, "error", err)
 		if !pause(ctx, n, time.Now().Add(time.Hour)) {
 			return err
 		}
 	}
+}
+
+// Codes of the JetStream API that nats.go has no name for.
+const (
+	codeStorageExceeded jetstream.ErrorCode = 10047
+	codeSubjectOverlap  jetstream.ErrorCode = 10065
+)
+
+// maxOvertaken is how often a refusal may be another's creation of the same
+// stream; with the pauses in between that is about a second.
+const maxOvertaken = 5
+
+// isOvertaken says that a creation was refused for what another instance's
+// creation of the same stream, a moment ago, explains too: the name and the
+// subjects are in use, and the bytes of a stream count twice when it is created
+// again. Who looks again finds the stream, or has the answer.
+func isOvertaken(err error) bool {
+	var refusal *jetstream.APIError
+	return errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) ||
+		errors.As(err, &refusal) && (refusal.ErrorCode == codeStorageExceeded || refusal.ErrorCode == codeSubjectOverlap)
+}
+
+// withRoom says what a refusal for want of storage is about.
+func withRoom(err error, want jetstream.StreamConfig) error {
+	var refusal *jetstream.APIError
+	if !errors.As(err, &refusal) || refusal.ErrorCode != codeStorageExceeded {
+		return err
+	}
+	return fmt.Errorf("the server has no room for its %d bytes: lower STREAM_MAX_BYTES or raise the server's max_file_store: %w", want.MaxBytes, err)
 }
 
 // isAway says that JetStream did not answer: no connection, no leader yet.
@@ -70,12 +107,9 @@ func (h *Host) ensureStream(ctx context.Context, provision bool, row proto.Strea
 			return err
 		}
 		stream, err = h.js.CreateStream(ctx, want)
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another instance was quicker
-			stream, err = h.js.Stream(ctx, row.Name)
-		}
 	}
 	if err != nil {
-		return err
+		return withRoom(err, want)
 	}
 	have := stream.CachedInfo().Config
 	fixed, gaps := compare(have, want)
@@ -94,7 +128,7 @@ func (h *Host) ensureStream(ctx context.Context, provision bool, row proto.Strea
 	}
 	h.log.Info("stream widened", "stream", row.Name, "changes", strings.Join(gaps, "; "))
 	if _, err := h.js.UpdateStream(ctx, next); err != nil {
-		return fmt.Errorf("widen (%s): %w", strings.Join(gaps, "; "), err)
+		return fmt.Errorf("widen (%s): %w", strings.Join(gaps, "; "), withRoom(err, next))
 	}
 	return nil
 }
@@ -174,9 +208,7 @@ func widen(have, want jetstream.StreamConfig) (jetstream.StreamConfig, error) {
 		if err != nil {
 			return next, err
 		}
-		for k, v := range have.Metadata {
-			epoch[k] = v
-		}
+		maps.Copy(epoch, have.Metadata)
 		next.Metadata = epoch
 	}
 	return next, nil

@@ -2,9 +2,11 @@ package services_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
@@ -46,6 +48,51 @@ func TestStreamsAreCreatedOnceAndChecked(t *testing.T) {
 	receipts, err := h.JetStream().Stream(ctx, proto.Receipts.Name)
 	require.NoError(t, err)
 	require.Equal(t, uint64(1), receipts.CachedInfo().State.Msgs)
+}
+
+// A stream's bytes fit once and not twice, so that who comes second is refused
+// for want of storage as well as for the name.
+func TestManyMayProvisionAtOnce(t *testing.T) {
+	const each = 64 << 20
+	n := servicestest.RunNATS(t, func(o *server.Options) { o.JetStreamMaxStore = int64(len(proto.Streams))*each + each/2 })
+	cfg := servicestest.Config(n, nil)
+	cfg.StreamMaxBytes = each
+	hosts := make([]*services.Host, 6)
+	for i := range hosts {
+		hosts[i] = servicestest.NewHostWith(t, "test", cfg)
+	}
+	ctx := t.Context()
+	for range 5 {
+		errs := make([]error, len(hosts))
+		var all sync.WaitGroup
+		for i, h := range hosts {
+			all.Go(func() { errs[i] = h.EnsureStreams(ctx, true, proto.Streams...) })
+		}
+		all.Wait()
+		for _, err := range errs {
+			require.NoError(t, err)
+		}
+		for _, row := range proto.Streams {
+			require.NoError(t, hosts[0].JetStream().DeleteStream(ctx, row.Name))
+		}
+	}
+}
+
+func TestTooLittleStorageIsNamed(t *testing.T) {
+	const room = 64 << 20
+	n := servicestest.RunNATS(t, func(o *server.Options) { o.JetStreamMaxStore = room })
+	cfg := servicestest.Config(n, nil)
+	cfg.StreamMaxBytes = room + 1
+	h := servicestest.NewHostWith(t, "test", cfg)
+	err := h.EnsureStreams(t.Context(), true, proto.Events)
+	require.ErrorContains(t, err, "stream EVENTS: the server has no room for its 67108865 bytes: lower STREAM_MAX_BYTES or raise the server's max_file_store")
+
+	// The same where an unlimited stream is to be bounded.
+	stream := jetstream.StreamConfig{Name: "EVENTS", Subjects: proto.Events.Subjects, RePublish: &jetstream.RePublish{Source: "ev.>", Destination: "live.>"}}
+	_, err = h.JetStream().CreateStream(t.Context(), stream)
+	require.NoError(t, err)
+	err = h.EnsureStreams(t.Context(), true, proto.Events)
+	require.ErrorContains(t, err, "no room for its 67108865 bytes")
 }
 
 func TestADifferenceInAStreamIsNamed(t *testing.T) {
