@@ -103,7 +103,7 @@ func (s *Service) owed(ctx context.Context, who caller, chats []proto.BacklogCha
 		if _, whole, err := s.roster.Load().Mark(ctx); err != nil {
 			return nil, nil, err
 		} else if !whole {
-			s.gate.close("chat is rebuilding its state")
+			s.gate.close()
 			if err := s.gate.wait(ctx); err != nil {
 				return nil, nil, err
 			}

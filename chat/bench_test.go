@@ -2,6 +2,7 @@ package chat
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -68,7 +69,7 @@ func cpu(b *testing.B, pid int) time.Duration {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	require.NoError(b, err)
 	var user, system int64
-	rest := string(stat[strings.LastIndexByte(string(stat), ')')+2:])
+	rest := string(stat[bytes.LastIndexByte(stat, ')')+2:])
 	fields := strings.Fields(rest)
 	_, err = fmt.Sscan(fields[11]+" "+fields[12], &user, &system)
 	require.NoError(b, err)

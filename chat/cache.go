@@ -91,14 +91,14 @@ func newLRU[V any](limit int) *lru[V] {
 }
 
 // get is the value of key, made if there is none.
-func (l *lru[V]) get(key string, make func() V) V {
+func (l *lru[V]) get(key string, fresh func() V) V {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e, ok := l.byKey[key]; ok {
 		l.order.MoveToFront(e)
 		return e.Value.(*lruEntry[V]).value
 	}
-	entry := &lruEntry[V]{key: key, value: make()}
+	entry := &lruEntry[V]{key: key, value: fresh()}
 	l.byKey[key] = l.order.PushFront(entry)
 	for l.order.Len() > l.limit {
 		oldest := l.order.Back()

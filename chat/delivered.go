@@ -43,7 +43,7 @@ func (s *Service) delivered(ctx context.Context, req proto.DeliveredReq) (proto.
 	if err != nil {
 		return proto.DeliveredRes{}, err
 	}
-	if _, _, err := s.member(ctx, c, who); err != nil {
+	if _, err := s.member(ctx, c, who); err != nil {
 		return proto.DeliveredRes{}, unavailable(err)
 	}
 	seq, at, err := s.deliveredUpTo(ctx, c, &req)

@@ -84,7 +84,7 @@ func TestOfflineQueue(t *testing.T) {
 				require.Equal(t, fmt.Sprint(n), decode(t, it.Body).Message.EncryptedContent)
 			}
 		}
-		require.Len(t, a.drain(t, "bob", "tablet", 4), 0, "another device has a queue of its own")
+		require.Empty(t, a.drain(t, "bob", "tablet", 4), "another device has a queue of its own")
 
 		res := a.deliver(t, "bob", "phone", proto.DeliveredReq{ChatID: "c", UpToSeq: 3})
 		require.Equal(t, uint64(3), res.UpToSeq)

@@ -113,7 +113,7 @@ func (f *follower) look(ctx context.Context) {
 		whole = false
 	}
 	if !whole {
-		f.gate.close("chat is rebuilding its state")
+		f.gate.close()
 		return
 	}
 	if f.live.Interrupted() || f.dirty || time.Now().After(f.next) {

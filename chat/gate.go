@@ -33,12 +33,12 @@ func (g *gate) open() {
 }
 
 // close makes callers wait, and tells the follower, who restores.
-func (g *gate) close(why string) {
+func (g *gate) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if isClosed(g.opened) {
 		g.opened = make(chan struct{})
-		g.why = why
+		g.why = "chat is rebuilding its state"
 		close(g.shut)
 	}
 }

@@ -24,7 +24,7 @@ func (s *Service) history(ctx context.Context, req proto.HistoryReq) (proto.Hist
 	if err != nil {
 		return proto.HistoryRes{}, err
 	}
-	if _, _, err := s.member(ctx, c, who); err != nil {
+	if _, err := s.member(ctx, c, who); err != nil {
 		return proto.HistoryRes{}, unavailable(err)
 	}
 	last, err := s.log.Last(ctx, proto.Events.Name, proto.ChatLog(c.token, proto.KindMessage))

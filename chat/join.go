@@ -20,7 +20,7 @@ func (s *Service) join(ctx context.Context, req proto.JoinChatReq) (proto.JoinCh
 	if err != nil {
 		return proto.JoinChatRes{}, err
 	}
-	m, _, err := s.member(ctx, c, who)
+	m, err := s.member(ctx, c, who)
 	if err != nil {
 		return proto.JoinChatRes{}, unavailable(err)
 	}

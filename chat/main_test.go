@@ -115,12 +115,17 @@ func (i *instance) texts(t testing.TB, user, chatID string) (out []string) {
 	}
 }
 
-func requireCode(t testing.TB, code proto.Code, err error) *proto.Error {
+func requireCode(t testing.TB, code proto.Code, err error) {
 	t.Helper()
 	require.Error(t, err)
-	e := proto.AsError(err)
-	require.Equal(t, code, e.Code, "%v", err)
-	return e
+	require.Equal(t, code, proto.AsError(err).Code, "%v", err)
+}
+
+// requireField is requireCode for an error about one field of the request.
+func requireField(t testing.TB, code proto.Code, field string, err error, note ...any) {
+	t.Helper()
+	requireCode(t, code, err)
+	require.Equal(t, field, proto.AsError(err).Field, note...)
 }
 
 // onBoth runs a test on a plain Redis and on a cluster of one node, which

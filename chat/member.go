@@ -33,7 +33,7 @@ func (s *Service) admit(ctx context.Context, c *chatState, who caller, view proj
 	if _, whole, err := s.roster.Load().Mark(ctx); err != nil {
 		return projection.Member{}, err
 	} else if !whole {
-		s.gate.close("chat is rebuilding its state")
+		s.gate.close()
 	}
 	if err := s.gate.wait(ctx); err != nil {
 		return projection.Member{}, err
@@ -52,10 +52,9 @@ func (s *Service) admit(ctx context.Context, c *chatState, who caller, view proj
 }
 
 // member is admit for requests that need nothing else of Redis.
-func (s *Service) member(ctx context.Context, c *chatState, who caller) (projection.Member, projection.Head, error) {
+func (s *Service) member(ctx context.Context, c *chatState, who caller) (projection.Member, error) {
 	view, err := s.state.ForSend(ctx, &c.keys, who.user, "", 0)
-	m, err := s.admit(ctx, c, who, view, err)
-	return m, view.Head, err
+	return s.admit(ctx, c, who, view, err)
 }
 
 // enter makes the caller a member of a chat that may not exist yet (CHAT_POLICY=open).

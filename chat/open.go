@@ -67,7 +67,7 @@ func (s *Service) wholeDevice(ctx context.Context, who caller) (roster.Device, e
 		if err != nil || d.Whole {
 			return d, err
 		}
-		s.gate.close("chat is rebuilding its state")
+		s.gate.close()
 		if err := s.gate.wait(ctx); err != nil {
 			return roster.Device{}, err
 		}

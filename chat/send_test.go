@@ -150,7 +150,7 @@ func TestTempID(t *testing.T) {
 		other := req
 		other.EncryptedContent = "two"
 		_, err := a.send(as(t, "ann"), other)
-		require.Equal(t, "tempId", requireCode(t, proto.Conflict, err).Field)
+		requireField(t, proto.Conflict, "tempId", err)
 		res, err := a.send(as(t, "bob"), other)
 		require.NoError(t, err)
 		require.False(t, res.Duplicate, "another user's tempId is another")
@@ -208,7 +208,7 @@ func TestReply(t *testing.T) {
 		"future": messageID(time.Now(), 99, [5]byte{}), "seq 0": messageID(time.Now(), 0, [5]byte{}),
 	} {
 		_, err := a.send(as(t, "ann"), proto.SendMessageReq{ChatID: "c", EncryptedContent: "reply", ReplyToID: id})
-		require.Equal(t, "replyToId", requireCode(t, proto.MessageNotFound, err).Field, what)
+		requireField(t, proto.MessageNotFound, "replyToId", err, what)
 	}
 	require.Equal(t, []string{"one"}, a.texts(t, "ann", "c"), "nothing was stored")
 	// The other instance has never seen the chat; and Redis forgets.

@@ -41,10 +41,10 @@ func WithCall(ctx context.Context, call *Call) context.Context {
 // and four allocations a request, and most handlers never wait on it: here both
 // are made when Done is first asked for.
 type callContext struct {
-	base     context.Context // of the host: ends when a drain gives up; or of the request's span
+	base     context.Context //nolint:containedctx // a context has a parent: of the host: ends when a drain gives up; or of the request's span
 	call     Call
 	mu       sync.Mutex
-	made     context.Context
+	made     context.Context //nolint:containedctx // what this context stands for, once it is needed
 	cancel   context.CancelFunc
 	finished bool
 }

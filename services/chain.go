@@ -27,10 +27,7 @@ type server struct {
 
 func newServer(h *Host, r Route) *server {
 	s := &server{host: h, route: r, metrics: h.metrics.route(r.row.Subject)}
-	s.queue = newQueue(r.workers, r.maxPending, func(work func()) {
-		h.requests.Add(1)
-		go func() { defer h.requests.Done(); work() }()
-	})
+	s.queue = newQueue(r.workers, r.maxPending, h.requests.Go)
 	h.metrics.watch(r.row.Subject, s.queue)
 	return s
 }

@@ -101,7 +101,7 @@ func fromFile(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 		}
 		return strings.TrimRight(string(data), "\r\n"), nil
 	}
-	return nil, nil
+	return nil, nil //nolint:nilnil // how a kong.Resolver says that it has no value
 }
 
 // nameVariable adds the environment variable to an error that names a flag.

@@ -45,7 +45,7 @@ type Host struct {
 	// Three lifetimes, ended in this order at stop: Service.Run's, that of the
 	// parts it leans on, and that of requests still being answered. They are
 	// fields because each belongs to the host, not to a call.
-	runCtx, partCtx, requestCtx   context.Context
+	runCtx, partCtx, requestCtx   context.Context //nolint:containedctx // see above
 	endRun, endParts, endRequests context.CancelCauseFunc
 
 	parts    sync.WaitGroup // started by Go

@@ -110,11 +110,7 @@ func (h *Host) Run(ctx context.Context, s Service) error {
 	serviceCtx, endService := context.WithCancel(context.WithoutCancel(ctx))
 	defer endService()
 	done := make(chan error, 1)
-	h.parts.Add(1)
-	go func() {
-		defer h.parts.Done()
-		done <- guard(func() error { return s.Run(serviceCtx) })
-	}()
+	h.parts.Go(func() { done <- guard(func() error { return s.Run(serviceCtx) }) })
 	h.log.Info("running", "version", h.version)
 
 	var err error

@@ -39,7 +39,7 @@ func checkFormat(s string) error {
 // the request's id.
 func NewLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 	if format == "tint" || format != "json" && isTerminal(w) {
-		return slog.New(requestHandler{tint.NewHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: os.Getenv("NO_COLOR") != ""})})
+		return slog.New(requestHandler{tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: os.Getenv("NO_COLOR") != ""})})
 	}
 	return slog.New(requestHandler{slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})})
 }

@@ -29,7 +29,7 @@ var ErrRedisDown error = &proto.Error{Code: proto.ServiceUnavailable, Message: "
 func (c *Config) redisOptions() (*redis.UniversalOptions, error) {
 	raw := c.RedisURL.Reveal()
 	if raw == "" {
-		return nil, nil
+		return nil, nil //nolint:nilnil // no Redis is a setting, not an error
 	}
 	o := &redis.UniversalOptions{
 		IsClusterMode: c.RedisCluster,

@@ -122,9 +122,11 @@ func (h *Host) stopRoutes() {
 		// Only routes subscribe here: none left means that every request the
 		// server had sent has been handed to a worker. nats.go tells nobody
 		// when a subscription has drained, so it is looked at.
+		look := time.NewTicker(time.Millisecond)
 		for h.inbound.NumSubscriptions() > 0 && h.inbound.IsConnected() && time.Now().Before(deadline) {
-			time.Sleep(time.Millisecond)
+			<-look.C
 		}
+		look.Stop()
 	}
 	for _, s := range h.servers {
 		s.queue.close()

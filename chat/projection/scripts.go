@@ -37,6 +37,8 @@ end
 return head`
 
 // CursorScript moves cursors forward: KEYS cursors; ARGV field, seq, …
+//
+//nolint:dupword // blocks of Lua end inside one another
 const CursorScript = `
 for i = 1, #ARGV, 2 do
   if tonumber(redis.call('HGET', KEYS[1], ARGV[i]) or -1) < tonumber(ARGV[i+1]) then

@@ -66,7 +66,7 @@ func TestRestoreKnowsNoDepth(t *testing.T) {
 func TestMarshal(t *testing.T) {
 	body, err := wire.Marshal(proto.PutChatReq{ChatID: "c", Settings: map[string]proto.Raw{"b": proto.Raw(`1`), "a": proto.Raw(`{"x":"<&>"}`)}})
 	require.NoError(t, err)
-	require.Equal(t, `{"chatId":"c","settings":{"a":{"x":"<&>"},"b":1}}`, string(body))
+	require.Equal(t, `{"chatId":"c","settings":{"a":{"x":"<&>"},"b":1}}`, string(body)) //nolint:testifylint // the very bytes: sorted, nothing escaped
 	body, err = wire.Append([]byte("x"), proto.HistoryRes{ChatID: "c"})
 	require.NoError(t, err)
 	require.Equal(t, `x{"chatId":"c","messages":[],"lastSeq":0,"hasMore":false}`, string(body))
