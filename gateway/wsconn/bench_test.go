@@ -60,17 +60,17 @@ func runPeer(arguments string) {
 		}
 	}
 	if mode == "send" {
-		for i := 0; ; i++ {
-			_, err := conns[i%n].Write(message)
-			exitOn(err)
-			if i%200 == 199 {
-				time.Sleep(8 * time.Millisecond)
+		i := 0
+		for range time.Tick(8 * time.Millisecond) {
+			for range 200 {
+				_, err := conns[i%n].Write(message)
+				exitOn(err)
+				i++
 			}
 		}
 	}
 	buf := make([]byte, 1<<20)
-	for {
-		time.Sleep(20 * time.Millisecond)
+	for range time.Tick(20 * time.Millisecond) {
 		for _, nc := range conns {
 			sc, err := nc.SyscallConn()
 			exitOn(err)
@@ -206,7 +206,7 @@ func BenchmarkFanoutFloor(b *testing.B) {
 							}
 						}
 						s.writes.Add(1000 / uint64(len(e.engine.shards)))
-						s.frames.Add(1000 * uint64(k) / uint64(len(e.engine.shards))) //nolint:gosec // small
+						s.frames.Add(1000 * uint64(k) / uint64(len(e.engine.shards)))
 					})
 				}
 				shards.Wait()
@@ -232,7 +232,7 @@ func BenchmarkStream(b *testing.B) {
 					for _, c := range conns {
 						_ = c.Send(frame)
 					}
-					time.Sleep(time.Until(began.Add(time.Duration(sent/n) * time.Second / time.Duration(rate))))
+					time.Sleep(time.Until(began.Add(time.Duration(sent/n) * time.Second / time.Duration(rate)))) //nolint:forbidigo // the publishers' pace is what is measured
 				}
 				b.StopTimer()
 				reportFanout(b, e, before, cpu)
@@ -250,9 +250,8 @@ func BenchmarkInbound(b *testing.B) {
 			cpu, start := cpuTime(), h.load()
 			b.ReportAllocs()
 			b.ResetTimer()
-			for h.load() < start+b.N {
-				time.Sleep(10 * time.Millisecond)
-			}
+			longest := wait + time.Duration(b.N)*time.Second/5000 // a fifth of the rate
+			require.Eventually(b, func() bool { return h.load() >= start+b.N }, longest, 10*time.Millisecond, "messages do not come")
 			b.StopTimer()
 			b.ReportMetric(float64((cpuTime()-cpu).Microseconds())/float64(h.load()-start), "cpu-µs/message")
 			_ = e

@@ -190,6 +190,6 @@ func closeFrame(code int, reason string) *Frame {
 			reason = reason[:len(reason)-1]
 		}
 	}
-	payload := binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(reason)), uint16(code)) //nolint:gosec // checked above
+	payload := binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(reason)), uint16(code)) // checked above
 	return build(opClose, append(payload, reason...))
 }

@@ -131,7 +131,7 @@ func TestCloseOfASilentPeer(t *testing.T) {
 		e, c, _ := accepted(t, start, Config{CloseTimeout: 100 * time.Millisecond}, h)
 		began := time.Now()
 		c.Close(1012, "")
-		h.why(t)
+		_ = h.why(t)
 		e.waitEmpty()
 		require.Less(t, time.Since(began), 5*time.Second)
 	})
@@ -157,7 +157,7 @@ func TestCloseFromMessage(t *testing.T) {
 		code, err := client.closeCode() // and no "b" in between
 		require.NoError(t, err)
 		require.Equal(t, 1000, code)
-		h.why(t)
+		_ = h.why(t)
 		_ = client.Close()
 		e.waitEmpty()
 	})
@@ -217,7 +217,7 @@ func TestEndsRace(t *testing.T) {
 			all.Go(func() { _, _ = client.Write(clientFrame(finBit|opText, []byte("x"))) })
 			all.Go(func() { _ = client.Close() })
 			all.Wait()
-			h.why(t)
+			_ = h.why(t)
 			e.waitEmpty()
 			require.Empty(t, h.closed)
 			e.stop()
@@ -253,7 +253,7 @@ func TestEngineStop(t *testing.T) {
 			return len(conns) == 20
 		}, wait, time.Millisecond)
 		for _, c := range conns[:4] { // sockets that are full
-			for c.Send(Binary(make([]byte, 100_000))) == nil { //nolint:revive // until the queue is full
+			for c.Send(Binary(make([]byte, 100_000))) == nil { // until the queue is full
 			}
 		}
 		e.stop()

@@ -142,7 +142,7 @@ func (r *registry) add(c *Conn) {
 		c.slot = r.free[n-1]
 		r.free = r.free[:n-1]
 	} else {
-		c.slot = uint32(len(r.conns)) //nolint:gosec // far fewer connections than that
+		c.slot = uint32(len(r.conns)) // far fewer connections than that
 		r.conns = append(r.conns, nil)
 		r.generations = append(r.generations, 0)
 	}

@@ -78,7 +78,7 @@ func (s *shard) run(stop <-chan struct{}) {
 		began := time.Now()
 		if s.round() {
 			if interval > 0 && len(s.list) >= heavyRound {
-				time.Sleep(interval - time.Since(began))
+				time.Sleep(interval - time.Since(began)) //nolint:forbidigo // lets frames gather for at most that long; measured
 			}
 			continue
 		}

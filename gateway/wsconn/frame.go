@@ -91,7 +91,7 @@ func build(opcode byte, payload []byte) *Frame {
 	case n < 126:
 		wire = append(wire, byte(n))
 	case n < 1<<16:
-		wire = binary.BigEndian.AppendUint16(append(wire, 126), uint16(n)) //nolint:gosec // bounded by the case
+		wire = binary.BigEndian.AppendUint16(append(wire, 126), uint16(n))
 	default:
 		wire = binary.BigEndian.AppendUint64(append(wire, 127), uint64(n))
 	}

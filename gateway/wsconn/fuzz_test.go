@@ -33,8 +33,8 @@ func FuzzCutter(f *testing.F) {
 				out = append(out, wire...)
 			}
 		}
-		if got := append(out, k.rest...); !bytes.Equal(got, stream) {
-			t.Fatalf("%d bytes in, %d out", len(stream), len(got))
+		if out = append(out, k.rest...); !bytes.Equal(out, stream) {
+			t.Fatalf("%d bytes in, %d out", len(stream), len(out))
 		}
 		if header, size := frameSize(k.rest); header > 0 && size <= uint64(len(k.rest)) {
 			t.Fatal("a whole frame was left behind")

@@ -138,7 +138,7 @@ func (e *edge) dialRaw(behind ...byte) *raw {
 	require.NoError(e.t, err)
 	e.t.Cleanup(func() { _ = nc.Close() })
 	if e.server.TLS != nil {
-		nc = tls.Client(nc, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the test's own certificate
+		nc = tls.Client(nc, &tls.Config{InsecureSkipVerify: true}) // the test's own certificate
 	}
 	require.NoError(e.t, nc.SetDeadline(time.Now().Add(wait)))
 	request := "GET / HTTP/1.1\r\nHost: " + address + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +

@@ -30,7 +30,7 @@ func TestHostileFrames(t *testing.T) {
 		{"fragmented ping", masked(opPing, 1), 1002},
 		{"fragmented close", masked(opClose, 2), 1002},
 		{"ping over 125 bytes", masked(finBit|opPing, 126), 1002},
-		{"continuation without a message", masked(finBit|0, 1), 1002},
+		{"continuation without a message", masked(finBit, 1), 1002},
 		{"message inside a message", join(masked(opText, 1), masked(finBit|opText, 1)), 1002},
 		{"close with one byte", masked(finBit|opClose, 1), 1002},
 		{"close with a code that may not be sent", clientFrame(finBit|opClose, []byte{0x03, 0xed}), 1002},

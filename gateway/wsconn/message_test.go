@@ -84,7 +84,7 @@ func TestFragmentsAndPingsBetween(t *testing.T) {
 		stream = append(stream, clientFrame(finBit|opPing, []byte("p"))...)
 		stream = append(stream, clientFrame(0, []byte("two "))...)
 		stream = append(stream, clientFrame(0, nil)...)
-		stream = append(stream, clientFrame(finBit|0, []byte("three"))...)
+		stream = append(stream, clientFrame(finBit, []byte("three"))...)
 		stream = append(stream, clientFrame(finBit|opBinary, []byte("four"))...)
 		for _, b := range stream { // every frame border and every byte of a header is a place to stop at
 			client.write([]byte{b})

@@ -40,7 +40,7 @@ func newPoller(e *Engine) (*poller, error) {
 		return nil, fmt.Errorf("make epoll non-blocking: %w", err)
 	}
 	p := &poller{
-		engine: e, file: os.NewFile(uintptr(fd), "epoll"), //nolint:gosec // not negative
+		engine: e, file: os.NewFile(uintptr(fd), "epoll"),
 		work: make(chan *Conn), done: make(chan struct{}),
 	}
 	if p.raw, err = p.file.SyscallConn(); err != nil {
@@ -58,12 +58,12 @@ func (p *poller) add(c *Conn) error {
 	// The kernel hands these 64 bits back; they name the connection, not the descriptor, which may be used again.
 	event := unix.EpollEvent{
 		Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET,
-		Fd:     int32(c.slot), Pad: int32(generation), //nolint:gosec // bits
+		Fd:     int32(c.slot), Pad: int32(generation),
 	}
 	var failed error
 	err := p.raw.Control(func(epoll uintptr) {
 		failed = c.raw.Control(func(fd uintptr) {
-			failed = unix.EpollCtl(int(epoll), unix.EPOLL_CTL_ADD, int(fd), &event) //nolint:gosec // descriptors are small
+			failed = unix.EpollCtl(int(epoll), unix.EPOLL_CTL_ADD, int(fd), &event)
 		})
 	})
 	if err = errors.Join(err, failed); err != nil {
@@ -79,7 +79,7 @@ func (p *poller) run() {
 	n := 0
 	var failed error
 	wait := func(fd uintptr) bool {
-		n, failed = unix.EpollWait(int(fd), events, 0) //nolint:gosec // descriptors are small
+		n, failed = unix.EpollWait(int(fd), events, 0)
 		return n > 0 || (failed != nil && failed != unix.EINTR)
 	}
 	for {
@@ -89,7 +89,7 @@ func (p *poller) run() {
 		p.engine.mu.Lock()
 		for i := range events[:n] {
 			event := &events[i]
-			c := p.engine.registry.find(uint32(event.Fd), uint32(event.Pad)) //nolint:gosec // bits
+			c := p.engine.registry.find(uint32(event.Fd), uint32(event.Pad))
 			if c == nil {
 				continue
 			}

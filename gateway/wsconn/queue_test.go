@@ -164,10 +164,9 @@ func TestSlowReader(t *testing.T) {
 		frame := Text(bytes.Repeat([]byte("s"), 20_000))
 		accepted := 0
 		for refused := 0; refused < 100; {
-			switch err := c.Send(frame); {
-			case err == nil:
+			if err := c.Send(frame); err == nil {
 				accepted++
-			default:
+			} else {
 				require.ErrorIs(t, err, ErrFull)
 				refused++
 			}
@@ -266,7 +265,7 @@ func TestAbortOfAFullSocket(t *testing.T) {
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		h := newEcho()
 		e, c, _ := accepted(t, start, Config{}, h)
-		for c.Send(Binary(make([]byte, 100_000))) == nil { //nolint:revive // until the queue is full
+		for c.Send(Binary(make([]byte, 100_000))) == nil { // until the queue is full
 		}
 		began := time.Now()
 		c.Abort(io.ErrClosedPipe)
@@ -281,7 +280,7 @@ func TestCloseOfAFullSocket(t *testing.T) {
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		h := newEcho()
 		e, c, _ := accepted(t, start, Config{CloseTimeout: 100 * time.Millisecond}, h)
-		for c.Send(Binary(make([]byte, 100_000))) == nil { //nolint:revive // until the queue is full
+		for c.Send(Binary(make([]byte, 100_000))) == nil { // until the queue is full
 		}
 		began := time.Now()
 		c.Close(4408, "slow consumer")

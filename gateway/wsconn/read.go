@@ -145,7 +145,7 @@ func (k *kit) readAll(r io.Reader) error {
 			continue
 		}
 		k.message = b
-		if err == io.EOF { //nolint:errorlint // the library returns it bare at the end of a message
+		if err == io.EOF { // the library returns it bare at the end of a message
 			return nil
 		}
 		return err //nolint:wrapcheck // finish judges it
@@ -239,7 +239,7 @@ func (c *Conn) throttle() error {
 	const slice = 50 * time.Millisecond // a closing connection is noticed after that
 	for rest := c.in.debt(&c.engine.cfg); rest > 0; rest -= slice {
 		nap := min(rest, slice)
-		time.Sleep(nap)
+		time.Sleep(nap) //nolint:forbidigo // standing still is what it does; a closing connection is looked for after each slice
 		c.in.started += int64(nap)
 		if c.phase.Load()&phaseClosing != 0 {
 			return errClosing
