@@ -84,7 +84,7 @@ func (s *Service) owed(ctx context.Context, who caller, chats []proto.BacklogCha
 			behind = append(behind, tokens[i])
 		}
 	}
-	lasts, err := s.lasts(ctx, behind)
+	lasts, _, err := s.lasts(ctx, behind)
 	if err != nil {
 		return nil, nil, err
 	}

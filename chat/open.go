@@ -39,7 +39,7 @@ func (s *Service) open(ctx context.Context, _ proto.OpenReq) (proto.OpenRes, err
 
 func (s *Service) openDevice(ctx context.Context, who caller) (proto.OpenRes, error) {
 	// First, so that whatever is stored after it is not taken as known below.
-	head, err := s.log.Last(ctx, proto.Events.Name, proto.LogPrefix+">")
+	head, err := s.log.Head(ctx)
 	if err != nil {
 		return proto.OpenRes{}, err
 	}
@@ -47,16 +47,19 @@ func (s *Service) openDevice(ctx context.Context, who caller) (proto.OpenRes, er
 	if err != nil {
 		return proto.OpenRes{}, err
 	}
-	res := proto.OpenRes{Epoch: *s.epoch.Load(), Position: head.Position, Chats: []proto.ChatHead{}}
+	res := proto.OpenRes{Epoch: *s.epoch.Load(), Position: head, Chats: []proto.ChatHead{}}
 	if !device.Known {
-		if device.Position, res.NewDevice, err = s.firstSight(ctx, who, head.Position); err != nil {
+		if device.Position, res.NewDevice, err = s.firstSight(ctx, who, head); err != nil {
 			return proto.OpenRes{}, err
 		}
 	}
 	if len(device.Chats) == 0 {
 		return res, nil
 	}
-	res.Chats, err = s.chatHeads(ctx, who, device)
+	var upTo uint64
+	if res.Chats, upTo, err = s.chatHeads(ctx, who, device); upTo > 0 {
+		res.Position = min(res.Position, upTo)
+	}
 	return res, err
 }
 
@@ -104,17 +107,18 @@ func (s *Service) firstSight(ctx context.Context, who caller, head uint64) (posi
 	}
 }
 
-// chatHeads is the state of each chat of the user, for this device.
-func (s *Service) chatHeads(ctx context.Context, who caller, device roster.Device) ([]proto.ChatHead, error) {
+// chatHeads is the state of each chat of the user, for this device. A replica
+// that is behind knows of messages up to upTo only; 0: none has any.
+func (s *Service) chatHeads(ctx context.Context, who caller, device roster.Device) (heads []proto.ChatHead, upTo uint64, err error) {
 	places, err := s.roster.Load().Places(ctx, who.user, who.device, device.Chats)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	lasts, err := s.lasts(ctx, device.Chats)
+	lasts, upTo, err := s.lasts(ctx, device.Chats)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	heads := make([]proto.ChatHead, 0, len(places))
+	heads = make([]proto.ChatHead, 0, len(places))
 	asks := make([]floorOf, 0, len(places))
 	for i, p := range places {
 		if !p.IsMember {
@@ -123,7 +127,7 @@ func (s *Service) chatHeads(ctx context.Context, who caller, device roster.Devic
 		token := device.Chats[i]
 		id, err := token.ID()
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		last := lasts[token]
 		if p.Head.Seq > last.Seq { // a stale replica answered
@@ -140,7 +144,7 @@ func (s *Service) chatHeads(ctx context.Context, who caller, device roster.Devic
 	}
 	delivered, err := s.floors(ctx, asks)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	var found []roster.Cursor
 	for i, seq := range delivered {
@@ -151,7 +155,7 @@ func (s *Service) chatHeads(ctx context.Context, who caller, device roster.Devic
 	}
 	// Kept, so that the next connection need not search. It follows from the log.
 	if err := s.roster.Load().Advance(ctx, found); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	slices.SortFunc(heads, func(a, b proto.ChatHead) int {
 		return cmp.Or(cmp.Compare(b.LastPosition, a.LastPosition), cmp.Compare(a.ChatID, b.ChatID))
@@ -160,26 +164,26 @@ func (s *Service) chatHeads(ctx context.Context, who caller, device roster.Devic
 		s.host.Log().WarnContext(ctx, "user has too many chats; the least recently active are left out", "chats", len(heads))
 		heads = heads[:maxOpenChats]
 	}
-	return heads, nil
+	return heads, upTo, nil
 }
 
-// lasts is the last message of each chat that has one.
-func (s *Service) lasts(ctx context.Context, chats []proto.Token) (map[proto.Token]eventlog.Entry, error) {
+// lasts is the last message of each chat that has one, as of upTo.
+func (s *Service) lasts(ctx context.Context, chats []proto.Token) (last map[proto.Token]eventlog.Entry, upTo uint64, err error) {
 	subjects := make([]string, len(chats))
 	for i, c := range chats {
 		subjects[i] = proto.ChatLog(c, proto.KindMessage)
 	}
-	entries, err := s.log.LastOfEach(ctx, proto.Events.Name, subjects)
+	entries, upTo, err := s.log.LastOfEach(ctx, subjects)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	out := make(map[proto.Token]eventlog.Entry, len(entries))
+	last = make(map[proto.Token]eventlog.Entry, len(entries))
 	for _, e := range entries {
 		chat, _, err := proto.ParseChatSubject(e.Subject)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		out[chat] = e
+		last[chat] = e
 	}
-	return out, nil
+	return last, upTo, nil
 }

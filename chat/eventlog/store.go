@@ -43,6 +43,7 @@ func (e *WrongLastError) Error() string { return fmt.Sprintf("wrong last sequenc
 type Log struct {
 	write, read *nats.Conn
 	acks, gets  *inbox.Inbox
+	heads       heads
 }
 
 // Open prepares the inboxes on both connections. Close releases them.
@@ -345,50 +346,38 @@ func (l *Log) Last(ctx context.Context, stream, subject string) (Entry, error) {
 	return entry(m), nil
 }
 
-// LastOfEach gives the newest entry of each subject that has one, in no promised order.
-func (l *Log) LastOfEach(ctx context.Context, stream string, subjects []string) ([]Entry, error) {
-	var out []Entry
-	for len(subjects) > 0 {
-		n := min(len(subjects), multiLastMax)
-		part, _, err := l.batch(ctx, stream, getRequest{MultiLast: subjects[:n]}, n)
-		if err != nil {
-			return nil, fmt.Errorf("read last of %d subjects: %w", n, err)
-		}
-		out, subjects = append(out, part...), subjects[n:]
-	}
-	return out, nil
-}
-
 // Range reads entries of a subject (wildcards allowed) from a position on, at
 // most limit of them and about maxBytes; more says that it ended early.
 func (l *Log) Range(ctx context.Context, stream, subject string, from uint64, limit, maxBytes int) (page []Entry, more bool, err error) {
-	page, more, err = l.batch(ctx, stream, getRequest{Seq: max(from, 1), Next: subject, Batch: limit, MaxBytes: maxBytes}, limit)
+	page, end, err := l.batch(ctx, stream, getRequest{Seq: max(from, 1), Next: subject, Batch: limit, MaxBytes: maxBytes}, limit)
 	if err != nil {
 		return nil, false, fmt.Errorf("read %s from %d: %w", subject, from, err)
 	}
-	return page, more, nil
+	return page, end != nil && first(end, "Nats-Num-Pending") != "0", nil
 }
 
-func (l *Log) batch(ctx context.Context, stream string, r getRequest, limit int) (page []Entry, more bool, err error) {
+// batch reads what one request brings; end is the header that closes it, nil
+// where there was nothing.
+func (l *Log) batch(ctx context.Context, stream string, r getRequest, limit int) (page []Entry, end nats.Header, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	w := l.gets.Wait(limit + 1)
 	defer l.gets.Done(w)
 	if err := l.ask(stream, w.Reply(), r); err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
 	for {
 		m, status, err := next(ctx, w)
 		if err != nil {
-			return nil, false, err
+			return nil, nil, err
 		}
 		switch status {
 		case "":
 			page = append(page, entry(m))
 		case statusEnd:
-			return page, first(m.Header, "Nats-Num-Pending") != "0", nil
+			return page, m.Header, nil
 		default:
-			return page, false, nil
+			return page, nil, nil
 		}
 	}
 }

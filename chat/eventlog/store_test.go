@@ -91,12 +91,17 @@ func TestReads(t *testing.T) {
 	require.False(t, more)
 	require.Empty(t, page)
 
-	newest, err := l.LastOfEach(ctx, proto.Events.Name, []string{"ev.chat.c0.msg", "ev.chat.c2.msg", "ev.chat.none.msg"})
+	newest, upTo, err := l.LastOfEach(ctx, []string{"ev.chat.c0.msg", "ev.chat.c2.msg", "ev.chat.none.msg"})
 	require.NoError(t, err)
 	require.Len(t, newest, 2)
 	for _, e := range newest {
 		require.Equal(t, last[e.Subject], e.Position)
 	}
+	require.Equal(t, uint64(chats*each), upTo)
+	newest, upTo, err = l.LastOfEach(ctx, []string{"ev.chat.none.msg"})
+	require.NoError(t, err)
+	require.Empty(t, newest)
+	require.Zero(t, upTo)
 	none, err := l.Last(ctx, proto.Events.Name, "ev.chat.none.msg")
 	require.NoError(t, err)
 	require.Zero(t, none.Position)

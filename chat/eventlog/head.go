@@ -1,0 +1,86 @@
+package eventlog
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"supmesh.dev/proto"
+)
+
+// heads shares requests for the log's head between those who wait for one.
+type heads struct {
+	mu      sync.Mutex
+	running bool      // a request is under way, or somebody has been told to make one
+	next    *headCall // of those who came since it was sent; nil: none
+}
+
+// headCall is one request that has not been sent yet, or its outcome.
+type headCall struct {
+	turn     chan struct{} // one of those who wait takes it and makes the request
+	done     chan struct{} // closed: the outcome is there
+	position uint64
+	err      error
+}
+
+// Head is the position of the log's last entry, read after the call began.
+// Calls that come while a request is under way share the one after it.
+func (l *Log) Head(ctx context.Context) (uint64, error) {
+	h := &l.heads
+	h.mu.Lock()
+	if h.next == nil {
+		h.next = &headCall{turn: make(chan struct{}, 1), done: make(chan struct{})}
+	}
+	c := h.next
+	if !h.running {
+		h.running = true
+		c.turn <- struct{}{}
+	}
+	h.mu.Unlock()
+	select {
+	case <-c.done:
+	case <-c.turn:
+		l.readHead(ctx, c)
+	case <-ctx.Done():
+		// A turn that nobody took is there for the next who calls.
+		return 0, fmt.Errorf("read head: %w: %w", ErrUnavailable, ctx.Err())
+	}
+	return c.position, c.err
+}
+
+// readHead makes the request of c and passes the turn on.
+func (l *Log) readHead(ctx context.Context, c *headCall) {
+	h := &l.heads
+	h.mu.Lock()
+	h.next = nil // from here on it may be too early for those who come
+	h.mu.Unlock()
+	// The others' too: it must not end with this one's context, only by its own time-out.
+	_, c.position, c.err = l.Epoch(context.WithoutCancel(ctx))
+	close(c.done)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.next == nil {
+		h.running = false
+		return
+	}
+	h.next.turn <- struct{}{}
+}
+
+// LastOfEach gives the newest entry of each subject of EVENTS that has one, in
+// no promised order, and up to where the log was looked at: a replica that is
+// behind does not know of what came after it. That is 0 where no subject has an entry.
+func (l *Log) LastOfEach(ctx context.Context, subjects []string) (newest []Entry, upTo uint64, err error) {
+	for len(subjects) > 0 {
+		n := min(len(subjects), multiLastMax)
+		part, end, err := l.batch(ctx, proto.Events.Name, getRequest{MultiLast: subjects[:n]}, n)
+		if err != nil {
+			return nil, 0, fmt.Errorf("read last of %d subjects: %w", n, err)
+		}
+		if at, err := strconv.ParseUint(first(end, "Nats-UpTo-Sequence"), 10, 64); err == nil && (upTo == 0 || at < upTo) {
+			upTo = at
+		}
+		newest, subjects = append(newest, part...), subjects[n:]
+	}
+	return newest, upTo, nil
+}
