@@ -29,6 +29,8 @@ type chatService struct {
 	delivered map[string]uint64 // user/device/chat
 	slow      chan struct{}     // not nil: sends wait for it
 	pageLimit int               // 0: as asked
+	opens     int               // questions of open
+	made      func()            // not nil: called when an answer to open is made and not yet sent
 }
 
 type chatState struct {
@@ -150,6 +152,15 @@ func (c *chatService) open(ctx context.Context, _ proto.OpenReq) (proto.OpenRes,
 	if err != nil {
 		return proto.OpenRes{}, err
 	}
+	defer func() {
+		c.mu.Lock()
+		made := c.made
+		c.opens++
+		c.mu.Unlock()
+		if made != nil {
+			made()
+		}
+	}()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	res := proto.OpenRes{

@@ -11,7 +11,8 @@ import (
 // drain moves every connection elsewhere: new ones are turned away, all are
 // told, and after the notice they are closed at DRAIN_RATE, in random order,
 // in the way that makes a client come back by itself. Requests under way are
-// answered first. It returns when they are gone, or with ctx.
+// answered first. Those who leave by themselves take none of the time. It returns
+// when all are gone, or with ctx.
 func (svc *Service) drain(ctx context.Context) {
 	svc.admission.draining.Store(true)
 	sessions := svc.hub.everyone()
@@ -27,18 +28,25 @@ func (svc *Service) drain(ctx context.Context) {
 			})
 		}
 	}
-	if !wait(ctx, svc.cfg.DrainNotice) {
-		return
+	for end := time.Now().Add(svc.cfg.DrainNotice); !svc.hub.empty() && time.Now().Before(end); {
+		if !wait(ctx, min(50*time.Millisecond, time.Until(end))) {
+			return
+		}
 	}
 	rand.Shuffle(len(sessions), func(i, j int) { sessions[i], sessions[j] = sessions[j], sessions[i] })
 	step := time.Second / time.Duration(svc.cfg.DrainRate)
 	began := time.Now()
-	for i, s := range sessions {
+	closed := 0
+	for _, s := range sessions {
+		if s.left() { // it costs no time
+			continue
+		}
 		// Paced against the clock, with jitter, so that many short pauses do not add up to a long one.
-		due := began.Add(time.Duration(i)*step + rand.N(step+1))
+		due := began.Add(time.Duration(closed)*step + rand.N(step+1))
 		if d := time.Until(due); d > 5*time.Millisecond && !wait(ctx, d) {
 			return
 		}
+		closed++
 		svc.spawn(func(context.Context) { s.finish(ctx) })
 	}
 	for left := svc.hub.everyone(); len(left) > 0; left = svc.hub.everyone() {
@@ -67,6 +75,13 @@ func (s *Session) busy() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.lanes) > 0
+}
+
+// left says whether the session is gone, or about to be.
+func (s *Session) left() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ending || s.phase == closed
 }
 
 // wait is false if ctx ended first.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +67,30 @@ func TestDrain(t *testing.T) {
 		clients[i].closed()
 	}
 	require.NoError(t, <-done)
+}
+
+// TestDrainOfThoseWhoLeft: a gateway whose clients have gone waits neither for
+// the notice nor for their turns.
+func TestDrainOfThoseWhoLeft(t *testing.T) {
+	for _, notice := range []time.Duration{time.Millisecond, 2 * patience} {
+		m := runMesh(t, func(c *Config) { c.DrainNotice, c.DrainRate = notice, 1 })
+		var clients []*client
+		for i := range 30 {
+			clients = append(clients, m.plain("ann", strconv.Itoa(i)))
+		}
+		stopped := make(chan error, 1)
+		go func() { stopped <- m.stop() }()
+		require.Eventually(t, m.svc.admission.draining.Load, patience, time.Millisecond)
+		for _, c := range clients {
+			_ = c.conn.CloseNow()
+		}
+		select {
+		case err := <-stopped:
+			require.NoError(t, err)
+		case <-time.After(patience):
+			require.Fail(t, "still draining, though everybody has left")
+		}
+	}
 }
 
 // TestSlowClient: one that does not read is closed so that it can come back,

@@ -81,12 +81,13 @@ func (h *hub) with(s *hubShard, token proto.Token, chat string, fn func(t *topic
 	defer s.mu.Unlock()
 	t := s.topics[token]
 	if t == nil {
-		t = &topic{token: token, chat: chat, born: h.clock.Add(1)}
+		t = &topic{token: token, chat: chat}
 		sub, err := h.store.subscribe(t.live())
 		if err != nil {
 			return err
 		}
-		t.sub = sub
+		// Counted only now: who reads the counter from here on asks behind the subscription.
+		t.sub, t.born = sub, h.clock.Add(1)
 		s.topics[token] = t
 	}
 	t.mu.Lock()
@@ -157,6 +158,20 @@ func (h *hub) everyone() []*Session {
 		t.mu.Unlock()
 	}
 	return out
+}
+
+// empty says whether no session is here.
+func (h *hub) empty() bool {
+	for i := range h.users {
+		s := &h.users[i]
+		s.mu.RLock()
+		n := len(s.topics)
+		s.mu.RUnlock()
+		if n > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // forgetPositions voids what is known of the log.

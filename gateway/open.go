@@ -35,7 +35,7 @@ func (svc *Service) prepare(ctx context.Context, s *Session) (proto.OpenRes, err
 		}
 		isNew = isNew || res.NewDevice
 		res.NewDevice = isNew
-		fresh := false
+		var fresh []string // subjects that may have missed what came before they were live
 		for i := range res.Chats {
 			token, err := proto.EncodeID(res.Chats[i].ChatID)
 			if err != nil {
@@ -43,19 +43,31 @@ func (svc *Service) prepare(ctx context.Context, s *Session) (proto.OpenRes, err
 			}
 			if err := svc.hub.withChat(token, res.Chats[i].ChatID, func(t *topic) {
 				t.joinLocked(s, hold, nil)
-				// A topic subscribed since the question may have missed what came before the answer was made.
-				fresh = fresh || t.born > before
+				if t.born > before {
+					fresh = append(fresh, t.log())
+				}
 			}); err != nil {
 				return res, err
 			}
 		}
-		s.mu.Lock()
-		stale := s.stale
-		s.mu.Unlock()
-		if !fresh && !stale || round == maxRounds {
+		if round == maxRounds {
+			return res, nil
+		}
+		// The answer knows all up to its position, and what is stored from now
+		// on comes live. If there is something in between, the next answer knows it.
+		if len(fresh) > 0 && !s.isStale() && svc.missed(ctx, fresh, res.Position) {
+			continue
+		}
+		if !s.isStale() {
 			return res, nil
 		}
 	}
+}
+
+func (s *Session) isStale() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stale
 }
 
 // ask is rpc.chat.open, with the check that the log is the one served from.
