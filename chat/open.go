@@ -48,16 +48,21 @@ func (s *Service) openDevice(ctx context.Context, who caller) (proto.OpenRes, er
 		return proto.OpenRes{}, err
 	}
 	res := proto.OpenRes{Epoch: *s.epoch.Load(), Position: head, Chats: []proto.ChatHead{}}
+	var records []roster.DeviceRecord // of what Redis does not know yet
 	if !device.Known {
 		if device.Position, res.NewDevice, err = s.firstSight(ctx, who, head); err != nil {
 			return proto.OpenRes{}, err
 		}
+		records = append(records, roster.DeviceRecord{User: who.user, Device: who.device, Position: device.Position})
 	}
 	if len(device.Chats) == 0 {
-		return res, nil
+		if len(records) > 0 {
+			err = s.roster.Load().SetDevices(ctx, records...)
+		}
+		return res, err
 	}
 	var upTo uint64
-	if res.Chats, upTo, err = s.chatHeads(ctx, who, device); upTo > 0 {
+	if res.Chats, upTo, err = s.chatHeads(ctx, who, device, records); upTo > 0 {
 		res.Position = min(res.Position, upTo)
 	}
 	return res, err
@@ -77,8 +82,8 @@ func (s *Service) wholeDevice(ctx context.Context, who caller) (roster.Device, e
 	}
 }
 
-// firstSight makes the record of a device: its queue begins at the head. Of two
-// connections at once, the log lets one make it.
+// firstSight makes the record of a device in the log: its queue begins at the
+// head. Of two connections at once, the log lets one make it.
 func (s *Service) firstSight(ctx context.Context, who caller, head uint64) (position uint64, made bool, err error) {
 	subject := proto.DeviceLog(who.user, who.device)
 	body, err := json.Marshal(deviceBody{Position: head})
@@ -90,7 +95,7 @@ func (s *Service) firstSight(ctx context.Context, who caller, head uint64) (posi
 		var moved *eventlog.WrongLastError
 		switch {
 		case err == nil:
-			return head, true, s.roster.Load().SetDevices(ctx, roster.DeviceRecord{User: who.user, Device: who.device, Position: head})
+			return head, true, nil
 		case errors.As(err, &moved): // it is known to the log: Redis lacked it
 			known, err := s.log.Last(ctx, proto.Receipts.Name, subject)
 			if err != nil {
@@ -100,7 +105,7 @@ func (s *Service) firstSight(ctx context.Context, who caller, head uint64) (posi
 			if err := json.Unmarshal(known.Body, &d); err != nil {
 				return 0, false, fmt.Errorf("read device record: %w", err)
 			}
-			return d.Position, false, s.roster.Load().SetDevices(ctx, roster.DeviceRecord{User: who.user, Device: who.device, Position: d.Position})
+			return d.Position, false, nil
 		case errors.Is(err, eventlog.ErrFull) || !pause(ctx, firstPause):
 			return 0, false, err
 		}
@@ -108,9 +113,10 @@ func (s *Service) firstSight(ctx context.Context, who caller, head uint64) (posi
 }
 
 // chatHeads is the state of each chat of the user, for this device. A replica
-// that is behind knows of messages up to upTo only; 0: none has any.
-func (s *Service) chatHeads(ctx context.Context, who caller, device roster.Device) (heads []proto.ChatHead, upTo uint64, err error) {
-	places, err := s.roster.Load().Places(ctx, who.user, who.device, device.Chats)
+// that is behind knows of messages up to upTo only; 0: none has any. Device
+// records go to Redis with its question.
+func (s *Service) chatHeads(ctx context.Context, who caller, device roster.Device, records []roster.DeviceRecord) (heads []proto.ChatHead, upTo uint64, err error) {
+	places, err := s.roster.Load().Places(ctx, who.user, who.device, device.Chats, records...)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -182,9 +182,11 @@ type Place struct {
 	Read      uint64 // cursor of the user; 0: none
 }
 
-// Places reads a user's place in each of several chats.
-func (s *Store) Places(ctx context.Context, user, device proto.Token, chats []proto.Token) ([]Place, error) {
+// Places reads a user's place in each of several chats. Devices to be recorded
+// go with it, in the same round trip.
+func (s *Store) Places(ctx context.Context, user, device proto.Token, chats []proto.Token, records ...DeviceRecord) ([]Place, error) {
 	pipe := s.client.Pipeline()
+	setDevices(ctx, pipe, records)
 	heads, members, cursors := make([]*redis.SliceCmd, len(chats)), make([]*redis.StringCmd, len(chats)), make([]*redis.SliceCmd, len(chats))
 	for i, chat := range chats {
 		heads[i] = pipe.HMGet(ctx, proto.ChatKey(chat), projection.FieldHead, "ver")
@@ -253,13 +255,17 @@ type DeviceRecord struct {
 // SetDevices records devices; the log gave each its one position.
 func (s *Store) SetDevices(ctx context.Context, records ...DeviceRecord) error {
 	pipe := s.client.Pipeline()
-	for _, r := range records {
-		pipe.HSet(ctx, proto.DevicesKey(r.User), string(r.Device), r.Position)
-	}
+	setDevices(ctx, pipe, records)
 	if err := projection.Exec(ctx, pipe); err != nil {
 		return fmt.Errorf("record %d devices: %w", len(records), err)
 	}
 	return nil
+}
+
+func setDevices(ctx context.Context, pipe redis.Pipeliner, records []DeviceRecord) {
+	for _, r := range records {
+		pipe.HSet(ctx, proto.DevicesKey(r.User), string(r.Device), r.Position)
+	}
 }
 
 // Mark is the position up to which all changes are applied, and whether the
