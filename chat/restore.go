@@ -102,6 +102,9 @@ func (f *follower) restoreReceipts(ctx context.Context, r *roster.Store, beat fu
 		var devices []roster.DeviceRecord
 		for _, e := range page {
 			at = e.Position
+			if strings.HasPrefix(e.Subject, proto.CanaryLog("")) {
+				continue
+			}
 			c, d, err := receiptOf(e)
 			if err != nil {
 				f.host.Log().Error("receipt cannot be read", "position", e.Position, "error", err)

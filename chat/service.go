@@ -90,6 +90,7 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		return err
 	}
+	s.host.Canary(proto.Receipts, proto.CanaryLog("chat"))
 	return s.follow(ctx)
 }
 

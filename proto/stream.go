@@ -33,7 +33,7 @@ var Events = Stream{
 // Receipts holds the newest cursors, one entry a subject: it never outgrows
 // the number of (chat, user) pairs.
 var Receipts = Stream{
-	Name: "RECEIPTS", Subjects: []string{"rc.chat.*.*", "rc.device.*.*"},
+	Name: "RECEIPTS", Subjects: []string{"rc.chat.*.*", "rc.device.*.*", "rc.canary.*"},
 	MaxMsgsPerSubject: 1, Dedup: 2 * time.Minute, MaxBytes: 4 << 30,
 	Purpose: "delivered and read cursors, devices",
 }

@@ -52,6 +52,10 @@ func ReceiptLog(chat, user Token) string { return "rc.chat." + string(chat) + ".
 // DeviceLog holds one device's record: where its offline queue begins.
 func DeviceLog(user, device Token) string { return "rc.device." + string(user) + "." + string(device) }
 
+// CanaryLog is where a service tries whether the log still takes entries; it
+// concerns nobody, and RECEIPTS keeps the newest only.
+func CanaryLog(service string) string { return "rc.canary." + service }
+
 // GatewayInbox is the subject space of one gateway instance.
 func GatewayInbox(gateway Token, verb string) string { return "edge." + string(gateway) + "." + verb }
 

@@ -7,9 +7,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
+
+// sameSignal is how close two signals are one: a wrapper such as timeout signals
+// the process and its group.
+const sameSignal = 100 * time.Millisecond
 
 // Version is the version of the mesh: a semantic version, set by the linker.
 var Version = "0.1.0"
@@ -43,17 +48,21 @@ func run(name string, cfg any, args []string, build func(*Host) (Service, error)
 	done := make(chan struct{})
 	defer close(done)
 	go func() {
-		for n := 1; ; n++ {
+		var first time.Time
+		for {
 			select {
 			case <-done:
 				return
 			case <-signals:
 			}
-			if n > 1 {
+			switch {
+			case first.IsZero():
+				first = time.Now()
+				cancel()
+			case time.Since(first) >= sameSignal:
 				fmt.Fprintf(os.Stderr, "%s: second signal: exit now\n", name)
 				os.Exit(1)
 			}
-			cancel()
 		}
 	}()
 

@@ -113,6 +113,10 @@ func (h *Host) ensureStream(ctx context.Context, provision bool, row proto.Strea
 	}
 	have := stream.CachedInfo().Config
 	fixed, gaps := compare(have, want)
+	if provision && h.cfg.StreamMaxBytes > have.MaxBytes && have.MaxBytes > 0 {
+		// Asked for by name; without STREAM_MAX_BYTES a smaller stream is somebody's choice.
+		gaps = append(gaps, fmt.Sprintf("bytes is %d, not %d", have.MaxBytes, want.MaxBytes))
+	}
 	if len(fixed) > 0 {
 		return fmt.Errorf("cannot be changed to what is expected: %s", strings.Join(fixed, "; "))
 	}
@@ -122,7 +126,7 @@ func (h *Host) ensureStream(ctx context.Context, provision bool, row proto.Strea
 	if !provision {
 		return fmt.Errorf("differs from what is expected: %s", strings.Join(gaps, "; "))
 	}
-	next, err := widen(have, want)
+	next, err := widen(have, want, h.cfg.StreamMaxBytes)
 	if err != nil {
 		return err
 	}
@@ -190,7 +194,8 @@ func compare(have, want jetstream.StreamConfig) (fixed, gaps []string) {
 	return fixed, gaps
 }
 
-func widen(have, want jetstream.StreamConfig) (jetstream.StreamConfig, error) {
+// widen is have with what it lacks of want; asked is STREAM_MAX_BYTES, 0 if unset.
+func widen(have, want jetstream.StreamConfig, asked int64) (jetstream.StreamConfig, error) {
 	next := have
 	for _, s := range want.Subjects {
 		if !slices.Contains(next.Subjects, s) {
@@ -200,7 +205,7 @@ func widen(have, want jetstream.StreamConfig) (jetstream.StreamConfig, error) {
 	next.Discard, next.AllowDirect = want.Discard, true
 	next.Duplicates = max(have.Duplicates, want.Duplicates)
 	next.Replicas = max(have.Replicas, want.Replicas)
-	if have.MaxBytes <= 0 {
+	if have.MaxBytes <= 0 || asked > have.MaxBytes {
 		next.MaxBytes = want.MaxBytes
 	}
 	if have.Metadata[proto.MetadataEpoch] == "" {

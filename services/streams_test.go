@@ -202,3 +202,22 @@ func TestTheCanaryMakesAppendingAPartOfReadiness(t *testing.T) {
 		return broken.Ready(t.Context()).Parts["append RECEIPTS"].State == services.Down
 	})
 }
+
+// STREAM_MAX_BYTES given to the provisioning role widens a stream that is smaller; without it a smaller one is left as it is.
+func TestMoreBytesAreAskedForByName(t *testing.T) {
+	n := servicestest.RunNATS(t)
+	js, err := jetstream.New(n.Connect())
+	require.NoError(t, err)
+	bytesAfter := func(asked int64) int64 {
+		cfg := servicestest.Config(n, nil)
+		cfg.StreamMaxBytes = asked
+		require.NoError(t, servicestest.NewHostWith(t, "store", cfg).EnsureStreams(t.Context(), true, proto.Receipts))
+		stream, err := js.Stream(t.Context(), proto.Receipts.Name)
+		require.NoError(t, err)
+		return stream.CachedInfo().Config.MaxBytes
+	}
+	require.EqualValues(t, 1<<20, bytesAfter(1<<20))
+	require.EqualValues(t, 1<<20, bytesAfter(0))
+	require.EqualValues(t, 2<<20, bytesAfter(2<<20))
+	require.EqualValues(t, 2<<20, bytesAfter(1<<20), "never smaller")
+}
