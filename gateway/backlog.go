@@ -107,10 +107,8 @@ func (svc *Service) sendPage(ctx context.Context, s *Session, owed []proto.Backl
 		svc.sendOwed(s, &res.Items[i])
 	}
 	for _, chat := range res.Gone {
-		if token, err := proto.EncodeID(chat); err == nil {
-			if t := svc.hub.chat(token); t != nil {
-				svc.expel(ctx, s, t)
-			}
+		if t := svc.hub.chatOf(chat); t != nil {
+			svc.expel(ctx, s, t)
 		}
 	}
 	if res.More {
@@ -160,11 +158,7 @@ func (t *topic) since(s *Session) (from uint64, member bool) {
 // sendOwed sends one message of a page, unless the session is no member of the
 // chat any more or has had it.
 func (svc *Service) sendOwed(s *Session, item *proto.LogItem) {
-	token, err := proto.EncodeID(item.ChatID)
-	if err != nil {
-		return
-	}
-	t := svc.hub.chat(token)
+	t := svc.hub.chatOf(item.ChatID)
 	if t == nil {
 		return
 	}
@@ -182,11 +176,7 @@ func (svc *Service) sendOwed(s *Session, item *proto.LogItem) {
 
 // answered notes that a whole range has come.
 func (svc *Service) answered(s *Session, o proto.BacklogChat) {
-	token, err := proto.EncodeID(o.ChatID)
-	if err != nil {
-		return
-	}
-	t := svc.hub.chat(token)
+	t := svc.hub.chatOf(o.ChatID)
 	if t == nil {
 		return
 	}

@@ -47,6 +47,15 @@ func (s *hubShard) get(token proto.Token) *topic {
 // chat is the topic of a chat, nil if none of its members is here.
 func (h *hub) chat(token proto.Token) *topic { return h.shard(&h.chats, token).get(token) }
 
+// chatOf is chat for an id as clients know it.
+func (h *hub) chatOf(id string) *topic {
+	token, err := proto.EncodeID(id)
+	if err != nil {
+		return nil
+	}
+	return h.chat(token)
+}
+
 // user is the topic of a user, nil if the user is not here.
 func (h *hub) user(token proto.Token) *topic { return h.shard(&h.users, token).get(token) }
 

@@ -91,11 +91,10 @@ func (w *Wire) AwaitClose(t testing.TB) {
 	deadline := time.After(20 * time.Second)
 	for {
 		select {
-		case f, open := <-w.frames:
+		case _, open := <-w.frames:
 			if !open {
 				return
 			}
-			_ = f
 		case <-deadline:
 			t.Fatal("the server did not close")
 		}
