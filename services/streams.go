@@ -64,6 +64,7 @@ func (h *Host) retryStream(ctx context.Context, provision bool, row proto.Stream
 // Codes of the JetStream API that nats.go has no name for.
 const (
 	codeStorageExceeded jetstream.ErrorCode = 10047
+	codeStoreFailed     jetstream.ErrorCode = 10049
 	codeSubjectOverlap  jetstream.ErrorCode = 10065
 )
 
@@ -73,12 +74,13 @@ const maxOvertaken = 5
 
 // isOvertaken says that a creation was refused for what another instance's
 // creation of the same stream, a moment ago, explains too: the name and the
-// subjects are in use, and the bytes of a stream count twice when it is created
-// again. Who looks again finds the stream, or has the answer.
+// subjects are in use, the bytes of a stream count twice when it is created
+// again, and its folder is being made by somebody else. Who looks again finds
+// the stream, or has the answer.
 func isOvertaken(err error) bool {
 	var refusal *jetstream.APIError
-	return errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) ||
-		errors.As(err, &refusal) && (refusal.ErrorCode == codeStorageExceeded || refusal.ErrorCode == codeSubjectOverlap)
+	return errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || errors.As(err, &refusal) &&
+		slices.Contains([]jetstream.ErrorCode{codeStorageExceeded, codeStoreFailed, codeSubjectOverlap}, refusal.ErrorCode)
 }
 
 // withRoom says what a refusal for want of storage is about.
