@@ -40,6 +40,7 @@ type Config struct {
 
 	MetricsHost  string        `name:"metrics-host" env:"METRICS_HOST" help:"Address of the /health, /ready and /metrics listener; empty for every interface."`
 	MetricsPort  int           `name:"metrics-port" env:"METRICS_PORT" default:"9091" help:"Its port; 0 for any free one."`
+	PProf        bool          `name:"pprof" env:"PPROF" help:"Serve profiles of the process under /debug/pprof/ on that listener, to whoever reaches it."`
 	LogLevel     string        `name:"log-level" env:"LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 	LogFormat    string        `name:"log-format" env:"LOG_FORMAT" default:"auto" help:"auto, tint or json; auto is tint on a terminal."`
 	DrainTimeout time.Duration `name:"drain-timeout" env:"DRAIN_TIMEOUT" default:"10s" help:"How long accepted requests may take to end at stop."`

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,7 +19,8 @@ import (
 )
 
 // Handler answers /health (the process lives), /ready (it may get traffic) and
-// /metrics (Prometheus), for one host or for all hosts of a process at once.
+// /metrics (Prometheus), for one host or for all hosts of a process at once;
+// with PPROF set on one of them also /debug/pprof/.
 func Handler(hosts ...*Host) http.Handler {
 	process := prometheus.NewRegistry()
 	process.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -27,6 +30,12 @@ func Handler(hosts ...*Host) http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherers, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError}))
+	if slices.ContainsFunc(hosts, func(h *Host) bool { return h.cfg.PProf }) {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`{"state":"ok"}` + "\n")) // a prober that left is no error

@@ -40,6 +40,7 @@ func run(name string, cfg any, args []string, build func(*Host) (Service, error)
 		fmt.Fprintf(os.Stderr, "%s: configuration %T does not embed services.Config\n", name, cfg)
 		return 2
 	}
+	defer TuneCollector()()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	signals := make(chan os.Signal, 2)

@@ -110,6 +110,17 @@ func TestSeveralHostsShareOneListener(t *testing.T) {
 	require.Contains(t, body, `sup_redis_down{service="a"} 0`)
 	require.Contains(t, body, `sup_redis_down{service="b"} 0`)
 	require.NotContains(t, body, "error")
+	code, _ = get(t, all, "/debug/pprof/")
+	require.Equal(t, 404, code, "profiles only where PPROF asks for them")
+}
+
+func TestProfilesAreServedWhereAskedFor(t *testing.T) {
+	cfg := servicestest.Config(servicestest.RunNATS(t), nil)
+	cfg.PProf = true
+	h := servicestest.NewHostWith(t, "test", cfg)
+	code, body := get(t, services.Handler(h), "/debug/pprof/goroutine?debug=1")
+	require.Equal(t, 200, code)
+	require.Contains(t, body, "goroutine profile: total")
 }
 
 func TestTracesFollowTheRequest(t *testing.T) {
