@@ -35,12 +35,13 @@ type Service struct {
 	admission *admission
 	timers    *deadline.Queue
 
-	store   *store
-	hub     *hub
-	repairs *repairs
-	recheck chan struct{}
-	readers chan struct{} // slots for backlog pages
-	sealer  atomic.Pointer[sealer]
+	store    *store
+	hub      *hub
+	repairs  *repairs
+	recheck  chan struct{}
+	departed departed
+	readers  chan struct{} // slots for backlog pages
+	sealer   atomic.Pointer[sealer]
 
 	clientAddr, adminAddr chan string
 	listening             atomic.Bool // /ready waits for it
