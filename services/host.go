@@ -30,6 +30,7 @@ type Host struct {
 	inbound *nats.Conn // what callers send to the routes; alone, so that its drain can be watched
 	catchUp *nats.Conn
 	micro   micro.Service
+	asks    asks // requests made over nc
 
 	redis   redis.UniversalClient
 	limits  redis.UniversalClient // for limits alone: short timeouts
