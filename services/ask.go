@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -117,11 +116,7 @@ func (a *asked) conclude(h *Host, r Reply) {
 		a.end(code)
 	}
 	h.metrics.called(a.subject, code, time.Since(a.began))
-	defer func() { // replies of others come by the same goroutine
-		if v := recover(); v != nil {
-			h.log.Error("panic", "subject", a.subject, "error", &panicError{v, debug.Stack()})
-		}
-	}()
+	defer h.logPanic(a.subject) // replies of others come by the same goroutine
 	a.done(r)
 }
 

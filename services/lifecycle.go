@@ -73,6 +73,13 @@ func guard(fn func() error) (err error) {
 	return fn()
 }
 
+// logPanic, deferred, keeps a panic of somebody's callback from what called it.
+func (h *Host) logPanic(what string) {
+	if v := recover(); v != nil {
+		h.log.Error("panic", "in", what, "error", &panicError{v, debug.Stack()})
+	}
+}
+
 // fail ends the host with err; the first failure counts.
 func (h *Host) fail(err error) {
 	h.mu.Lock()
