@@ -70,9 +70,6 @@ func (h *Host) ask(ctx context.Context, q *Question, done func(Reply)) (id uint6
 	if failure == nil && (ctx.Err() != nil || !began.Before(deadline)) {
 		failure = late()
 	}
-	if failure == nil {
-		failure = h.asks.open(h)
-	}
 	if failure != nil {
 		if a.requestID == "" {
 			a.requestID = NewRequestID()

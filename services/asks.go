@@ -1,6 +1,7 @@
 package services
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -22,9 +23,6 @@ type asks struct {
 	host    *Host
 	pending atomic.Int64
 
-	mu     sync.Mutex
-	opened atomic.Bool
-	closed bool
 	prefix string // of reply subjects: nobody else's, and not to be guessed
 	base   time.Time
 	shards []askShard
@@ -58,31 +56,19 @@ type ask struct {
 	prev, next *ask  // in its slot of the wheel
 }
 
-// open subscribes to the replies and starts the sweeper, with the first request.
-func (t *asks) open(h *Host) *proto.Error {
-	if t.opened.Load() {
-		return nil
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed {
-		return unavailable()
-	}
-	if t.opened.Load() {
-		return nil
-	}
-	t.host, t.prefix, t.base = h, h.nc.NewInbox()+".", time.Now()
+// open subscribes to the replies and starts the sweeper.
+func (t *asks) open(h *Host) error {
+	t.prefix, t.base = h.nc.NewInbox()+".", time.Now()
 	t.wake, t.stop = make(chan struct{}, 1), make(chan struct{})
 	t.shards = make([]askShard, askShards)
 	for i := range t.shards {
 		t.shards[i].byID = make(map[uint64]*ask)
 	}
 	if _, err := h.nc.Subscribe(t.prefix+"*", t.received); err != nil {
-		h.log.Warn("subscribe to replies", "error", err)
-		return unavailable()
+		return fmt.Errorf("subscribe to replies: %w", err)
 	}
+	t.host = h
 	t.swept.Go(t.sweep)
-	t.opened.Store(true)
 	return nil
 }
 
@@ -240,11 +226,7 @@ func backoff(n int) time.Duration {
 
 // close ends every request and takes no more.
 func (t *asks) close() {
-	t.mu.Lock()
-	t.closed = true
-	open := t.opened.Load()
-	t.mu.Unlock()
-	if !open {
+	if t.host == nil { // never opened
 		return
 	}
 	for i := range t.shards {

@@ -167,6 +167,9 @@ func (h *Host) build(ctx context.Context) (err error) {
 	if h.js, err = jetstream.New(h.nc); err != nil {
 		return fmt.Errorf("jetstream: %w", err)
 	}
+	if err = h.asks.open(h); err != nil {
+		return err
+	}
 	h.OnReady("nats", h.natsStatus)
 	return nil
 }
