@@ -20,7 +20,7 @@ const (
 type chatState struct {
 	id    string
 	token proto.Token
-	keys  projection.Keys
+	keys  *projection.Keys
 
 	// appending is held over a send, so that this instance's appends to one chat
 	// follow one another; the rest belongs to its holder.

@@ -93,7 +93,8 @@ func (s *Service) trySend(ctx context.Context, send *sending) (sendRes, error) {
 	if send.id.content == "" {
 		key = "" // without a tempId there is nothing to recognise
 	}
-	view, err := s.state.ForSend(ctx, &c.keys, send.user, key, send.reply)
+	ask := projection.Ask{User: send.user, Key: key, At: s.host.Now(), Reply: send.reply}
+	view, err := s.state.ForSend(ctx, c.keys, ask)
 	if _, err := s.admit(ctx, c, send.caller, view, err); err != nil {
 		return sendRes{}, err
 	}
@@ -109,11 +110,11 @@ func (s *Service) trySend(ctx context.Context, send *sending) (sendRes, error) {
 		if err := s.heal(ctx, c.token, c.seq); err != nil {
 			return sendRes{}, err
 		}
-		if view, err = s.state.ForSend(ctx, &c.keys, send.user, key, send.reply); err != nil {
+		if view, err = s.state.ForSend(ctx, c.keys, ask); err != nil {
 			return sendRes{}, err
 		}
 	}
-	if view.Sent != nil {
+	if view.Sent.Position != 0 {
 		if view.Sent.Content != send.id.content {
 			return sendRes{}, errTempIDReused()
 		}
@@ -180,25 +181,28 @@ func (s *Service) appendMessage(ctx context.Context, send *sending) (sendRes, er
 	case ack.Duplicate:
 		return s.storedBefore(ctx, send, ack.Position)
 	}
-	c.seq, c.position = res.Message.Seq, ack.Position
+	stored := projection.Stored{
+		Keys: c.keys, Before: projection.Head{Seq: c.seq, Position: c.position}, Seq: res.Message.Seq, Position: ack.Position,
+		At: res.Message.CreatedAt.Time, User: send.user, Device: send.device,
+	}
+	c.seq, c.position = stored.Seq, stored.Position
 	count(s.metrics.stored, 1)
-	stored := projection.Stored{Keys: &c.keys, Seq: c.seq, Position: c.position, User: send.user, Device: send.device}
 	if send.id.content != "" {
 		stored.Key, stored.Content = send.id.key, send.id.content
 	}
-	s.project(stored)
+	s.project(&stored)
 	res.Message.TempID = send.req.TempID
 	return res, nil
 }
 
 // projectStored writes a message to Redis without waiting: requests that follow
 // in this chat run behind it in the same lane, and a failure shows as a hole.
-func (s *Service) projectStored(m projection.Stored) {
-	s.state.Stored(m, func(err error) {
-		if err != nil {
-			count(s.metrics.unprojected, 1)
-		}
-	})
+func (s *Service) projectStored(m *projection.Stored) { s.state.Stored(m, s.projected) }
+
+func (s *Service) countUnprojected(err error) {
+	if err != nil {
+		count(s.metrics.unprojected, 1)
+	}
 }
 
 func (s *Service) newMessage(send *sending, seq uint64) proto.Message {

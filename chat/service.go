@@ -28,7 +28,9 @@ type Service struct {
 	metrics  metrics
 
 	// project hands a stored message to the projection. A test puts a crash here.
-	project func(projection.Stored)
+	project func(*projection.Stored)
+	// projected hears what became of it. Made once: a method value is memory.
+	projected func(error)
 }
 
 // New prepares the service on a host and registers its routes. Nothing is asked
@@ -50,7 +52,7 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 		chats:    newLRU[*chatState](cfg.CachedChats),
 		receipts: newLRU[*receiptState](cfg.CachedChats),
 	}
-	s.project = s.projectStored
+	s.project, s.projected = s.projectStored, s.countUnprojected
 	if err := s.metrics.register(host.Metrics()); err != nil {
 		return nil, fmt.Errorf("chat: %w", err)
 	}
