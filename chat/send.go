@@ -163,7 +163,7 @@ func (s *Service) appendMessage(ctx context.Context, send *sending) (sendRes, er
 	res := sendRes{Message: s.newMessage(send, c.seq+1), Sender: senderOf(send.Actor)}
 	body := make([]byte, 0, len(send.req.EncryptedContent)+len(send.req.Metadata)+512)
 	body = appendNewMessage(body, &res.Message, &res.Sender)
-	ack, err := s.log.Append(ctx, eventlog.Append{
+	ack, err := s.log.Append(ctx, &eventlog.Append{
 		Subject: proto.ChatLog(c.token, proto.KindMessage), After: c.position, Key: send.id.key,
 		Event: proto.MessageNew.Name, Seq: res.Message.Seq, Socket: send.Socket, Content: send.id.content,
 		Trace: send.trace, Body: body,
