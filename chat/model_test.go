@@ -115,7 +115,7 @@ func (m *model) send(t *testing.T, r *rapid.T, i *instance, chat, user, device s
 // sendAndCrash is a send whose instance dies before it has told Redis.
 func (m *model) sendAndCrash(t *testing.T, r *rapid.T, i *instance, chat, user, device string) {
 	project := i.project
-	i.project = func(*projection.Stored) {}
+	i.project = func(projection.Stored) {}
 	defer func() { i.project = project }()
 	m.send(t, r, i, chat, user, device)
 }

@@ -144,7 +144,7 @@ func (s *Service) toHead(ctx context.Context, c *chatState, seen projection.Head
 // what has been seen: direct gets may be behind.
 func (s *Service) reloadHead(ctx context.Context, c *chatState, atLeast uint64) error {
 	for {
-		last, err := s.log.Last(ctx, proto.Events.Name, proto.ChatLog(c.token, proto.KindMessage))
+		last, err := s.log.Last(ctx, proto.Events.Name, c.subject)
 		if err != nil {
 			return err
 		}
@@ -164,21 +164,14 @@ func (s *Service) appendMessage(ctx context.Context, send *sending) (sendRes, er
 	body := make([]byte, 0, len(send.req.EncryptedContent)+len(send.req.Metadata)+512)
 	body = appendNewMessage(body, &res.Message, &res.Sender)
 	ack, err := s.log.Append(ctx, &eventlog.Append{
-		Subject: proto.ChatLog(c.token, proto.KindMessage), After: c.position, Key: send.id.key,
+		Subject: c.subject, After: c.position, Key: send.id.key,
 		Event: proto.MessageNew.Name, Seq: res.Message.Seq, Socket: send.Socket, Content: send.id.content,
 		Trace: send.trace, Body: body,
 	})
-	var behind *eventlog.WrongLastError
-	switch {
-	case errors.As(err, &behind):
-		c.known = false
-		if err := s.reloadHead(ctx, c, behind.Last); err != nil {
-			return sendRes{}, err
-		}
-		return sendRes{}, errAgain
-	case err != nil:
-		return sendRes{}, err
-	case ack.Duplicate:
+	if err != nil {
+		return sendRes{}, s.notAppended(ctx, c, err)
+	}
+	if ack.Duplicate {
 		return s.storedBefore(ctx, send, ack.Position)
 	}
 	stored := projection.Stored{
@@ -190,14 +183,28 @@ func (s *Service) appendMessage(ctx context.Context, send *sending) (sendRes, er
 	if send.id.content != "" {
 		stored.Key, stored.Content = send.id.key, send.id.content
 	}
-	s.project(&stored)
+	s.project(stored)
 	res.Message.TempID = send.req.TempID
 	return res, nil
 }
 
+// notAppended is what an append's error means for the send. Where the log has
+// moved on, it looks how far.
+func (s *Service) notAppended(ctx context.Context, c *chatState, err error) error {
+	var behind *eventlog.WrongLastError
+	if !errors.As(err, &behind) {
+		return err
+	}
+	c.known = false
+	if err := s.reloadHead(ctx, c, behind.Last); err != nil {
+		return err
+	}
+	return errAgain
+}
+
 // projectStored writes a message to Redis without waiting: requests that follow
 // in this chat run behind it in the same lane, and a failure shows as a hole.
-func (s *Service) projectStored(m *projection.Stored) { s.state.Stored(m, s.projected) }
+func (s *Service) projectStored(m projection.Stored) { s.state.Stored(m, s.projected) }
 
 func (s *Service) countUnprojected(err error) {
 	if err != nil {

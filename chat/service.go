@@ -28,7 +28,7 @@ type Service struct {
 	metrics  metrics
 
 	// project hands a stored message to the projection. A test puts a crash here.
-	project func(*projection.Stored)
+	project func(projection.Stored)
 	// projected hears what became of it. Made once: a method value is memory.
 	projected func(error)
 }
@@ -109,5 +109,7 @@ func (s *Service) chatOf(chatID string) (*chatState, error) {
 	if err != nil {
 		return nil, proto.FieldError("chatId", err)
 	}
-	return s.chats.get(string(token), func() *chatState { return &chatState{id: chatID, token: token, keys: projection.KeysOf(token)} }), nil
+	return s.chats.get(string(token), func() *chatState {
+		return &chatState{id: chatID, token: token, keys: projection.KeysOf(token), subject: proto.ChatLog(token, proto.KindMessage)}
+	}), nil
 }

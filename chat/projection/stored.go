@@ -24,10 +24,10 @@ type Stored struct {
 
 // Stored records a message; done is called with the outcome, from the lane. A
 // message that does not follow the head is left for Heal, which is no error.
-func (s *Store) Stored(m *Stored, done func(error)) {
+func (s *Store) Stored(m Stored, done func(error)) {
 	r := s.records.get()
 	r.owner = s.records
-	r.fill(m, done)
+	r.fill(&m, done)
 	s.pipe.SubmitLater(string(m.Keys.Chat), r)
 }
 

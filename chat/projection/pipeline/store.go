@@ -123,8 +123,11 @@ func Worst(cmds []redis.Cmder) (bad error) {
 
 // outcome is what an operation is told of its commands' worst error.
 func outcome(bad error) error {
+	if bad == nil {
+		return nil
+	}
 	var answered redis.Error
-	if bad == nil || errors.As(bad, &answered) {
+	if errors.As(bad, &answered) {
 		return bad
 	}
 	return fmt.Errorf("%w: %w", ErrDown, bad)
