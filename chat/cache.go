@@ -23,12 +23,13 @@ type chatState struct {
 	keys  *projection.Keys
 	// subject is the log's of its messages.
 	subject string
+	all     string // the pattern of every kind
 
 	// appending is held over a send, so that this instance's appends to one chat
 	// follow one another; the rest belongs to its holder.
-	appending     sync.Mutex
-	known         bool
-	seq, position uint64
+	appending sync.Mutex
+	known     bool
+	place
 
 	healing sync.Mutex // held over a heal; taken inside appending or alone
 
@@ -36,16 +37,24 @@ type chatState struct {
 	members map[proto.Token]seenMember
 }
 
+// place is how far a chat's log is.
+type place struct {
+	seq, position uint64 // of the last message
+	meta          uint64 // position of the last change of members and the like
+	fence         uint64 // position of the last entry of any kind
+}
+
 type seenMember struct {
 	projection.Member
-	at time.Time
+	meta uint64 // as of which change
+	at   time.Time
 }
 
 // see remembers a membership that Redis has just confirmed.
-func (c *chatState) see(user proto.Token, m projection.Member, now time.Time) {
+func (c *chatState) see(user proto.Token, m projection.Member, meta uint64, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if old, ok := c.members[user]; ok && old.Member == m && now.Sub(old.at) < time.Second {
+	if old, ok := c.members[user]; ok && old.Member == m && old.meta == meta && now.Sub(old.at) < time.Second {
 		return
 	}
 	if c.members == nil {
@@ -54,15 +63,16 @@ func (c *chatState) see(user proto.Token, m projection.Member, now time.Time) {
 	if len(c.members) >= maxMembers {
 		clear(c.members)
 	}
-	c.members[user] = seenMember{m, now}
+	c.members[user] = seenMember{m, meta, now}
 }
 
-// seen is a membership confirmed within the last minute and not ended since.
-func (c *chatState) seen(user proto.Token, now time.Time) (projection.Member, bool) {
+// seen is a membership confirmed within the last minute and not known to have
+// ended since, and as of which change it was.
+func (c *chatState) seen(user proto.Token, now time.Time) (m projection.Member, meta uint64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m, ok := c.members[user]
-	return m.Member, ok && now.Sub(m.at) < memberFor
+	seen, ok := c.members[user]
+	return seen.Member, seen.meta, ok && now.Sub(seen.at) < memberFor
 }
 
 // forget drops what is remembered of users.

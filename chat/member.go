@@ -18,14 +18,14 @@ func errNoChat() error {
 func (s *Service) admit(ctx context.Context, c *chatState, who caller, view projection.SendView, err error) (projection.Member, error) {
 	switch {
 	case errors.Is(err, projection.ErrDown):
-		if m, ok := c.seen(who.user, s.host.Now()); ok {
+		if m, _, ok := c.seen(who.user, s.host.Now()); ok {
 			return m, nil
 		}
 		return projection.Member{}, err
 	case err != nil:
 		return projection.Member{}, err
 	case view.IsMember:
-		c.see(who.user, view.Member, s.host.Now())
+		c.see(who.user, view.Member, view.Meta, s.host.Now())
 		return view.Member, nil
 	}
 	c.forget(who.user)

@@ -99,11 +99,29 @@ func (s *Service) trySend(ctx context.Context, send *sending) (sendRes, error) {
 		return sendRes{}, err
 	}
 	blind := err != nil // Redis is away; the log's own window recognises repeats
-	if blind && send.reply != 0 {
+	switch {
+	case blind && send.reply != 0:
+		return sendRes{}, err
+	case blind:
+		_, view.Meta, _ = c.seen(send.user, s.host.Now())
+	case !view.IsMember:
+		return sendRes{}, errAgain // admitted by a second look, which knows more than this one
+	}
+	if err := s.toHead(ctx, c, &view); err != nil {
 		return sendRes{}, err
 	}
-	if err := s.toHead(ctx, c, view.Head); err != nil {
-		return sendRes{}, err
+	if view.Meta < c.meta {
+		// The membership is older than a change that the log has.
+		if blind {
+			return sendRes{}, err
+		}
+		if err := s.healMeta(ctx, c.token, view.Meta); err != nil {
+			return sendRes{}, err
+		}
+		if !pause(ctx, firstPause) {
+			return sendRes{}, eventlog.ErrUnavailable
+		}
+		return sendRes{}, errAgain
 	}
 	if !blind && view.Head.Seq < c.seq {
 		// Redis has lost ground: what it says of this key and reply may be wrong.
@@ -128,28 +146,36 @@ func (s *Service) trySend(ctx context.Context, send *sending) (sendRes, error) {
 	return s.appendMessage(ctx, send)
 }
 
-// toHead brings what is remembered of the chat's head up to what the projection
-// knows; a chat not seen yet is asked of the log.
-func (s *Service) toHead(ctx context.Context, c *chatState, seen projection.Head) error {
-	if !c.known {
-		return s.reloadHead(ctx, c, seen.Position)
+// toHead asks the log where the chat stands, if that is not remembered or the
+// projection knows of more.
+func (s *Service) toHead(ctx context.Context, c *chatState, view *projection.SendView) error {
+	if c.known && view.Head.Seq <= c.seq && view.Meta <= c.meta {
+		return nil
 	}
-	if seen.Seq > c.seq {
-		c.seq, c.position = seen.Seq, seen.Position
-	}
-	return nil
+	return s.reloadHead(ctx, c, max(view.Head.Position, view.Meta))
 }
 
-// reloadHead reads the chat's last message from the log until it is at least
+// reloadHead reads the chat's last entries from the log until they are at least
 // what has been seen: direct gets may be behind.
 func (s *Service) reloadHead(ctx context.Context, c *chatState, atLeast uint64) error {
 	for {
-		last, err := s.log.Last(ctx, proto.Events.Name, c.subject)
+		newest, err := s.log.LastOfChat(ctx, c.token)
 		if err != nil {
 			return err
 		}
-		if last.Position >= atLeast {
-			c.known, c.seq, c.position = true, last.Seq, last.Position
+		var now place
+		for _, e := range newest {
+			now.fence = max(now.fence, e.Position)
+			switch _, kind, _ := proto.ParseChatSubject(e.Subject); kind {
+			case proto.KindMessage:
+				now.seq, now.position = e.Seq, e.Position
+			case proto.KindMeta:
+				now.meta = e.Position
+			default: // moves the fence
+			}
+		}
+		if now.fence >= atLeast {
+			c.known, c.place = true, now
 			return nil
 		}
 		if !pause(ctx, firstPause) {
@@ -163,8 +189,11 @@ func (s *Service) appendMessage(ctx context.Context, send *sending) (sendRes, er
 	res := sendRes{Message: s.newMessage(send, c.seq+1), Sender: senderOf(send.Actor)}
 	body := make([]byte, 0, len(send.req.EncryptedContent)+len(send.req.Metadata)+512)
 	body = appendNewMessage(body, &res.Message, &res.Sender)
+	if s.beforeAppend != nil {
+		s.beforeAppend()
+	}
 	ack, err := s.log.Append(ctx, &eventlog.Append{
-		Subject: c.subject, After: c.position, Key: send.id.key,
+		Subject: c.subject, Fence: c.all, After: c.fence, Key: send.id.key,
 		Event: proto.MessageNew.Name, Seq: res.Message.Seq, Socket: send.Socket, Content: send.id.content,
 		Trace: send.trace, Body: body,
 	})
@@ -178,7 +207,7 @@ func (s *Service) appendMessage(ctx context.Context, send *sending) (sendRes, er
 		Keys: c.keys, Before: projection.Head{Seq: c.seq, Position: c.position}, Seq: res.Message.Seq, Position: ack.Position,
 		At: res.Message.CreatedAt.Time, User: send.user, Device: send.device,
 	}
-	c.seq, c.position = stored.Seq, stored.Position
+	c.seq, c.position, c.fence = stored.Seq, stored.Position, stored.Position
 	count(s.metrics.stored, 1)
 	if send.id.content != "" {
 		stored.Key, stored.Content = send.id.key, send.id.content
@@ -258,7 +287,7 @@ func (s *Service) storedBefore(ctx context.Context, send *sending, position uint
 // checkReply says whether the message replied to is in this chat.
 func (s *Service) checkReply(ctx context.Context, c *chatState, send *sending, position uint64) error {
 	if send.reply > c.seq {
-		if err := s.reloadHead(ctx, c, c.position); err != nil {
+		if err := s.reloadHead(ctx, c, c.fence); err != nil {
 			return err
 		}
 		if send.reply > c.seq {

@@ -29,6 +29,9 @@ type Service struct {
 
 	// project hands a stored message to the projection. A test puts a crash here.
 	project func(projection.Stored)
+	// beforeAppend is where a test has the world change between a send's checks
+	// and its append; nil otherwise.
+	beforeAppend func()
 	// projected hears what became of it. Made once: a method value is memory.
 	projected func(error)
 }
@@ -110,6 +113,6 @@ func (s *Service) chatOf(chatID string) (*chatState, error) {
 		return nil, proto.FieldError("chatId", err)
 	}
 	return s.chats.get(string(token), func() *chatState {
-		return &chatState{id: chatID, token: token, keys: projection.KeysOf(token), subject: proto.ChatLog(token, proto.KindMessage)}
+		return &chatState{id: chatID, token: token, keys: projection.KeysOf(token), subject: proto.ChatLog(token, proto.KindMessage), all: proto.ChatLogAll(token)}
 	}), nil
 }

@@ -9,8 +9,12 @@ import "strconv"
 // ChatKey is the hash of a chat: version, name, avatar, description, settings.
 func ChatKey(chat Token) string { return "{c:" + string(chat) + "}" }
 
-// MembersKey is the hash user token → membership of a chat.
+// MembersKey is the hash user token → membership of a chat, and MembersMeta →
+// position of the change that it is as of.
 func MembersKey(chat Token) string { return "{c:" + string(chat) + "}:members" }
+
+// MembersMeta is a field of MembersKey: no token has a dot.
+const MembersMeta = ".meta"
 
 // IndexBlock is how many messages one index key holds.
 const IndexBlock = 4096

@@ -12,9 +12,11 @@ import (
 	"supmesh.dev/proto"
 )
 
-// Append is one entry to be stored after position After of its subject (0: as the first).
+// Append is one entry to be stored if the last entry of its subject, or of the
+// subjects that Fence matches, is at position After (0: there is none).
 type Append struct {
 	Subject                string
+	Fence                  string // a pattern; empty: Subject
 	After                  uint64
 	Key                    string
 	Event, Socket, Content string
@@ -68,8 +70,12 @@ func (l *Log) Append(ctx context.Context, a *Append) (Ack, error) {
 
 // The headers of an entry.
 var headerNames = [...]string{
-	nats.ExpectedLastSubjSeqHdr, nats.MsgIdHdr, proto.HeaderEvent, proto.HeaderSeq, proto.HeaderSocket, proto.HeaderContent, proto.HeaderTrace,
+	nats.ExpectedLastSubjSeqHdr, expectedLastSubject, nats.MsgIdHdr, proto.HeaderEvent, proto.HeaderSeq, proto.HeaderSocket, proto.HeaderContent, proto.HeaderTrace,
 }
+
+// expectedLastSubject says of which subjects the last entry is meant. nats.go has
+// no name for it.
+const expectedLastSubject = "Nats-Expected-Last-Subject-Sequence-Subject"
 
 // message is an entry on its way, used again: its header is a map that stays,
 // onto values that are filled in.
@@ -88,7 +94,7 @@ func (m *message) fill(a *Append, reply string) {
 	if a.Seq != 0 {
 		seq = strconv.FormatUint(a.Seq, 10)
 	}
-	m.values = [...]string{strconv.FormatUint(a.After, 10), a.Key, a.Event, seq, a.Socket, a.Content, a.Trace}
+	m.values = [...]string{strconv.FormatUint(a.After, 10), a.Fence, a.Key, a.Event, seq, a.Socket, a.Content, a.Trace}
 	for i, name := range headerNames {
 		// A name without values is not written.
 		n := i

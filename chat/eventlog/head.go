@@ -67,6 +67,18 @@ func (l *Log) readHead(ctx context.Context, c *headCall) {
 	h.next.turn <- struct{}{}
 }
 
+// LastOfChat gives the newest entry of each kind that a chat has.
+func (l *Log) LastOfChat(ctx context.Context, chat proto.Token) ([]Entry, error) {
+	newest, _, err := l.batch(ctx, proto.Events.Name, getRequest{MultiLast: []string{proto.ChatLogAll(chat)}}, maxKinds)
+	if err != nil {
+		return nil, fmt.Errorf("read last of chat %s: %w", chat, err)
+	}
+	return newest, nil
+}
+
+// maxKinds is more than a chat has subjects.
+const maxKinds = 16
+
 // LastOfEach gives the newest entry of each subject of EVENTS that has one, in
 // no promised order, and up to where the log was looked at: a replica that is
 // behind does not know of what came after it. That is 0 where no subject has an entry.

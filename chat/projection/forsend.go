@@ -24,6 +24,7 @@ type SendView struct {
 	Head     Head
 	Member   Member
 	IsMember bool
+	Meta     uint64 // position of the last membership change that Member knows of
 	Sent     Sent   // Position 0: no record
 	Reply    uint64 // position of the message replied to; 0: not indexed
 }
@@ -56,7 +57,8 @@ func (s *Store) ForSend(ctx context.Context, keys *Keys, ask Ask) (SendView, err
 type question struct {
 	use []redis.Cmder
 	// A record may be of this period or of the one before.
-	head, member, sent, sentBefore, index *redis.StringCmd
+	head, sent, sentBefore, index *redis.StringCmd
+	member                        *redis.SliceCmd
 	headArgs, memberArgs, sentArgs        []any
 	sentBeforeArgs, indexArgs             []any
 
@@ -73,7 +75,8 @@ func newQuestion() *question {
 		return args, redis.NewStringCmd(context.Background(), args...)
 	}
 	q.headArgs, q.head = command("hget", "", proto.CursorHead)
-	q.memberArgs, q.member = command("hget", "", &q.user)
+	q.memberArgs = []any{"hmget", "", &q.user, proto.MembersMeta}
+	q.member = redis.NewSliceCmd(context.Background(), q.memberArgs...)
 	q.sentArgs, q.sent = command("hget", "", &q.key)
 	q.sentBeforeArgs, q.sentBefore = command("hget", "", &q.key)
 	q.indexArgs, q.index = command("getrange", "", &q.from, &q.to)
@@ -126,7 +129,12 @@ func (q *question) wait(ctx context.Context) error {
 
 func (q *question) view() SendView {
 	v := SendView{Head: ParseHead(q.head.Val())}
-	v.Member, v.IsMember = ParseMember(q.member.Val())
+	if found := q.member.Val(); len(found) == 2 {
+		member, _ := found[0].(string)
+		v.Member, v.IsMember = ParseMember(member)
+		meta, _ := found[1].(string)
+		v.Meta, _ = strconv.ParseUint(meta, 10, 64)
+	}
 	if q.key != "" {
 		record := q.sent.Val()
 		if q.sent.Err() != nil {

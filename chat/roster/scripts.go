@@ -4,7 +4,8 @@ package roster
 // version, position, number of field values, fields and values, number of
 // added values, users and roles, removed users. Versions are applied one after
 // another; an old one changes nothing. A member whose role changes keeps the
-// position of joining. Returns the version now held.
+// position of joining. The members say as of which position they are, for who
+// reads no more than them. Returns the version now held.
 const metaScript = `
 local ver = tonumber(redis.call('HGET', KEYS[1], 'ver') or 0)
 local v = tonumber(ARGV[1])
@@ -21,6 +22,7 @@ while i < stop do
 end
 while i <= #ARGV do redis.call('HDEL', KEYS[2], ARGV[i]); i = i + 1 end
 redis.call('HSET', KEYS[1], 'ver', ARGV[1], 'mpos', ARGV[2])
+redis.call('HSET', KEYS[2], '.meta', ARGV[2])
 return v`
 
 // markScript moves an existing mark forward: KEYS mark; ARGV position. Returns

@@ -20,6 +20,10 @@ var (
 	releaseLua = redis.NewScript(releaseScript)
 )
 
+// layout names the mark; another layout of the keys has another, so that a new
+// version rebuilds what an older one left.
+const layout = "chat-2"
+
 // Store reads and writes the roster.
 type Store struct {
 	client redis.UniversalClient
@@ -28,7 +32,7 @@ type Store struct {
 
 // New makes a store for the log of the given epoch.
 func New(client redis.UniversalClient, epoch string) *Store {
-	return &Store{client: client, mark: proto.ProjectionKey("chat", epoch)}
+	return &Store{client: client, mark: proto.ProjectionKey(layout, epoch)}
 }
 
 // Change is one entry of a chat's meta log.
@@ -107,7 +111,7 @@ func (s *Store) Chat(ctx context.Context, chat proto.Token, users []proto.Token)
 	if err := projection.Exec(ctx, pipe); err != nil {
 		return Chat{}, fmt.Errorf("read chat %s: %w", chat, err)
 	}
-	c := Chat{Fields: all.Val(), Count: int(count.Val()), Members: map[proto.Token]projection.Member{}}
+	c := Chat{Fields: all.Val(), Count: max(int(count.Val())-1, 0), Members: map[proto.Token]projection.Member{}} // one field is MembersMeta
 	c.Version, _ = strconv.ParseUint(c.Fields["ver"], 10, 64)
 	c.Position, _ = strconv.ParseUint(c.Fields["mpos"], 10, 64)
 	if members != nil {
@@ -126,7 +130,7 @@ func (s *Store) Chat(ctx context.Context, chat proto.Token, users []proto.Token)
 func (s *Store) AllMembers(ctx context.Context, chat proto.Token, limit int) (map[proto.Token]projection.Member, error) {
 	out := map[proto.Token]projection.Member{}
 	var cursor uint64
-	for {
+	for { // MembersMeta does not parse as a member
 		pairs, next, err := s.client.HScan(ctx, proto.MembersKey(chat), cursor, "", 1000).Result()
 		if err = projection.Outcome(ctx, err); err != nil {
 			return nil, fmt.Errorf("read members of chat %s: %w", chat, err)
