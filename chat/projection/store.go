@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -195,4 +196,262 @@ func Outcome(ctx context.Context, err error) error {
 		return ctx.Err()
 	}
 	return fmt.Errorf("%w: %w", ErrDown, err)
+}
+
+// Stored is one message as the projection needs it.
+type Stored struct {
+	Keys          *Keys
+	Before        Head // the message before it; zero: it is the first
+	Seq, Position uint64
+	At            time.Time
+	User, Device  proto.Token // the sender
+	Key, Content  string      // idempotency; empty Key: none
+}
+
+// Stored records a message; done is called with the outcome, from the lane. A
+// message that does not follow the head is left for Heal, which is no error.
+func (s *Store) Stored(m Stored, done func(error)) {
+	r := s.records.get()
+	r.owner = s.records
+	r.fill(&m, done)
+	s.pipe.SubmitLater(string(m.Keys.Chat), r)
+}
+
+// record is what Stored writes, a pipeline.Op. As in question, its command is
+// made once, and what its arguments point to is filled in.
+type record struct {
+	owner *reused[record]
+	done  func(error)
+	use   [1]redis.Cmder
+	keys  []any // of the arguments
+
+	before, seq, head, offset, packed string
+	user, device, key, sent           string
+	text                              []byte // the texts above are cut from it
+}
+
+// sentMark is a field of every hash of records: see storedScript.
+const sentMark = "."
+
+var sentLifetimeSeconds any = strconv.Itoa(int(sentLifetime / time.Second))
+
+func newRecord() *record {
+	r := new(record)
+	args := []any{
+		"evalsha", storedLua.Hash(), "3", "", "", "",
+		&r.before, &r.seq, &r.head, &r.offset, &r.packed, &r.user, &r.device, &r.key, &r.sent, sentLifetimeSeconds,
+	}
+	r.keys, r.use[0] = args[3:6], redis.NewCmd(context.Background(), args...)
+	return r
+}
+
+func (r *record) fill(m *Stored, done func(error)) {
+	r.done = done
+	r.keys[0], r.keys[1], r.keys[2] = m.Keys.cursors, m.Keys.indexOf(m.Seq), m.Keys.sentIn(sentPeriodOf(m.At))
+	b := r.text[:0]
+	b = appendHead(b, m.Before)
+	before := len(b)
+	b = appendHead(b, Head{m.Seq, m.Position})
+	head := len(b)
+	b = strconv.AppendUint(b, m.Seq%proto.IndexBlock*8, 10)
+	offset := len(b)
+	b = binary.BigEndian.AppendUint64(b, m.Position)
+	packed := len(b)
+	b = append(append(append(b, m.User...), '/'), m.Device...)
+	device := len(b)
+	if m.Key != "" {
+		b = appendSent(b, m.Position, m.Content)
+	}
+	all := string(b) // one piece of memory for all of them
+	r.text = b
+	r.before, r.head, r.offset = all[:before], all[before:head], all[head:offset]
+	r.packed, r.device, r.sent = all[offset:packed], all[packed:device], all[device:]
+	r.seq, _, _ = strings.Cut(r.head, " ")
+	r.user, r.key = string(m.User), m.Key
+}
+
+// Commands and Done make it an operation of the pipeline.
+func (r *record) Commands() []redis.Cmder { return r.use[:] }
+
+// Done hands the outcome on; the record may be another's from then on.
+func (r *record) Done(err error) {
+	done := r.done
+	r.owner.put(r)
+	done(err)
+}
+
+func appendHead(b []byte, h Head) []byte {
+	b = strconv.AppendUint(b, h.Seq, 10)
+	return strconv.AppendUint(append(b, ' '), h.Position, 10)
+}
+
+func appendSent(b []byte, position uint64, content string) []byte {
+	b = strconv.AppendUint(b, position, 10)
+	return append(append(b, ' '), content...)
+}
+
+// Sent is the record of a send under an idempotency key.
+type Sent struct {
+	Position uint64
+	Content  string
+}
+
+// SendView is what a send has to know.
+type SendView struct {
+	Head     Head
+	Member   Member
+	IsMember bool
+	Meta     uint64 // position of the last membership change that Member knows of
+	Sent     Sent   // Position 0: no record
+	Reply    uint64 // position of the message replied to; 0: not indexed
+}
+
+// Ask is what a send asks of the projection.
+type Ask struct {
+	User  proto.Token // the sender
+	Key   string      // of its record; empty: none
+	At    time.Time   // now; where there is a key
+	Reply uint64      // seq of the message replied to; 0: none
+}
+
+// ForSend reads, in one go, the chat's head and the sender's membership, the
+// record of a key if there is one, and the index at the reply if there is one.
+func (s *Store) ForSend(ctx context.Context, keys *Keys, ask Ask) (SendView, error) {
+	q := s.questions.get()
+	q.fill(keys, &ask)
+	s.pipe.Submit(string(keys.Chat), q)
+	if err := q.wait(ctx); err != nil {
+		return SendView{}, fmt.Errorf("read chat %s: %w", keys.Chat, err)
+	}
+	v := q.view()
+	s.questions.put(q)
+	return v, nil
+}
+
+// question is what ForSend asks, a pipeline.Op. Its commands and their
+// arguments are made once and used again: pointers among the arguments are
+// fields that each use fills in.
+type question struct {
+	use []redis.Cmder
+	// A record may be of this period or of the one before.
+	head, sent, sentBefore, index  *redis.StringCmd
+	member                         *redis.SliceCmd
+	headArgs, memberArgs, sentArgs []any
+	sentBeforeArgs, indexArgs      []any
+
+	user, key string
+	from, to  int64
+	done      chan error
+	timer     *time.Timer
+}
+
+func newQuestion() *question {
+	q := &question{use: make([]redis.Cmder, 0, 5), done: make(chan error, 1), timer: time.NewTimer(time.Hour)}
+	q.timer.Stop()
+	command := func(args ...any) ([]any, *redis.StringCmd) {
+		return args, redis.NewStringCmd(context.Background(), args...)
+	}
+	q.headArgs, q.head = command("hget", "", proto.CursorHead)
+	q.memberArgs = []any{"hmget", "", &q.user, proto.MembersMeta}
+	q.member = redis.NewSliceCmd(context.Background(), q.memberArgs...)
+	q.sentArgs, q.sent = command("hget", "", &q.key)
+	q.sentBeforeArgs, q.sentBefore = command("hget", "", &q.key)
+	q.indexArgs, q.index = command("getrange", "", &q.from, &q.to)
+	return q
+}
+
+func (q *question) fill(keys *Keys, ask *Ask) {
+	q.user, q.key, q.from, q.to = string(ask.User), ask.Key, 0, 0
+	q.headArgs[1], q.memberArgs[1] = keys.cursors, keys.members
+	q.use = append(q.use[:0], q.head, q.member)
+	if ask.Key != "" {
+		period := sentPeriodOf(ask.At)
+		q.sentArgs[1], q.sentBeforeArgs[1] = keys.sentIn(period), keys.sentPrior(period)
+		q.use = append(q.use, q.sent, q.sentBefore)
+	}
+	if ask.Reply != 0 {
+		q.indexArgs[1] = keys.indexOf(ask.Reply)
+		q.from = int64(ask.Reply % proto.IndexBlock * 8)
+		q.to = q.from + 7
+		q.use = append(q.use, q.index)
+	}
+}
+
+// Commands and Done make it an operation of the pipeline.
+func (q *question) Commands() []redis.Cmder { return q.use }
+
+// Done wakes who asked.
+func (q *question) Done(err error) { q.done <- err }
+
+// wait returns with the answer, or at ctx's end; after that the question is the
+// lane's. A request's context makes its Done channel, at a price, when first
+// asked for it: where a deadline is known, a timer does.
+func (q *question) wait(ctx context.Context) error {
+	var canceled <-chan struct{}
+	if end, ok := ctx.Deadline(); ok {
+		q.timer.Reset(time.Until(end))
+		defer q.timer.Stop()
+	} else {
+		canceled = ctx.Done()
+	}
+	select {
+	case err := <-q.done:
+		return err
+	case <-q.timer.C:
+		return context.DeadlineExceeded
+	case <-canceled:
+		return ctx.Err()
+	}
+}
+
+func (q *question) view() SendView {
+	v := SendView{Head: ParseHead(q.head.Val())}
+	if found := q.member.Val(); len(found) == 2 {
+		member, _ := found[0].(string)
+		v.Member, v.IsMember = ParseMember(member)
+		meta, _ := found[1].(string)
+		v.Meta, _ = strconv.ParseUint(meta, 10, 64)
+	}
+	if q.key != "" {
+		record := q.sent.Val()
+		if q.sent.Err() != nil {
+			record = q.sentBefore.Val()
+		}
+		if position, content, ok := strings.Cut(record, " "); ok {
+			v.Sent.Content = content
+			v.Sent.Position, _ = strconv.ParseUint(position, 10, 64)
+		}
+	}
+	if q.to != 0 {
+		if at := q.index.Val(); len(at) == 8 {
+			v.Reply = binary.BigEndian.Uint64([]byte(at))
+		}
+	}
+	return v
+}
+
+// reused are operations that are used again. In a cluster they are not: go-redis
+// notes in a command which slot it goes to, once.
+type reused[T any] struct {
+	fresh func() *T
+	once  bool
+	pool  sync.Pool
+}
+
+func newReused[T any](client redis.UniversalClient, fresh func() *T) *reused[T] {
+	_, cluster := client.(*redis.ClusterClient)
+	return &reused[T]{fresh: fresh, once: cluster}
+}
+
+func (r *reused[T]) get() *T {
+	if op, ok := r.pool.Get().(*T); ok {
+		return op
+	}
+	return r.fresh()
+}
+
+func (r *reused[T]) put(op *T) {
+	if !r.once {
+		r.pool.Put(op)
+	}
 }
