@@ -93,7 +93,8 @@ func build(opcode byte, parts ...[]byte) *Frame {
 		n += len(p)
 	}
 	f := blank(maxHeader + n)
-	wire := append(f.wire, finBit|opcode)
+	wire := f.wire
+	wire = append(wire, finBit|opcode)
 	switch {
 	case n < 126:
 		wire = append(wire, byte(n))
