@@ -69,7 +69,7 @@ func ask(h *services.Host, subject string, timeout time.Duration, idempotent boo
 
 // TestAQuestionEndsOnce: replies that come twice, and about when the time is up.
 func TestAQuestionEndsOnce(t *testing.T) {
-	const questions = 3000
+	const questions = 300 // at once
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	nc := n.Connect()
@@ -77,24 +77,31 @@ func TestAQuestionEndsOnce(t *testing.T) {
 	_, err := nc.Subscribe("rpc.test.race", func(msg *nats.Msg) {
 		for range 2 {
 			answering.Add(1)
-			time.AfterFunc(rand.N(90*time.Millisecond), func() { _ = nc.Publish(msg.Reply, []byte(`{"success":true}`)); answering.Done() })
+			time.AfterFunc(rand.N(200*time.Millisecond), func() { _ = nc.Publish(msg.Reply, []byte(`{"success":true}`)); answering.Done() })
 		}
 	})
 	require.NoError(t, err)
 	require.NoError(t, nc.Flush())
-	a := newAnswers(questions)
-	for i := range questions {
-		ask(h, "rpc.test.race", 40*time.Millisecond, i%2 == 0, a.take(i))
+	var rounds []*answers
+	var ok, late int32
+	for len(rounds) < 5 || ok == 0 || late == 0 { // a slow machine may need more to see both
+		require.Less(t, len(rounds), 100)
+		a := newAnswers(questions)
+		for i := range questions {
+			ask(h, "rpc.test.race", 90*time.Millisecond, i%2 == 0, a.take(i))
+		}
+		servicestest.Eventually(t, 10*time.Second, "all end", a.all)
+		require.EqualValues(t, questions, a.ok.Load()+a.late.Load())
+		ok, late = ok+a.ok.Load(), late+a.late.Load()
+		rounds = append(rounds, a)
 	}
-	servicestest.Eventually(t, 10*time.Second, "all end", a.all)
 	require.NoError(t, nc.Drain())
 	servicestest.Eventually(t, 10*time.Second, "the service is done", nc.IsClosed)
 	answering.Wait()
 	require.NoError(t, h.Flush())
-	a.once(t)
-	require.Positive(t, a.ok.Load())
-	require.Positive(t, a.late.Load())
-	require.EqualValues(t, questions, a.ok.Load()+a.late.Load())
+	for _, a := range rounds {
+		a.once(t)
+	}
 }
 
 // TestALostReplyIsAskedForAgain: an idempotent question is repeated with the

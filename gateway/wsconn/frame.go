@@ -93,21 +93,19 @@ func build(opcode byte, parts ...[]byte) *Frame {
 		n += len(p)
 	}
 	f := blank(maxHeader + n)
-	wire := f.wire
-	wire = append(wire, finBit|opcode)
+	f.wire = append(f.wire, finBit|opcode)
 	switch {
 	case n < 126:
-		wire = append(wire, byte(n))
+		f.wire = append(f.wire, byte(n))
 	case n < 1<<16:
-		wire = binary.BigEndian.AppendUint16(append(wire, 126), uint16(n))
+		f.wire = binary.BigEndian.AppendUint16(append(f.wire, 126), uint16(n))
 	default:
-		wire = binary.BigEndian.AppendUint64(append(wire, 127), uint64(n))
+		f.wire = binary.BigEndian.AppendUint64(append(f.wire, 127), uint64(n))
 	}
-	f.header = len(wire)
+	f.header = len(f.wire)
 	for _, p := range parts {
-		wire = append(wire, p...)
+		f.wire = append(f.wire, p...)
 	}
-	f.wire = wire
 	return f
 }
 
