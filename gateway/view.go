@@ -221,7 +221,7 @@ func (svc *Service) leave(_ context.Context, s *Session, data []byte) ([]byte, e
 		}
 		t.mu.Unlock()
 	}
-	return ack(proto.LeaveChatRes{ChatID: req.ChatID})
+	return ack(proto.LeaveChatRes(req))
 }
 
 // viewRoutes completes the rows of what is done here: they keep the order of

@@ -140,7 +140,7 @@ func TestRemovalWinsOverJoin(t *testing.T) {
 		ann.joined("bob")
 		if round%2 == 0 { // at once: the membership may be on its way here
 			bob.emit("chat:join", `{"chatId":"c1"}`)
-			for seen := 0; seen < 2; seen++ {
+			for range 2 {
 				if g := bob.next(); g.ack != "" {
 					require.Equal(t, "true", field(t, g.data, "success"), "%s", g.data)
 				}

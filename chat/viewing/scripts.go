@@ -17,6 +17,8 @@ return 0`
 
 // endedScript removes one socket of a user: KEYS viewers; ARGV as above.
 // Returns 1 if it was the user's last, 0 if there are others or it is not there.
+//
+//nolint:dupword // blocks of Lua end inside one another
 const endedScript = `
 local have = redis.call('HGET', KEYS[1], ARGV[1])
 if not have then return 0 end

@@ -2,6 +2,7 @@ package viewing
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -211,19 +212,16 @@ func TestManyGatewaysAgree(t *testing.T) {
 				}
 				mine[v] = !mine[v]
 				mu.Lock()
-				switch got[0] {
-				case First:
+				if got[0] == First {
 					balance[v.User]++
-				case Last:
+				} else if got[0] == Last {
 					balance[v.User]--
 				}
 				mu.Unlock()
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			for v, is := range mine {
-				open[v] = is
-			}
+			maps.Copy(open, mine)
 		})
 	}
 	wg.Wait()

@@ -163,8 +163,8 @@ func TestBoardAgainstModel(t *testing.T) {
 			}
 			require.Len(t, model, b.Len(), "seed %d", seed)
 			require.LessOrEqual(t, b.Len(), MaxShown)
-			next, any := b.Next()
-			require.Equal(t, len(model) > 0, any)
+			next, some := b.Next()
+			require.Equal(t, len(model) > 0, some)
 			for _, ends := range model {
 				require.False(t, ends.Before(next), "seed %d", seed)
 			}
