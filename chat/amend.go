@@ -44,7 +44,7 @@ func (s *Service) amend(ctx context.Context, c *chatState, a amendment) (amended
 		if err != nil {
 			return amended{}, err
 		}
-		ack, err := s.log.Append(ctx, eventlog.Append{
+		ack, err := s.log.Append(ctx, &eventlog.Append{
 			Subject: subject, After: cur.Position, Key: key, Event: event, Socket: a.by.Socket, Trace: a.by.trace, Body: body,
 		})
 		var moved *eventlog.WrongLastError

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -76,10 +77,26 @@ func cpu(b *testing.B, pid int) time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond // USER_HZ is 100
 }
 
+// redisCPU is the CPU time that Redis has used.
+func redisCPU(b *testing.B, r *servicestest.Redis) (used time.Duration) {
+	b.Helper()
+	info, err := r.Client().Info(b.Context(), "cpu").Result()
+	require.NoError(b, err)
+	for line := range strings.Lines(info) {
+		name, seconds, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if name == "used_cpu_user" || name == "used_cpu_sys" {
+			s, err := strconv.ParseFloat(seconds, 64)
+			require.NoError(b, err)
+			used += time.Duration(s * float64(time.Second))
+		}
+	}
+	return used
+}
+
 // BenchmarkSend is the whole of a send but the request's way through NATS and
 // the ack: N senders, each in a chat of its own, every message with a tempId,
 // 300 bytes of content. NATS and Redis run beside it on the same cores. It
-// reports messages a second, and per message the CPU time of chat and of NATS.
+// reports messages a second, and per message the CPU time of chat, NATS and Redis.
 func BenchmarkSend(b *testing.B) {
 	for _, chats := range []int{1, 16, 128, 512} {
 		b.Run(fmt.Sprintf("chats=%d", chats), func(b *testing.B) { benchmarkSend(b, chats) })
@@ -111,7 +128,7 @@ func benchmarkSend(b *testing.B, chats int) {
 		send(c, 0)
 	}
 	b.ResetTimer()
-	own, nats := cpu(b, 0), cpu(b, pid)
+	own, nats, stored := cpu(b, 0), cpu(b, pid), redisCPU(b, redis)
 	var n atomic.Int64
 	var wg sync.WaitGroup
 	for c := range chats {
@@ -126,9 +143,10 @@ func benchmarkSend(b *testing.B, chats int) {
 		})
 	}
 	wg.Wait()
-	own, nats = cpu(b, 0)-own, cpu(b, pid)-nats
+	own, nats, stored = cpu(b, 0)-own, cpu(b, pid)-nats, redisCPU(b, redis)-stored
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
 	b.ReportMetric(float64(own.Microseconds())/float64(b.N), "chat-µs/msg")
 	b.ReportMetric(float64(nats.Microseconds())/float64(b.N), "nats-µs/msg")
+	b.ReportMetric(float64(stored.Microseconds())/float64(b.N), "redis-µs/msg")
 	b.ReportMetric(float64(b.N)/own.Seconds(), "msg/chat-CPU-s")
 }

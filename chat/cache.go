@@ -20,7 +20,9 @@ const (
 type chatState struct {
 	id    string
 	token proto.Token
-	keys  projection.Keys
+	keys  *projection.Keys
+	// subject is the log's of its messages.
+	subject string
 
 	// appending is held over a send, so that this instance's appends to one chat
 	// follow one another; the rest belongs to its holder.

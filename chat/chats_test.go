@@ -183,7 +183,7 @@ func TestMemberAddedByTheDead(t *testing.T) {
 	require.NoError(t, a.stop())
 
 	b := w.start(func(s *Service) {
-		_, err := s.log.Append(backend(t), eventlog.Append{Subject: "ev.chat.c.meta", After: 1, Event: "chat:member-joined", Body: []byte(body)})
+		_, err := s.log.Append(backend(t), &eventlog.Append{Subject: "ev.chat.c.meta", After: 1, Event: "chat:member-joined", Body: []byte(body)})
 		require.NoError(t, err)
 	})
 	require.NoError(t, b.gate.wait(backend(t)))
@@ -191,7 +191,7 @@ func TestMemberAddedByTheDead(t *testing.T) {
 
 	// The same while it runs: the live copy is enough.
 	body = `{"chatId":"c","userId":"cat","timestamp":"2026-01-01T00:00:00.000Z","kind":"membership","role":"member","version":3}`
-	_, err := b.log.Append(backend(t), eventlog.Append{Subject: "ev.chat.c.meta", After: 2, Event: "chat:member-joined", Body: []byte(body)})
+	_, err := b.log.Append(backend(t), &eventlog.Append{Subject: "ev.chat.c.meta", After: 2, Event: "chat:member-joined", Body: []byte(body)})
 	require.NoError(t, err)
 	servicestest.Eventually(t, 5*time.Second, "the live change is applied", func() bool { return len(b.opened(t, "cat", "x").Chats) == 1 })
 }

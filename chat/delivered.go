@@ -164,7 +164,7 @@ func (s *Service) advance(ctx context.Context, c *chatState, who caller, seq uin
 		if err != nil {
 			return 0, fmt.Errorf("encode receipt: %w", err)
 		}
-		ack, err := s.log.Append(ctx, eventlog.Append{Subject: subject, After: r.position, Trace: who.trace, Body: body})
+		ack, err := s.log.Append(ctx, &eventlog.Append{Subject: subject, After: r.position, Trace: who.trace, Body: body})
 		var moved *eventlog.WrongLastError
 		switch {
 		case err == nil:

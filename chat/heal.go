@@ -39,7 +39,7 @@ func (s *Service) heal(ctx context.Context, chat proto.Token, to uint64) error {
 		if len(page) == 0 {
 			return nil // the log ends before to: nothing is missing
 		}
-		at, err := s.state.Heal(ctx, chat, head.Seq, s.healed(page))
+		at, err := s.state.Heal(ctx, chat, head.Seq, healed(page), s.host.Now())
 		if err != nil {
 			return err
 		}
@@ -56,12 +56,11 @@ func (s *Service) heal(ctx context.Context, chat proto.Token, to uint64) error {
 	return nil
 }
 
-func (s *Service) healed(page []eventlog.Entry) []projection.Healed {
+func healed(page []eventlog.Entry) []projection.Healed {
 	out := make([]projection.Healed, len(page))
 	for i, e := range page {
 		out[i] = projection.Healed{
-			Seq: e.Seq, Position: e.Position, User: senderIn(e.Body),
-			Key: e.Key, Content: e.Content, Age: s.host.Now().Sub(e.Time),
+			Seq: e.Seq, Position: e.Position, User: senderIn(e.Body), Key: e.Key, Content: e.Content, Time: e.Time,
 		}
 	}
 	return out

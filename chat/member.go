@@ -38,7 +38,7 @@ func (s *Service) admit(ctx context.Context, c *chatState, who caller, view proj
 	if err := s.gate.wait(ctx); err != nil {
 		return projection.Member{}, err
 	}
-	view, err = s.state.ForSend(ctx, &c.keys, who.user, "", 0)
+	view, err = s.state.ForSend(ctx, c.keys, projection.Ask{User: who.user})
 	if err != nil {
 		return projection.Member{}, err
 	}
@@ -53,7 +53,7 @@ func (s *Service) admit(ctx context.Context, c *chatState, who caller, view proj
 
 // member is admit for requests that need nothing else of Redis.
 func (s *Service) member(ctx context.Context, c *chatState, who caller) (projection.Member, error) {
-	view, err := s.state.ForSend(ctx, &c.keys, who.user, "", 0)
+	view, err := s.state.ForSend(ctx, c.keys, projection.Ask{User: who.user})
 	return s.admit(ctx, c, who, view, err)
 }
 
@@ -66,7 +66,7 @@ func (s *Service) enter(ctx context.Context, c *chatState, who caller) (projecti
 	if err != nil {
 		return projection.Member{}, err
 	}
-	view, err := s.state.ForSend(ctx, &c.keys, who.user, "", 0)
+	view, err := s.state.ForSend(ctx, c.keys, projection.Ask{User: who.user})
 	if err != nil {
 		return projection.Member{}, err
 	}

@@ -29,7 +29,10 @@ func messageID(at time.Time, seq uint64, mark [5]byte) string {
 	binary.BigEndian.PutUint64(packed[:], seq)
 	copy(id[6:11], packed[3:])
 	copy(id[11:], mark[:])
-	return messageIDPrefix + id.String()
+	var text [len(messageIDPrefix) + ulid.EncodedSize]byte
+	copy(text[:], messageIDPrefix)
+	_ = id.MarshalTextTo(text[len(messageIDPrefix):]) // fails for another length
+	return string(text[:])
 }
 
 // parseMessageID gives the time and seq inside an id; ok is false for what
@@ -66,13 +69,20 @@ func identify(user string, r *proto.SendMessageReq, requestID string) (id identi
 		kind, name = "tempId", r.TempID
 		*scratch = appendContent((*scratch)[:0], r)
 		sum := sha256.Sum256(*scratch)
-		id.content = base64.RawURLEncoding.EncodeToString(sum[:16])
+		id.content = hashText(sum[:16])
 	}
 	*scratch = appendTexts((*scratch)[:0], kind, user, r.ChatID, name)
 	sum := sha256.Sum256(*scratch)
-	id.key = base64.RawURLEncoding.EncodeToString(sum[:16])
+	id.key = hashText(sum[:16])
 	copy(id.mark[:], sum[len(sum)-len(id.mark):])
 	return id
+}
+
+// hashText is half a hash as 22 characters.
+func hashText(half []byte) string {
+	var text [22]byte
+	base64.RawURLEncoding.Encode(text[:], half)
+	return string(text[:])
 }
 
 // scratches are buffers to hash from: a message may have 64 KiB.

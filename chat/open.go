@@ -91,7 +91,7 @@ func (s *Service) firstSight(ctx context.Context, who caller, head uint64) (posi
 		return 0, false, err
 	}
 	for {
-		_, err = s.log.Append(ctx, eventlog.Append{Subject: subject, Trace: who.trace, Body: body})
+		_, err = s.log.Append(ctx, &eventlog.Append{Subject: subject, Trace: who.trace, Body: body})
 		var moved *eventlog.WrongLastError
 		switch {
 		case err == nil:

@@ -93,7 +93,8 @@ func (s *Service) trySend(ctx context.Context, send *sending) (sendRes, error) {
 	if send.id.content == "" {
 		key = "" // without a tempId there is nothing to recognise
 	}
-	view, err := s.state.ForSend(ctx, &c.keys, send.user, key, send.reply)
+	ask := projection.Ask{User: send.user, Key: key, At: s.host.Now(), Reply: send.reply}
+	view, err := s.state.ForSend(ctx, c.keys, ask)
 	if _, err := s.admit(ctx, c, send.caller, view, err); err != nil {
 		return sendRes{}, err
 	}
@@ -109,11 +110,11 @@ func (s *Service) trySend(ctx context.Context, send *sending) (sendRes, error) {
 		if err := s.heal(ctx, c.token, c.seq); err != nil {
 			return sendRes{}, err
 		}
-		if view, err = s.state.ForSend(ctx, &c.keys, send.user, key, send.reply); err != nil {
+		if view, err = s.state.ForSend(ctx, c.keys, ask); err != nil {
 			return sendRes{}, err
 		}
 	}
-	if view.Sent != nil {
+	if view.Sent.Position != 0 {
 		if view.Sent.Content != send.id.content {
 			return sendRes{}, errTempIDReused()
 		}
@@ -143,7 +144,7 @@ func (s *Service) toHead(ctx context.Context, c *chatState, seen projection.Head
 // what has been seen: direct gets may be behind.
 func (s *Service) reloadHead(ctx context.Context, c *chatState, atLeast uint64) error {
 	for {
-		last, err := s.log.Last(ctx, proto.Events.Name, proto.ChatLog(c.token, proto.KindMessage))
+		last, err := s.log.Last(ctx, proto.Events.Name, c.subject)
 		if err != nil {
 			return err
 		}
@@ -162,27 +163,23 @@ func (s *Service) appendMessage(ctx context.Context, send *sending) (sendRes, er
 	res := sendRes{Message: s.newMessage(send, c.seq+1), Sender: senderOf(send.Actor)}
 	body := make([]byte, 0, len(send.req.EncryptedContent)+len(send.req.Metadata)+512)
 	body = appendNewMessage(body, &res.Message, &res.Sender)
-	ack, err := s.log.Append(ctx, eventlog.Append{
-		Subject: proto.ChatLog(c.token, proto.KindMessage), After: c.position, Key: send.id.key,
+	ack, err := s.log.Append(ctx, &eventlog.Append{
+		Subject: c.subject, After: c.position, Key: send.id.key,
 		Event: proto.MessageNew.Name, Seq: res.Message.Seq, Socket: send.Socket, Content: send.id.content,
 		Trace: send.trace, Body: body,
 	})
-	var behind *eventlog.WrongLastError
-	switch {
-	case errors.As(err, &behind):
-		c.known = false
-		if err := s.reloadHead(ctx, c, behind.Last); err != nil {
-			return sendRes{}, err
-		}
-		return sendRes{}, errAgain
-	case err != nil:
-		return sendRes{}, err
-	case ack.Duplicate:
+	if err != nil {
+		return sendRes{}, s.notAppended(ctx, c, err)
+	}
+	if ack.Duplicate {
 		return s.storedBefore(ctx, send, ack.Position)
 	}
-	c.seq, c.position = res.Message.Seq, ack.Position
+	stored := projection.Stored{
+		Keys: c.keys, Before: projection.Head{Seq: c.seq, Position: c.position}, Seq: res.Message.Seq, Position: ack.Position,
+		At: res.Message.CreatedAt.Time, User: send.user, Device: send.device,
+	}
+	c.seq, c.position = stored.Seq, stored.Position
 	count(s.metrics.stored, 1)
-	stored := projection.Stored{Keys: &c.keys, Seq: c.seq, Position: c.position, User: send.user, Device: send.device}
 	if send.id.content != "" {
 		stored.Key, stored.Content = send.id.key, send.id.content
 	}
@@ -191,14 +188,28 @@ func (s *Service) appendMessage(ctx context.Context, send *sending) (sendRes, er
 	return res, nil
 }
 
+// notAppended is what an append's error means for the send. Where the log has
+// moved on, it looks how far.
+func (s *Service) notAppended(ctx context.Context, c *chatState, err error) error {
+	var behind *eventlog.WrongLastError
+	if !errors.As(err, &behind) {
+		return err
+	}
+	c.known = false
+	if err := s.reloadHead(ctx, c, behind.Last); err != nil {
+		return err
+	}
+	return errAgain
+}
+
 // projectStored writes a message to Redis without waiting: requests that follow
 // in this chat run behind it in the same lane, and a failure shows as a hole.
-func (s *Service) projectStored(m projection.Stored) {
-	s.state.Stored(m, func(err error) {
-		if err != nil {
-			count(s.metrics.unprojected, 1)
-		}
-	})
+func (s *Service) projectStored(m projection.Stored) { s.state.Stored(m, s.projected) }
+
+func (s *Service) countUnprojected(err error) {
+	if err != nil {
+		count(s.metrics.unprojected, 1)
+	}
 }
 
 func (s *Service) newMessage(send *sending, seq uint64) proto.Message {

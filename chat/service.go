@@ -31,6 +31,8 @@ type Service struct {
 
 	// project hands a stored message to the projection. A test puts a crash here.
 	project func(projection.Stored)
+	// projected hears what became of it. Made once: a method value is memory.
+	projected func(error)
 }
 
 // New prepares the service on a host and registers its routes. Nothing is asked
@@ -53,7 +55,7 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 		receipts: newLRU[*receiptState](cfg.CachedChats),
 		viewing:  viewing.New(host.Redis()),
 	}
-	s.project = s.projectStored
+	s.project, s.projected = s.projectStored, s.countUnprojected
 	if err := s.metrics.register(host.Metrics()); err != nil {
 		return nil, fmt.Errorf("chat: %w", err)
 	}
@@ -115,5 +117,7 @@ func (s *Service) chatOf(chatID string) (*chatState, error) {
 	if err != nil {
 		return nil, proto.FieldError("chatId", err)
 	}
-	return s.chats.get(string(token), func() *chatState { return &chatState{id: chatID, token: token, keys: projection.KeysOf(token)} }), nil
+	return s.chats.get(string(token), func() *chatState {
+		return &chatState{id: chatID, token: token, keys: projection.KeysOf(token), subject: proto.ChatLog(token, proto.KindMessage)}
+	}), nil
 }

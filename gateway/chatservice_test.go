@@ -32,7 +32,13 @@ type chatService struct {
 	opens     int               // questions of open
 	joined    func()            // not nil: called when an answer to join is made and not yet sent
 	viewers   viewers
-	made      func() // not nil: called when an answer to open is made and not yet sent
+	behind    map[string]former // by chat: a removal that open has not heard of
+	made      func()            // not nil: called when an answer to open is made and not yet sent
+}
+
+type former struct {
+	user    string
+	version uint64
 }
 
 type chatState struct {
@@ -172,10 +178,14 @@ func (c *chatService) open(ctx context.Context, _ proto.OpenReq) (proto.OpenRes,
 	}
 	for id, s := range c.chats {
 		joined, member := s.members[actor.User]
+		version := s.version
+		if old := c.behind[id]; old.user == actor.User {
+			version, member = old.version, true
+		}
 		if !member {
 			continue
 		}
-		head := proto.ChatHead{ChatID: id, Version: s.version, Joined: joined, LastSeq: uint64(len(s.messages))}
+		head := proto.ChatHead{ChatID: id, Version: version, Joined: joined, LastSeq: uint64(len(s.messages))}
 		if n := len(s.messages); n > 0 {
 			head.LastPosition = s.messages[n-1].Position
 		}

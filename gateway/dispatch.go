@@ -16,8 +16,7 @@ import (
 // route is one row of the event table: a client event and who answers it.
 type route struct {
 	row     proto.Row
-	service string // the lane: events for one service keep their order
-	options []services.RequestOption
+	service string       // the lane: events for one service keep their order
 	local   localHandler // nil: the service behind row.Subject
 	over    localHandler // not nil: answers what is over the limit, in place of a refusal
 }
@@ -38,7 +37,7 @@ func eventTable(endpoints []proto.Described, local map[string]localHandler) (map
 		if table[row.Event] != nil {
 			return nil, fmt.Errorf("event %s stands twice in the catalogue", row.Event)
 		}
-		r := &route{row: row, options: []services.RequestOption{services.WithRow(row)}}
+		r := &route{row: row}
 		switch parts := strings.Split(row.Subject, "."); {
 		case row.Subject == "" && local[row.Event] != nil:
 			r.local = local[row.Event]
@@ -69,13 +68,20 @@ func (svc *Service) dispatch(s *Session, event string, data []byte, id ackID) {
 		svc.dispatchOther(s, event, id)
 		return
 	}
-	s.touch()
-	if len(data) == 0 {
+	now := time.Now()
+	s.active.Store(now.UnixMilli())
+	if len(data) > 0 {
+		data = bytes.Clone(data)
+	} else {
 		data = emptyObject
 	}
-	q := request{route: r, data: bytes.Clone(data), ack: id, deadline: time.Now().Add(r.row.Timeout)}
-	if !s.enqueue(q) {
+	q := request{route: r, data: data, ack: id, deadline: now.Add(r.row.Timeout)}
+	idle, ok := s.enqueue(q)
+	switch {
+	case !ok:
 		s.answer(&q, nil, &proto.Error{Code: proto.ServiceUnavailable, Message: "too many requests are waiting", RetryAfter: time.Second}, newRequestID())
+	case idle != nil:
+		idle.drive()
 	}
 }
 
@@ -103,43 +109,6 @@ func (svc *Service) dispatchOther(s *Session, event string, id ackID) {
 		s.answer(&request{ack: id, event: event}, nil, err, newRequestID())
 		s.strike(strikeUnknown)
 	}
-}
-
-// handle makes one request and answers it. It runs on the session's lane.
-func (svc *Service) handle(ctx context.Context, s *Session, q *request) {
-	left := time.Until(q.deadline)
-	if left <= 0 {
-		s.answer(q, nil, &proto.Error{Code: proto.ServiceUnavailable, Message: "the request waited too long", RetryAfter: time.Second}, newRequestID())
-		return
-	}
-	row := &q.route.row
-	local := q.route.local
-	if ok, wait := svc.limiter.Allow(ctx, row.Event, string(s.user)); !ok && q.route.over != nil {
-		local = q.route.over
-	} else if !ok {
-		svc.metrics.limited(row.Event)
-		s.answer(q, nil, &proto.Error{Code: proto.RateLimitExceeded, Message: "too many requests of this kind", RetryAfter: wait}, newRequestID())
-		return
-	}
-	if local != nil {
-		body, err := local(ctx, s, q.data)
-		if err != nil {
-			s.answer(q, nil, proto.AsError(err), newRequestID())
-			return
-		}
-		s.answer(q, body, nil, "")
-		return
-	}
-	options := q.route.options
-	if row.Timeout-left > 10*time.Millisecond { // it has waited: what is left is less than the row's
-		options = append(slices.Clip(options), services.WithTimeout(left))
-	}
-	reply, err := svc.host.Request(ctx, row.Subject, s.actor, q.data, options...)
-	failure := reply.Err
-	if err != nil {
-		failure = proto.AsError(err)
-	}
-	s.answer(q, reply.Body, failure, reply.RequestID)
 }
 
 // answer ends a request: with its ack, or where none is wanted and it failed,

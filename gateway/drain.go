@@ -74,7 +74,7 @@ func (s *Session) finish(ctx context.Context) {
 func (s *Session) busy() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.lanes) > 0
+	return s.lanes != nil
 }
 
 // left says whether the session is gone, or about to be.

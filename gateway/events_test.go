@@ -126,7 +126,7 @@ func TestOrderAndBounds(t *testing.T) {
 	require.Eventually(t, func() bool {
 		first.mu.Lock()
 		defer first.mu.Unlock()
-		return len(first.lanes) == 1 && len(first.lanes[0].queue) == maxWaiting
+		return first.lanes != nil && first.lanes.next == nil && len(first.lanes.queue) == maxWaiting
 	}, patience, time.Millisecond)
 	over := c.ask("message:new", `{"chatId":"c1","encryptedContent":"over"}`)
 	require.Equal(t, proto.ServiceUnavailable, over.code(t))

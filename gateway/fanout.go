@@ -58,6 +58,7 @@ func (svc *Service) passMeta(token proto.Token, e *entry, replay bool) {
 		change.added = append(change.added, svc.settled(user)...)
 	}
 	for _, user := range c.removed {
+		svc.departed.note(token, user, c.version)
 		change.removed = append(change.removed, svc.settled(user)...)
 	}
 	if t := svc.hub.chat(token); t != nil && svc.passTo(t, e, kindMeta, replay, change) {

@@ -124,6 +124,33 @@ func TestRemovalWins(t *testing.T) {
 	}
 }
 
+// TestAFormerMemberConnectsWhileChatIsBehind: chat answers from a Redis that a
+// removal has not reached yet; the removal has passed here, so it wins.
+func TestAFormerMemberConnectsWhileChatIsBehind(t *testing.T) {
+	m := runMesh(t)
+	m.chat.add("c1", "bob") // nobody of c1 is connected: no topic knows its version
+	m.chat.add("c2", "ann")
+	ann := m.plain("ann", "")
+	m.chat.mu.Lock()
+	m.chat.behind = map[string]former{"c1": {"bob", m.chat.chat("c1").version}}
+	m.chat.mu.Unlock()
+	m.chat.remove("c1", "bob")
+	m.chat.say("c2", "x", "behind the removal")
+	ann.message()
+	bob := m.plain("bob", "")
+	m.chat.say("c1", "x", "not for bob")
+	bob.quiet()
+
+	m.chat.mu.Lock()
+	m.chat.behind = nil
+	m.chat.mu.Unlock()
+	m.chat.add("c1", "bob")
+	bob.joined("bob")
+	m.chat.say("c1", "x", "for bob again")
+	_, seq := bob.message()
+	require.EqualValues(t, 2, seq)
+}
+
 // TestJoinWhileConnecting: a membership that changes while its user connects
 // is never missed.
 func TestJoinWhileConnecting(t *testing.T) {

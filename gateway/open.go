@@ -70,7 +70,8 @@ func (s *Session) isStale() bool {
 	return s.stale
 }
 
-// ask is rpc.chat.open, with the check that the log is the one served from.
+// ask is rpc.chat.open, with the check that the log is the one served from, and
+// without memberships that have ended meanwhile.
 func (svc *Service) ask(ctx context.Context, s *Session) (proto.OpenRes, error) {
 	res, err := services.Do(ctx, svc.host, proto.OpenDevice, s.actor, proto.OpenReq{})
 	if err != nil {
@@ -79,6 +80,7 @@ func (svc *Service) ask(ctx context.Context, s *Session) (proto.OpenRes, error) 
 	if err := svc.checkEpoch(res.Epoch); err != nil {
 		return res, err
 	}
+	res.Chats = svc.departed.without(res.Chats, s.user)
 	return res, nil
 }
 

@@ -24,6 +24,7 @@ type Service struct {
 	host     *services.Host
 	verifier *auth.Verifier
 	limiter  *services.Limiter
+	lanes    sync.Pool // idle ones
 	events   map[string]*route
 	features []string
 	limits   proto.LimitTable
@@ -42,6 +43,7 @@ type Service struct {
 	repairs   *repairs
 	run       string // names this process among gateways, and those that had its INSTANCE_ID
 	recheck   chan struct{}
+	departed  departed
 	readers   chan struct{} // slots for backlog pages
 	sealer    atomic.Pointer[sealer]
 
@@ -183,13 +185,13 @@ func (svc *Service) part(ctx context.Context, wg *sync.WaitGroup, name string, f
 	}
 }
 
-// spawn runs fn on a goroutine of a connection. It is waited for at stop; a
-// panic ends that one piece of work.
-func (svc *Service) spawn(fn func(context.Context)) {
+// spawn runs fn on a goroutine of a connection; false when it is too late for
+// that. It is waited for at stop; a panic ends that one piece of work.
+func (svc *Service) spawn(fn func(context.Context)) bool {
 	svc.mu.Lock()
 	defer svc.mu.Unlock()
 	if svc.ended {
-		return
+		return false
 	}
 	svc.tasks.Go(func() {
 		defer func() {
@@ -199,6 +201,7 @@ func (svc *Service) spawn(fn func(context.Context)) {
 		}()
 		fn(svc.ctx)
 	})
+	return true
 }
 
 // endTasks ends the goroutines of connections and waits for them.
@@ -265,6 +268,7 @@ func (svc *Service) build() (err error) {
 	}
 	svc.features, svc.limits = features(svc.events), limitTable(rules)
 	svc.limiter = svc.host.NewLimiter("u", rules)
+	svc.lanes.New = newLane
 	svc.store = newStore(svc.host)
 	svc.hub = newHub(svc.store)
 	svc.admission = newAdmission(svc.cfg.AdmitRate, func() { svc.metrics.turnedAway.Add(svc.ctx, 1) })

@@ -40,10 +40,11 @@ type Session struct {
 
 	mu      sync.Mutex
 	topics  []*topic
-	lanes   []*lane // those with requests
-	bytes   int     // of the requests in lanes
-	strikes int     // protocol errors, weighed, since window
-	window  int64   // Unix seconds
+	lanes   *lane  // those with requests
+	header  string // actor's, once there is a request
+	bytes   int    // of the requests in lanes
+	strikes int    // protocol errors, weighed, since window
+	window  int64  // Unix seconds
 	phase   phase
 	stale   bool      // membership changed while opening
 	behind  bool      // a goroutine sends what is owed

@@ -39,7 +39,7 @@ func (svc *Service) viewLocked(t *topic, s *Session, version uint64) (v verdict,
 	switch i := t.indexLocked(s); {
 	case i < 0 && version > t.applied:
 		return behind, nil, nil
-	case i < 0 || version < t.members[i].version:
+	case i < 0 || version < t.members[i].version || svc.departed.since(t.token, s.user, version):
 		return stale, nil, nil
 	}
 	now := time.Now()

@@ -6,8 +6,7 @@ import "strconv"
 // user's {u:<user>}, so that a script may touch several in a cluster. All of
 // this is working state: chat rebuilds it from the log.
 
-// ChatKey is the hash of a chat: head ("seq position"), version, name, avatar,
-// description, settings.
+// ChatKey is the hash of a chat: version, name, avatar, description, settings.
 func ChatKey(chat Token) string { return "{c:" + string(chat) + "}" }
 
 // MembersKey is the hash user token → membership of a chat.
@@ -22,11 +21,19 @@ func IndexKey(chat Token, seq uint64) string {
 	return "{c:" + string(chat) + "}:index:" + strconv.FormatUint(seq/IndexBlock, 10)
 }
 
-// SentKey is the idempotency record of one send: stream sequence and content hash.
-func SentKey(chat Token, key string) string { return "{c:" + string(chat) + "}:sent:" + key }
+// SentKey is the hash idempotency key → record (stream sequence, content hash)
+// of a chat's sends in one period of time. A record with a life of its own would
+// be a key, with a key's 100 bytes and Redis's dearest write.
+func SentKey(chat Token, period uint64) string {
+	return "{c:" + string(chat) + "}:sent:" + strconv.FormatUint(period, 10)
+}
 
-// CursorsKey is the hash "<user token>/<device token>" → delivered seq of a chat.
+// CursorsKey is the hash of where everybody is in a chat: CursorHead → head ("seq
+// position"), "<user token>" → read seq, "<user token>/<device token>" → delivered seq.
 func CursorsKey(chat Token) string { return "{c:" + string(chat) + "}:cursors" }
+
+// CursorHead is the head's field: no token has a dot.
+const CursorHead = ".head"
 
 // UserChatsKey is the sorted set of a user's chats (tokens), scored 2·version + 1
 // for a member, 2·version for a former one: an older change never undoes a newer.

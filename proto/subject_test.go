@@ -113,7 +113,7 @@ func TestKeys(t *testing.T) {
 		"{c:=e2F9OmI}:cursors": proto.CursorsKey(chat),
 		"{c:=e2F9OmI}:index:0": proto.IndexKey(chat, proto.IndexBlock-1),
 		"{c:=e2F9OmI}:index:1": proto.IndexKey(chat, proto.IndexBlock),
-		"{c:=e2F9OmI}:sent:k":  proto.SentKey(chat, "k"),
+		"{c:=e2F9OmI}:sent:7":  proto.SentKey(chat, 7),
 		"{u:u}:chats":          proto.UserChatsKey(user),
 		"{u:u}:devices":        proto.DevicesKey(user),
 		"{u:u}:limit:msg":      proto.LimitKey(user, "msg"),
@@ -122,7 +122,7 @@ func TestKeys(t *testing.T) {
 		require.Equal(t, want, got)
 	}
 	keys := []string{
-		proto.ChatKey(chat), proto.MembersKey(chat), proto.CursorsKey(chat), proto.IndexKey(chat, 1), proto.SentKey(chat, "k"),
+		proto.ChatKey(chat), proto.MembersKey(chat), proto.CursorsKey(chat), proto.IndexKey(chat, 1), proto.SentKey(chat, 7),
 	}
 	for _, k := range keys {
 		require.Equal(t, "c:=e2F9OmI", hashTag(k), "one slot for all of a chat's keys")

@@ -27,15 +27,13 @@ type Token string
 // '.', '*', '>', ':', '{' or space and is at most 684 bytes long.
 // It returns INVALID_PAYLOAD for an id that is empty, too long or not printable.
 func EncodeID(id string) (Token, error) {
+	if plain(id) {
+		return Token(id), nil
+	}
 	if err := CheckID(id); err != nil {
 		return "", err
 	}
-	for i := range len(id) {
-		if !plainByte(id[i]) {
-			return Token(escapeMark) + Token(base64.RawURLEncoding.EncodeToString([]byte(id))), nil
-		}
-	}
-	return Token(id), nil
+	return Token(escapeMark) + Token(base64.RawURLEncoding.EncodeToString([]byte(id))), nil
 }
 
 // ID is the inverse of EncodeID; it refuses a token that EncodeID cannot make.
@@ -57,8 +55,24 @@ func (t Token) ID() (string, error) {
 	return string(raw), nil
 }
 
+// plain is an id that is its own token: well formed, and of the plain set. Most are.
+func plain(id string) bool {
+	if id == "" || len(id) > MaxIDRunes {
+		return false
+	}
+	for i := range len(id) {
+		if !plainByte(id[i]) {
+			return false
+		}
+	}
+	return true
+}
+
 // CheckID says whether an id of a user, device or chat is well formed.
 func CheckID(id string) error {
+	if plain(id) {
+		return nil
+	}
 	if id == "" {
 		return Errorf(InvalidPayload, "must not be empty")
 	}

@@ -22,6 +22,7 @@ func (h *Host) connect(purpose string) (*nats.Conn, error) {
 		nats.RetryOnFailedConnect(true),
 		nats.PingInterval(5 * time.Second),
 		nats.MaxPingsOutstanding(2),
+		nats.FlusherTimeout(10 * time.Second), // a server that takes nothing is given up like one that says nothing: whoever publishes waits for it
 		nats.Timeout(2 * time.Second),
 		nats.DrainTimeout(15 * time.Second),
 		nats.ErrorHandler(h.natsError),

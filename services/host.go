@@ -30,6 +30,7 @@ type Host struct {
 	inbound *nats.Conn // what callers send to the routes; alone, so that its drain can be watched
 	catchUp *nats.Conn
 	micro   micro.Service
+	asks    asks // requests made over nc
 
 	redis   redis.UniversalClient
 	limits  redis.UniversalClient // for limits alone: short timeouts
@@ -165,6 +166,9 @@ func (h *Host) build(ctx context.Context) (err error) {
 	}
 	if h.js, err = jetstream.New(h.nc); err != nil {
 		return fmt.Errorf("jetstream: %w", err)
+	}
+	if err = h.asks.open(h); err != nil {
+		return err
 	}
 	h.OnReady("nats", h.natsStatus)
 	return nil

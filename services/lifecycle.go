@@ -73,6 +73,13 @@ func guard(fn func() error) (err error) {
 	return fn()
 }
 
+// logPanic, deferred, keeps a panic of somebody's callback from what called it.
+func (h *Host) logPanic(what string) {
+	if v := recover(); v != nil {
+		h.log.Error("panic", "in", what, "error", &panicError{v, debug.Stack()})
+	}
+}
+
 // fail ends the host with err; the first failure counts.
 func (h *Host) fail(err error) {
 	h.mu.Lock()
@@ -100,7 +107,7 @@ func (h *Host) isStopping() bool {
 //
 // The order at stop: /ready turns down → routes take no more requests and
 // answer the accepted ones (DRAIN_TIMEOUT) → s.Run's ctx ends, s.Run returns →
-// the parts' ctx ends, the parts return → NATS drains → Redis closes →
+// the parts' ctx ends, the parts return → requests without an answer end → NATS drains → Redis closes →
 // telemetry is flushed → the listener closes.
 func (h *Host) Run(ctx context.Context, s Service) error {
 	defer h.Close()
@@ -165,6 +172,7 @@ func (h *Host) Close() {
 	h.mu.Unlock()
 	h.waitParts()
 	h.endRequests(context.Canceled)
+	h.asks.close()
 	for _, nc := range []*nats.Conn{h.catchUp, h.inbound, h.nc} {
 		h.drain(nc)
 	}

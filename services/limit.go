@@ -30,6 +30,7 @@ type Limiter struct {
 	rules  map[string]Rule
 	counts map[string][]metric.AddOption // rule → its attribute
 	shared *redis_rate.Limiter           // nil: no Redis
+	checks *queue                        // of AllowThen, at work in Redis
 	seed   maphash.Seed
 	shards [64]limitShard
 }
@@ -70,6 +71,11 @@ func (h *Host) NewLimiter(prefix string, rules map[string]Rule) *Limiter {
 			h.log.Warn("limits go to redis one by one", "error", err)
 			l.shared = redis_rate.NewLimiter(client)
 		}
+		l.checks = newQueue(limitWorkers, maxChecks, l.startWorker)
+		l.checks.startOne()
+		if h.partCtx.Err() != nil { // it was refused
+			l.checks.close()
+		}
 	}
 	return l
 }
@@ -78,45 +84,117 @@ func (h *Host) NewLimiter(prefix string, rules map[string]Rule) *Limiter {
 // how long until one would be allowed. key must be safe in a Redis key: a
 // proto.Token. An unknown rule allows.
 func (l *Limiter) Allow(ctx context.Context, rule, key string) (ok bool, retryAfter time.Duration) {
-	r := l.rules[rule]
-	if r.N <= 0 || r.Per <= 0 {
-		return true, 0
+	c := check{limiter: l, rule: rule, key: key}
+	if c.local() {
+		c.redis(ctx)
 	}
-	if ok, retryAfter = l.allow(ctx, rule, key, r); !ok {
-		l.host.metrics.refused.Add(ctx, 1, l.counts[rule]...)
-	}
-	return ok, retryAfter
+	return c.verdict(ctx)
 }
 
-func (l *Limiter) allow(ctx context.Context, rule, key string, r Rule) (ok bool, retryAfter time.Duration) {
-	now := time.Now()
-	s := l.shard(key)
-	s.mu.Lock()
-	b := s.bucket(limitKey{rule, key}, r, now)
-	if wait := b.until.Sub(now); wait > 0 {
-		s.mu.Unlock()
-		return false, wait
+// AllowThen is Allow for those who must not wait: then is called once, under no
+// lock; at once where this process decides alone, later by another goroutine
+// where Redis is asked.
+func (l *Limiter) AllowThen(rule, key string, then func(ok bool, retryAfter time.Duration)) {
+	c := check{limiter: l, rule: rule, key: key}
+	if c.local() {
+		later := c
+		later.then = then
+		if l.checks.push("", &later) {
+			return
+		}
+		// As many checks wait as Redis may have to answer: it is as good as away.
 	}
-	if missing := 1 - b.local.TokensAt(now); missing > 0 {
-		s.mu.Unlock()
-		return false, time.Duration(missing * float64(r.Per) / float64(r.N))
+	then(c.verdict(context.Background()))
+}
+
+const (
+	// limitWorkers is how many checks of AllowThen share a round trip at most.
+	limitWorkers = 64
+	// maxChecks bounds the checks that wait for Redis.
+	maxChecks = 4096
+)
+
+// startWorker starts one that makes checks until the host stops, and ends when
+// those accepted before have been made. That a stop may refuse to start another
+// harms nothing: the first is there.
+func (l *Limiter) startWorker(work func()) {
+	l.host.Go("limits", func(ctx context.Context) error {
+		defer context.AfterFunc(ctx, l.checks.close)()
+		work()
+		return nil
+	})
+}
+
+// check is one action on its way past a limit.
+type check struct {
+	limiter   *Limiter
+	rule, key string
+	then      func(bool, time.Duration)
+
+	limit      Rule
+	at         time.Time
+	bucket     *bucket
+	taken      *rate.Reservation
+	refused    bool
+	retryAfter time.Duration
+}
+
+// local takes the action from the local bucket. It says whether Redis is to be
+// asked; if not, the verdict is there.
+func (c *check) local() (undecided bool) {
+	l := c.limiter
+	c.limit = l.rules[c.rule]
+	if c.limit.N <= 0 || c.limit.Per <= 0 {
+		return false
+	}
+	c.at = time.Now()
+	now := c.at
+	s := l.shard(c.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.bucket = s.bucket(limitKey{c.rule, c.key}, c.limit, now)
+	if wait := c.bucket.until.Sub(now); wait > 0 {
+		c.refused, c.retryAfter = true, wait
+		return false
+	}
+	if missing := 1 - c.bucket.local.TokensAt(now); missing > 0 {
+		c.refused, c.retryAfter = true, time.Duration(missing*float64(c.limit.Per)/float64(c.limit.N))
+		return false
 	}
 	// Taken before Redis is asked, so that a burst cannot pass while it is
 	// away; given back if Redis refuses, or the two would drift apart.
-	taken := b.local.ReserveN(now, 1)
-	s.mu.Unlock()
-	if l.shared == nil || l.host.breaker.open.Load() {
-		return true, 0
-	}
-	allowed, wait, err := l.ask(ctx, rule, key, r)
+	c.taken = c.bucket.local.ReserveN(now, 1)
+	return l.shared != nil && !l.host.breaker.open.Load()
+}
+
+// redis asks Redis; without its answer the local bucket's word counts.
+func (c *check) redis(ctx context.Context) {
+	l := c.limiter
+	allowed, wait, err := l.ask(ctx, c.rule, c.key, c.limit)
 	if err != nil || allowed {
-		return true, 0
+		return
 	}
+	c.refused, c.retryAfter = true, wait
+	s := l.shard(c.key)
 	s.mu.Lock()
-	taken.CancelAt(now)
-	b.until = time.Now().Add(wait)
-	s.mu.Unlock()
-	return false, wait
+	defer s.mu.Unlock()
+	c.taken.CancelAt(c.at)
+	c.bucket.until = time.Now().Add(wait)
+}
+
+func (c *check) verdict(ctx context.Context) (ok bool, retryAfter time.Duration) {
+	if c.refused {
+		c.limiter.host.metrics.refused.Add(ctx, 1, c.limiter.counts[c.rule]...)
+	}
+	return !c.refused, c.retryAfter
+}
+
+// run is a check's turn in Redis.
+func (c *check) run() {
+	ctx := c.limiter.host.requestCtx
+	c.redis(ctx)
+	defer c.limiter.host.logPanic(c.rule)
+	c.then(c.verdict(ctx))
 }
 
 // ask runs GCRA in Redis.

@@ -99,3 +99,93 @@ func TestWithoutRedisALimitIsLocalNeverOff(t *testing.T) {
 	require.Equal(t, 29, count(fallen, "ann"), "what was used before counts")
 	require.Equal(t, 30, count(fallen, "carl"))
 }
+
+// TestAllowThenIsAllow: the same decisions, whichever way is asked, over two
+// instances and without Redis; nobody waits.
+func TestAllowThenIsAllow(t *testing.T) {
+	n, r := servicestest.RunNATS(t), servicestest.RunRedis(t)
+	var limiters []*services.Limiter
+	for range 2 {
+		limiters = append(limiters, servicestest.NewHost(t, "test", n, r).NewLimiter("u", rules))
+	}
+	count := func(l func(i int) *services.Limiter, rule, key string) (allowed int) {
+		const actions = 100
+		var ended, passed atomic.Int32
+		var waits sync.Map
+		began := time.Now()
+		for i := range actions {
+			l(i).AllowThen(rule, key, func(ok bool, retryAfter time.Duration) {
+				if ok {
+					passed.Add(1)
+				} else {
+					waits.Store(i, retryAfter)
+				}
+				ended.Add(1)
+			})
+		}
+		require.Less(t, time.Since(began), time.Second)
+		servicestest.Eventually(t, 5*time.Second, "all are decided", func() bool { return ended.Load() == actions })
+		waits.Range(func(_, wait any) bool {
+			require.Greater(t, wait.(time.Duration), time.Minute)
+			require.LessOrEqual(t, wait.(time.Duration), 2*time.Minute+time.Second)
+			return true
+		})
+		require.EqualValues(t, actions, ended.Load(), "each once")
+		return int(passed.Load())
+	}
+	either := func(i int) *services.Limiter { return limiters[i%2] }
+	for i := range 5 { // both ways count together
+		ok, _ := limiters[i%2].Allow(t.Context(), "send", "ann")
+		require.True(t, ok)
+	}
+	require.Equal(t, 25, count(either, "send", "ann"))
+	ok, wait := limiters[0].Allow(t.Context(), "send", "ann")
+	require.False(t, ok)
+	require.Greater(t, wait, time.Minute)
+	for _, rule := range []string{"off", "unknown"} {
+		at := 0
+		limiters[0].AllowThen(rule, "ann", func(ok bool, _ time.Duration) { require.True(t, ok); at++ })
+		require.Equal(t, 1, at, "at once")
+	}
+
+	// Refused by Redis, a token goes back to the local bucket, as with Allow.
+	require.Equal(t, 30, count(func(int) *services.Limiter { return limiters[1] }, "send", "bob"))
+	require.Zero(t, count(func(int) *services.Limiter { return limiters[0] }, "send", "bob"))
+
+	alone := servicestest.NewHost(t, "test", n, nil).NewLimiter("u", rules)
+	require.Equal(t, 30, count(func(int) *services.Limiter { return alone }, "send", "ann"))
+	hung := servicestest.NewHost(t, "test", n, r).NewLimiter("u", rules)
+	r.Pause()
+	require.Equal(t, 30, count(func(int) *services.Limiter { return hung }, "send", "carl"))
+	r.Resume()
+	r.Stop()
+	require.Equal(t, 30, count(func(int) *services.Limiter { return limiters[0] }, "send", "dan"), "local, never off")
+}
+
+// TestAStopEndsEveryCheck: what has been accepted is decided.
+func TestAStopEndsEveryCheck(t *testing.T) {
+	n, r := servicestest.RunNATS(t), servicestest.RunRedis(t)
+	h := servicestest.NewHost(t, "test", n, r)
+	l := h.NewLimiter("u", map[string]services.Rule{"many": {N: 1000, Per: time.Hour}})
+	var ended, asked atomic.Int32
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 200 {
+				asked.Add(1)
+				l.AllowThen("many", "ann", func(ok bool, _ time.Duration) {
+					if ok {
+						ended.Add(1)
+					}
+				})
+			}
+		})
+	}
+	h.Close()
+	all.Wait()
+	require.Equal(t, int32(800), asked.Load())
+	servicestest.Eventually(t, 5*time.Second, "all are allowed", func() bool { return ended.Load() == 800 })
+	after := false
+	l.AllowThen("many", "bob", func(ok bool, _ time.Duration) { after = ok })
+	require.True(t, after)
+}

@@ -3,7 +3,8 @@ package services
 import (
 	"context"
 	"errors"
-	"sync"
+	"maps"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -19,7 +20,7 @@ type hostMetrics struct {
 	pending                                 metric.Int64ObservableGauge
 	meter                                   metric.Meter
 
-	callOptions sync.Map // callLabel → []metric.RecordOption
+	callOptions atomic.Pointer[map[callLabel][]metric.RecordOption]
 }
 
 type callLabel struct {
@@ -111,9 +112,29 @@ func (m *hostMetrics) watch(subject string, q *queue) {
 
 func (m *hostMetrics) called(subject string, code proto.Code, d time.Duration) {
 	label := callLabel{metricSubject(subject), code}
-	opts, ok := m.callOptions.Load(label)
-	if !ok {
-		opts, _ = m.callOptions.LoadOrStore(label, recordOptions(label.subject, code))
+	var opts []metric.RecordOption
+	if known := m.callOptions.Load(); known != nil {
+		opts = (*known)[label]
 	}
-	m.calls.Record(context.Background(), d.Seconds(), opts.([]metric.RecordOption)...)
+	if opts == nil {
+		opts = m.newCallOptions(label)
+	}
+	m.calls.Record(context.Background(), d.Seconds(), opts...)
+}
+
+// newCallOptions adds a label to the map, which is copied: labels are few, and
+// a sync.Map would allocate for each look-up.
+func (m *hostMetrics) newCallOptions(label callLabel) []metric.RecordOption {
+	opts := recordOptions(label.subject, label.code)
+	for {
+		old := m.callOptions.Load()
+		known := make(map[callLabel][]metric.RecordOption)
+		if old != nil {
+			maps.Copy(known, *old)
+		}
+		known[label] = opts
+		if m.callOptions.CompareAndSwap(old, &known) {
+			return opts
+		}
+	}
 }

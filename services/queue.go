@@ -70,6 +70,14 @@ func (q *queue) push(key string, j job) bool {
 	return true
 }
 
+// startOne starts a worker before there is a job.
+func (q *queue) startOne() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.alive++
+	q.start(q.work)
+}
+
 func (q *queue) newLane(key string) *lane {
 	if n := len(q.free); n > 0 {
 		l := q.free[n-1]

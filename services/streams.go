@@ -55,7 +55,7 @@ func (h *Host) retryStream(ctx context.Context, provision bool, row proto.Stream
 		default:
 			return err
 		}
-		if !pause(ctx, n, time.Now().Add(time.Hour)) {
+		if !pause(ctx, backoff(n)) {
 			return err
 		}
 	}
@@ -242,4 +242,16 @@ func (h *Host) Epoch(ctx context.Context, row proto.Stream) (string, error) {
 		return "", fmt.Errorf("epoch of stream %s: missing", row.Name)
 	}
 	return epoch, nil
+}
+
+// pause waits; false when ctx ends first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
 }

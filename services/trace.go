@@ -15,23 +15,42 @@ func NewRequestID() string {
 	return string(b[:])
 }
 
+const hexAlphabet = "0123456789abcdef"
+
 func hexDigits(dst []byte, words ...uint64) {
-	const digits = "0123456789abcdef"
 	for i := range dst {
-		dst[i] = digits[words[i/16]>>(60-4*(i%16))&15]
+		dst[i] = hexAlphabet[words[i/16]>>(60-4*(i%16))&15]
 	}
+}
+
+func appendHex(dst []byte, word uint64) []byte {
+	for shift := 60; shift >= 0; shift -= 4 {
+		dst = append(dst, hexAlphabet[word>>shift&15])
+	}
+	return dst
 }
 
 // newTraceparent is a W3C traceparent header for a request nobody records: not
 // sampled, but the same id all the way.
 func newTraceparent(requestID string) string {
 	var b [55]byte
+	return string(appendTraceparent(b[:0], requestID))
+}
+
+// appendTraceparent appends a new traceparent; without a request id, with one
+// that is new too.
+func appendTraceparent(dst []byte, requestID string) []byte {
+	var b [55]byte
 	copy(b[:], "00-")
-	copy(b[3:], requestID)
+	if requestID == "" {
+		hexDigits(b[3:35], rand.Uint64(), rand.Uint64()|1) // a trace id must not be zero
+	} else {
+		copy(b[3:], requestID)
+	}
 	b[35] = '-'
 	hexDigits(b[36:52], rand.Uint64()|1)
 	copy(b[52:], "-00")
-	return string(b[:])
+	return append(dst, b[:]...)
 }
 
 // traceID is the trace id inside a traceparent header, or "".

@@ -19,7 +19,7 @@ func TestHead(t *testing.T) {
 		wg.Go(func() {
 			subject, last := fmt.Sprintf("ev.chat.c%d.msg", i), uint64(0)
 			for k := range each {
-				ack, err := l.Append(ctx, Append{Subject: subject, After: last, Body: fmt.Append(nil, k)})
+				ack, err := l.Append(ctx, &Append{Subject: subject, After: last, Body: fmt.Append(nil, k)})
 				if err != nil {
 					t.Errorf("append: %v", err)
 					return

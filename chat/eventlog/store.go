@@ -79,60 +79,6 @@ type Entry struct {
 	Body     []byte
 }
 
-// Append is one entry to be stored after position After of its subject (0: as the first).
-type Append struct {
-	Subject                string
-	After                  uint64
-	Key                    string
-	Event, Socket, Content string
-	Seq                    uint64
-	Trace                  string // traceparent
-	Body                   []byte
-}
-
-// Ack is the stream's word that an entry is stored.
-type Ack struct {
-	Position  uint64
-	Duplicate bool // stored before under the same key; Position is the first one's
-}
-
-// Append stores one entry, once. It returns WrongLastError, ErrUncertain,
-// ErrUnavailable or ErrFull; only after ErrUncertain may the entry be stored.
-func (l *Log) Append(ctx context.Context, a Append) (Ack, error) {
-	w := l.acks.Wait(1)
-	defer l.acks.Done(w)
-	msg := &nats.Msg{Subject: a.Subject, Reply: w.Reply(), Data: a.Body, Header: a.header()}
-	if err := l.write.PublishMsg(msg); err != nil {
-		return Ack{}, fmt.Errorf("append %s: %w: %w", a.Subject, ErrUnavailable, err)
-	}
-	timer := time.NewTimer(attemptTimeout)
-	defer timer.Stop()
-	select {
-	case m := <-w.C:
-		return parseAck(m)
-	case <-ctx.Done():
-		return Ack{}, fmt.Errorf("append %s: %w: %w", a.Subject, ErrUncertain, ctx.Err())
-	case <-timer.C:
-		return Ack{}, fmt.Errorf("append %s: %w", a.Subject, ErrUncertain)
-	}
-}
-
-func (a *Append) header() nats.Header {
-	// One array holds every value: a header costs no allocation of its own.
-	values := [...]string{strconv.FormatUint(a.After, 10), a.Key, a.Event, strconv.FormatUint(a.Seq, 10), a.Socket, a.Content, a.Trace}
-	names := [...]string{nats.ExpectedLastSubjSeqHdr, nats.MsgIdHdr, proto.HeaderEvent, proto.HeaderSeq, proto.HeaderSocket, proto.HeaderContent, proto.HeaderTrace}
-	if a.Seq == 0 {
-		values[3] = ""
-	}
-	h := make(nats.Header, len(names))
-	for i, name := range names {
-		if values[i] != "" {
-			h[name] = values[i : i+1 : i+1]
-		}
-	}
-	return h
-}
-
 // Codes of JetStream errors that the callers treat apart.
 const (
 	codeWrongLast      = 10071

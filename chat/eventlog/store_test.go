@@ -31,15 +31,15 @@ func open(t *testing.T) (*Log, *servicestest.NATS, context.Context) {
 func TestAppend(t *testing.T) {
 	l, n, ctx := open(t)
 	a := Append{Subject: "ev.chat.c.msg", Key: "k", Event: "message:new", Socket: "s", Content: "h", Seq: 7, Trace: "tp", Body: []byte(`{}`)}
-	first, err := l.Append(ctx, a)
+	first, err := l.Append(ctx, &a)
 	require.NoError(t, err)
 	require.False(t, first.Duplicate)
 	a.After = first.Position
-	again, err := l.Append(ctx, a)
+	again, err := l.Append(ctx, &a)
 	require.NoError(t, err)
 	require.Equal(t, Ack{Position: first.Position, Duplicate: true}, again)
 	a.Key, a.After = "k2", 0
-	_, err = l.Append(ctx, a)
+	_, err = l.Append(ctx, &a)
 	var wrong *WrongLastError
 	require.ErrorAs(t, err, &wrong)
 	require.Equal(t, first.Position, wrong.Last)
@@ -50,10 +50,10 @@ func TestAppend(t *testing.T) {
 	e.Time = time.Time{}
 	require.Equal(t, Entry{Subject: "ev.chat.c.msg", Position: 1, Event: "message:new", Seq: 7, Key: "k", Content: "h", Body: []byte(`{}`)}, e)
 
-	_, err = l.Append(ctx, Append{Subject: "nobody.listens"})
+	_, err = l.Append(ctx, &Append{Subject: "nobody.listens"})
 	require.ErrorIs(t, err, ErrUnavailable)
 	n.Stop()
-	_, err = l.Append(ctx, a)
+	_, err = l.Append(ctx, &a)
 	require.Error(t, err)
 	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer cancel()
@@ -62,7 +62,7 @@ func TestAppend(t *testing.T) {
 	n.Start()
 	servicestest.Eventually(t, 10*time.Second, "appends work again", func() bool {
 		a.After = first.Position
-		got, err := l.Append(ctx, a)
+		got, err := l.Append(ctx, &a)
 		return err == nil && got.Position > first.Position
 	})
 }
@@ -73,7 +73,7 @@ func TestReads(t *testing.T) {
 	const chats, each = 3, 10
 	for i := range chats * each {
 		subject := fmt.Sprintf("ev.chat.c%d.msg", i%chats)
-		ack, err := l.Append(ctx, Append{Subject: subject, After: last[subject], Seq: uint64(i/chats + 1), Body: fmt.Append(nil, i)})
+		ack, err := l.Append(ctx, &Append{Subject: subject, After: last[subject], Seq: uint64(i/chats + 1), Body: fmt.Append(nil, i)})
 		require.NoError(t, err)
 		last[subject] = ack.Position
 	}
@@ -119,9 +119,9 @@ func TestFollow(t *testing.T) {
 	f, err := l.Follow(proto.AllChatMeta, 16)
 	require.NoError(t, err)
 	defer f.Close()
-	_, err = l.Append(ctx, Append{Subject: "ev.chat.c.msg", Body: []byte("no")})
+	_, err = l.Append(ctx, &Append{Subject: "ev.chat.c.msg", Body: []byte("no")})
 	require.NoError(t, err)
-	_, err = l.Append(ctx, Append{Subject: "ev.chat.c.meta", Event: "chat:updated", Body: []byte("yes")})
+	_, err = l.Append(ctx, &Append{Subject: "ev.chat.c.meta", Event: "chat:updated", Body: []byte("yes")})
 	require.NoError(t, err)
 	e := f.Entry(<-f.C())
 	require.WithinDuration(t, time.Now(), e.Time, time.Minute)

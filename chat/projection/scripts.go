@@ -3,35 +3,39 @@ package projection
 // The scripts. Each touches keys of one chat only (one hash tag), names all of
 // them in KEYS, and may run again at any time.
 
-// storedScript records one message: KEYS chat, index, cursors[, sent];
-// ARGV seq, position, byte offset in the index, packed position, user,
-// user/device, sent record, its lifetime in s. The head moves only onto the
-// next seq, so that it never passes a hole. What a user sends, that user has
-// read; the sending device has it too, if it has all before. The field head is
-// "<seq> <position>". Returns the head's seq.
+// storedScript records one message: KEYS cursors, index, sent; ARGV the head
+// before it, its seq, the head it makes, byte offset in the index, packed
+// position, user, user/device, idempotency key (empty: none), sent record,
+// lifetime of sent in s. A head is "<seq> <position>". Nothing is written
+// unless the head is the very message before: it never passes a hole nor goes
+// back, and who finds it short of the log fills all of it in. What a user
+// sends, that user has read; the sending device has it too, if it has all
+// before. The field "." of sent tells, by being new, that its lifetime is not
+// set yet. Returns whether the head moved.
 const storedScript = `
-redis.call('SETRANGE', KEYS[2], ARGV[3], ARGV[4])
-if KEYS[4] then redis.call('SET', KEYS[4], ARGV[7], 'EX', ARGV[8]) end
-local seq = tonumber(ARGV[1])
-local head = tonumber(string.match(redis.call('HGET', KEYS[1], 'head') or '0', '^%d+'))
-if head == seq - 1 then
-  redis.call('HSET', KEYS[1], 'head', ARGV[1] .. ' ' .. ARGV[2])
-  head = seq
+local cursors = KEYS[1]
+local at = redis.call('HMGET', cursors, '.head', ARGV[6], ARGV[7])
+if (at[1] or '0 0') ~= ARGV[1] then return 0 end
+redis.call('SETRANGE', KEYS[2], ARGV[4], ARGV[5])
+if ARGV[8] ~= '' and redis.call('HSET', KEYS[3], '.', '', ARGV[8], ARGV[9]) == 2 then
+  redis.call('EXPIRE', KEYS[3], ARGV[10])
 end
-local at = redis.call('HMGET', KEYS[3], ARGV[5], ARGV[6])
-local read, has = tonumber(at[1] or 0) < seq, tonumber(at[2] or 0) == seq - 1
-if read and has then redis.call('HSET', KEYS[3], ARGV[5], ARGV[1], ARGV[6], ARGV[1])
-elseif read then redis.call('HSET', KEYS[3], ARGV[5], ARGV[1])
-elseif has then redis.call('HSET', KEYS[3], ARGV[6], ARGV[1]) end
-return head`
+local seq, read = tonumber(ARGV[2]), ARGV[2]
+if at[2] and tonumber(at[2]) > seq then read = at[2] end
+if tonumber(at[3] or 0) == seq - 1 then
+  redis.call('HSET', cursors, '.head', ARGV[3], ARGV[6], read, ARGV[7], ARGV[2])
+else
+  redis.call('HSET', cursors, '.head', ARGV[3], ARGV[6], read)
+end
+return 1`
 
 // healedScript moves the head over a range that has just been written: KEYS
-// chat; ARGV the seq before the range, its last seq, its last position. A head
+// cursors; ARGV the seq before the range, its last seq, its last position. A head
 // before the range means that the ground was lost meanwhile: it stays. Returns the head.
 const healedScript = `
-local head = tonumber(string.match(redis.call('HGET', KEYS[1], 'head') or '0', '^%d+'))
+local head = tonumber(string.match(redis.call('HGET', KEYS[1], '.head') or '0', '^%d+'))
 if head >= tonumber(ARGV[1]) and head < tonumber(ARGV[2]) then
-  redis.call('HSET', KEYS[1], 'head', ARGV[2] .. ' ' .. ARGV[3])
+  redis.call('HSET', KEYS[1], '.head', ARGV[2] .. ' ' .. ARGV[3])
   return tonumber(ARGV[2])
 end
 return head`

@@ -18,9 +18,6 @@ import (
 // ErrDown: Redis does not answer; the caller decides what that means.
 var ErrDown = pipeline.ErrDown
 
-// SentFor is how long a send stays idempotent (CONTRACT §4.1).
-const SentFor = 24 * time.Hour
-
 var (
 	storedLua = redis.NewScript(storedScript)
 	healedLua = redis.NewScript(healedScript)
@@ -29,13 +26,18 @@ var (
 
 // Store reads and writes the projection.
 type Store struct {
-	client redis.UniversalClient
-	pipe   *pipeline.Pipeline
+	client    redis.UniversalClient
+	pipe      *pipeline.Pipeline
+	questions *reused[question]
+	records   *reused[record]
 }
 
 // New makes a store. Each function of Lanes must be running.
 func New(client redis.UniversalClient) *Store {
-	return &Store{client: client, pipe: pipeline.New(client, storedLua, healedLua, cursorLua)}
+	return &Store{
+		client: client, pipe: pipeline.New(client, storedLua, healedLua, cursorLua),
+		questions: newReused(client, newQuestion), records: newReused(client, newRecord),
+	}
 }
 
 // Lanes is what must run for the store to work, each until its context ends.
@@ -58,9 +60,6 @@ func ParseMember(v string) (Member, bool) {
 // indexed with all before it.
 type Head struct{ Seq, Position uint64 }
 
-// FieldHead is the field of a chat's hash that ParseHead reads.
-const FieldHead = "head"
-
 // ParseHead reads a head as it stands in Redis.
 func ParseHead(v string) (h Head) {
 	seq, position, _ := strings.Cut(v, " ")
@@ -69,134 +68,46 @@ func ParseHead(v string) (h Head) {
 	return h
 }
 
-// Keys are one chat's keys, made once for many operations.
-type Keys struct {
-	Chat                   proto.Token
-	head, members, cursors string
-}
-
-// KeysOf makes a chat's keys.
-func KeysOf(chat proto.Token) Keys {
-	return Keys{chat, proto.ChatKey(chat), proto.MembersKey(chat), proto.CursorsKey(chat)}
-}
-
-// Sent is the record of a send under an idempotency key.
-type Sent struct {
-	Position uint64
-	Content  string
-}
-
-// SendView is what a send has to know.
-type SendView struct {
-	Head     Head
-	Member   Member
-	IsMember bool
-	Sent     *Sent  // nil: no record
-	Reply    uint64 // position of the message replied to; 0: not indexed
-}
-
-// ForSend reads, in one go, the chat's head and the sender's membership, the
-// record of key if there is a key, and the index at reply if that is not 0.
-func (s *Store) ForSend(ctx context.Context, keys *Keys, user proto.Token, key string, reply uint64) (SendView, error) {
-	chat := keys.Chat
-	var head, member, sent, index *redis.StringCmd
-	err := s.pipe.Do(ctx, string(chat), func(p redis.Pipeliner) {
-		head = p.HGet(ctx, keys.head, FieldHead)
-		member = p.HGet(ctx, keys.members, string(user))
-		if key != "" {
-			sent = p.Get(ctx, proto.SentKey(chat, key))
-		}
-		if reply != 0 {
-			at := int64(reply % proto.IndexBlock * 8)
-			index = p.GetRange(ctx, proto.IndexKey(chat, reply), at, at+7)
-		}
-	})
-	if err != nil {
-		return SendView{}, fmt.Errorf("read chat %s: %w", chat, err)
-	}
-	v := SendView{Head: ParseHead(head.Val())}
-	v.Member, v.IsMember = ParseMember(member.Val())
-	if sent != nil && sent.Val() != "" {
-		position, content, _ := strings.Cut(sent.Val(), " ")
-		n, _ := strconv.ParseUint(position, 10, 64)
-		v.Sent = &Sent{Position: n, Content: content}
-	}
-	if index != nil && len(index.Val()) == 8 {
-		v.Reply = binary.BigEndian.Uint64([]byte(index.Val()))
-	}
-	return v, nil
-}
-
-// Stored is one message as the projection needs it.
-type Stored struct {
-	Keys          *Keys
-	Seq, Position uint64
-	User, Device  proto.Token // the sender
-	Key, Content  string      // idempotency; empty Key: none
-}
-
-// Stored records a message; done is called from the lane with the outcome.
-func (s *Store) Stored(m Stored, done func(error)) {
-	var packed [8]byte
-	binary.BigEndian.PutUint64(packed[:], m.Position)
-	// What EvalSha would put together from keys and arguments, in one piece.
-	args := make([]any, 0, 15)
-	args = append(args, "evalsha", storedLua.Hash(), 3, m.Keys.head, proto.IndexKey(m.Keys.Chat, m.Seq), m.Keys.cursors)
-	if m.Key != "" {
-		args[2] = 4
-		args = append(args, proto.SentKey(m.Keys.Chat, m.Key))
-	}
-	args = append(args, m.Seq, m.Position, m.Seq%proto.IndexBlock*8, packed[:], string(m.User), string(m.User)+"/"+string(m.Device))
-	if m.Key != "" {
-		args = append(args, sentRecord(m.Position, m.Content), sentForSeconds)
-	}
-	s.pipe.Submit(string(m.Keys.Chat), &pipeline.Op{Done: done, Fill: func(p redis.Pipeliner) {
-		p.Do(context.Background(), args...)
-	}})
-}
-
-var sentForSeconds any = int(SentFor / time.Second)
-
-func sentRecord(position uint64, content string) string {
-	return strconv.FormatUint(position, 10) + " " + content
-}
-
 // Healed is one message read back from the log.
 type Healed struct {
 	Seq, Position uint64
 	User          proto.Token // the sender; empty: unknown
 	Key, Content  string
-	Age           time.Duration
+	Time          time.Time
 }
 
 // Heal writes a range of messages that follows seq after, in order, and moves
 // the head over it if it was at after or beyond. It returns the head.
-func (s *Store) Heal(ctx context.Context, chat proto.Token, after uint64, entries []Healed) (head uint64, err error) {
-	var moved *redis.Cmd
-	err = s.pipe.Do(ctx, string(chat), func(p redis.Pipeliner) {
-		bg := context.Background()
-		read := map[proto.Token]uint64{}
-		for _, m := range entries {
-			var packed [8]byte
-			binary.BigEndian.PutUint64(packed[:], m.Position)
-			p.SetRange(bg, proto.IndexKey(chat, m.Seq), int64(m.Seq%proto.IndexBlock*8), string(packed[:]))
-			if left := SentFor - m.Age; m.Key != "" && m.Content != "" && left > 0 {
-				p.Set(bg, proto.SentKey(chat, m.Key), sentRecord(m.Position, m.Content), left)
-			}
-			if m.User != "" {
-				read[m.User] = m.Seq
-			}
+func (s *Store) Heal(ctx context.Context, chat proto.Token, after uint64, entries []Healed, now time.Time) (head uint64, err error) {
+	cmds := make([]redis.Cmder, 0, 2*len(entries)+3)
+	sent := map[uint64]bool{} // periods
+	read := map[proto.Token]uint64{}
+	for _, m := range entries {
+		var packed [8]byte
+		binary.BigEndian.PutUint64(packed[:], m.Position)
+		cmds = append(cmds, redis.NewCmd(ctx, "setrange", proto.IndexKey(chat, m.Seq), m.Seq%proto.IndexBlock*8, packed[:]))
+		if m.Key != "" && m.Content != "" && now.Sub(m.Time) < SentFor {
+			period := sentPeriodOf(m.Time)
+			cmds = append(cmds, redis.NewCmd(ctx, "hset", proto.SentKey(chat, period), sentMark, "", m.Key, appendSent(nil, m.Position, m.Content)))
+			sent[period] = true
 		}
-		if len(read) > 0 {
-			args := make([]any, 0, 2*len(read))
-			for user, seq := range read {
-				args = append(args, string(user), seq)
-			}
-			cursorLua.EvalSha(bg, p, []string{proto.CursorsKey(chat)}, args...)
+		if m.User != "" {
+			read[m.User] = m.Seq
 		}
-		last := entries[len(entries)-1]
-		moved = healedLua.EvalSha(bg, p, []string{proto.ChatKey(chat)}, after, last.Seq, last.Position)
-	})
+	}
+	for period := range sent {
+		cmds = append(cmds, redis.NewCmd(ctx, "expire", proto.SentKey(chat, period), sentLifetimeSeconds))
+	}
+	if len(read) > 0 {
+		args := []any{"evalsha", cursorLua.Hash(), 1, proto.CursorsKey(chat)}
+		for user, seq := range read {
+			args = append(args, string(user), seq)
+		}
+		cmds = append(cmds, redis.NewCmd(ctx, args...))
+	}
+	last := entries[len(entries)-1]
+	moved := redis.NewCmd(ctx, "evalsha", healedLua.Hash(), 1, proto.CursorsKey(chat), after, last.Seq, last.Position)
+	err = s.pipe.Do(ctx, string(chat), append(cmds, moved)...)
 	if err != nil {
 		return 0, fmt.Errorf("heal chat %s: %w", chat, err)
 	}
@@ -211,9 +122,7 @@ func (s *Store) Advance(ctx context.Context, chat, user, device proto.Token, seq
 	if device != "" {
 		field += "/" + string(device)
 	}
-	err := s.pipe.Do(ctx, string(chat), func(p redis.Pipeliner) {
-		cursorLua.EvalSha(context.Background(), p, []string{proto.CursorsKey(chat)}, field, seq)
-	})
+	err := s.pipe.Do(ctx, string(chat), redis.NewCmd(ctx, "evalsha", cursorLua.Hash(), 1, proto.CursorsKey(chat), field, seq))
 	if err != nil {
 		return fmt.Errorf("advance cursor in chat %s: %w", chat, err)
 	}
@@ -222,10 +131,8 @@ func (s *Store) Advance(ctx context.Context, chat, user, device proto.Token, seq
 
 // Head reads how far the projection of a chat is.
 func (s *Store) Head(ctx context.Context, chat proto.Token) (Head, error) {
-	var head *redis.StringCmd
-	err := s.pipe.Do(ctx, string(chat), func(p redis.Pipeliner) {
-		head = p.HGet(ctx, proto.ChatKey(chat), FieldHead)
-	})
+	head := redis.NewStringCmd(ctx, "hget", proto.CursorsKey(chat), proto.CursorHead)
+	err := s.pipe.Do(ctx, string(chat), head)
 	if err != nil {
 		return Head{}, fmt.Errorf("read head of chat %s: %w", chat, err)
 	}

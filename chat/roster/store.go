@@ -187,26 +187,25 @@ type Place struct {
 func (s *Store) Places(ctx context.Context, user, device proto.Token, chats []proto.Token, records ...DeviceRecord) ([]Place, error) {
 	pipe := s.client.Pipeline()
 	setDevices(ctx, pipe, records)
-	heads, members, cursors := make([]*redis.SliceCmd, len(chats)), make([]*redis.StringCmd, len(chats)), make([]*redis.SliceCmd, len(chats))
+	versions, members, cursors := make([]*redis.StringCmd, len(chats)), make([]*redis.StringCmd, len(chats)), make([]*redis.SliceCmd, len(chats))
 	for i, chat := range chats {
-		heads[i] = pipe.HMGet(ctx, proto.ChatKey(chat), projection.FieldHead, "ver")
+		versions[i] = pipe.HGet(ctx, proto.ChatKey(chat), "ver")
 		members[i] = pipe.HGet(ctx, proto.MembersKey(chat), string(user))
-		cursors[i] = pipe.HMGet(ctx, proto.CursorsKey(chat), string(user)+"/"+string(device), string(user))
+		cursors[i] = pipe.HMGet(ctx, proto.CursorsKey(chat), proto.CursorHead, string(user)+"/"+string(device), string(user))
 	}
 	if err := projection.Exec(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("read places of %s: %w", user, err)
 	}
 	out := make([]Place, len(chats))
 	for i := range chats {
-		if v, ok := heads[i].Val()[0].(string); ok {
+		out[i].Version, _ = strconv.ParseUint(versions[i].Val(), 10, 64)
+		out[i].Member, out[i].IsMember = projection.ParseMember(members[i].Val())
+		at := cursors[i].Val()
+		if v, ok := at[0].(string); ok {
 			out[i].Head = projection.ParseHead(v)
 		}
-		if v, ok := heads[i].Val()[1].(string); ok {
-			out[i].Version, _ = strconv.ParseUint(v, 10, 64)
-		}
-		out[i].Member, out[i].IsMember = projection.ParseMember(members[i].Val())
 		for j, to := range []*uint64{&out[i].Delivered, &out[i].Read} {
-			if v, ok := cursors[i].Val()[j].(string); ok {
+			if v, ok := at[1+j].(string); ok {
 				*to, _ = strconv.ParseUint(v, 10, 64)
 			}
 		}

@@ -36,10 +36,9 @@ func DurableEventFrame(name string, data []byte, position uint64) *wsconn.Frame 
 
 // AckFrame answers the frame that had this ack id, given back as it came.
 func AckFrame(ack string, data []byte) *wsconn.Frame {
-	b := make([]byte, 0, len(ack)+len(data)+20)
-	b = append(b, `{"ack":`...)
-	b = append(b, ack...)
-	b = append(b, `,"data":`...)
-	b = append(b, data...)
-	return wsconn.Text(append(b, '}'))
+	var buf [64]byte
+	head := append(append(append(buf[:0], `{"ack":`...), ack...), `,"data":`...)
+	return wsconn.TextOf(head, data, closing)
 }
+
+var closing = []byte{'}'}

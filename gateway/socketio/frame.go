@@ -14,6 +14,8 @@ const messageType = '4'
 // emptySlot stands where a stamp comes; a client never sees it as long as its session has a stamper.
 var emptySlot = bytes.Repeat([]byte{'-'}, wsconn.StampWidth)
 
+var arrayEnd = []byte{']'}
+
 // EventPayload encodes an event of the root namespace with one argument, the Engine.IO packet type included:
 // 42["name",data]. Nil data becomes {}, because a stock client takes a trailing string for its recovery offset, and the
 // name is one in an event without arguments.

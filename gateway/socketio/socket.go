@@ -69,6 +69,11 @@ func (s *Socket) emit(ackID int64, name string, args []byte, attachments [][]byt
 // SendAck answers the event that had this ack id. data is the arguments of the client's callback, as in Emit, but may be nil.
 // Errors are Send's.
 func (s *Socket) SendAck(id int64, data []byte, attachments ...[]byte) error {
+	if len(attachments) == 0 {
+		var buf [64]byte
+		head := append(s.head(AckPacket, BinaryAck, id, nil).appendHead(append(buf[:0], messageType)), '[')
+		return s.send(wsconn.TextOf(head, data, arrayEnd))
+	}
 	head := s.head(AckPacket, BinaryAck, id, attachments)
 	payload := appendArray(make([]byte, 0, len(data)+len(s.namespace)+24), head, data)
 	return s.sendWith(payload, attachments)

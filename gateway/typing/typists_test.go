@@ -42,7 +42,9 @@ func TestTypistsAreBounded(t *testing.T) {
 			if ts.Start(Key{User: proto.Token(user)}, user, proto.Typing{}, at(ms+u/4)) {
 				told[user]++
 			}
-			require.LessOrEqual(t, ts.Len(), MaxShown)
+			if ts.Len() > MaxShown { // not require: 120,000 times
+				t.Fatalf("%d are kept", ts.Len())
+			}
 		}
 	}
 	n := 0

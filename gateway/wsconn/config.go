@@ -31,10 +31,6 @@ type Config struct {
 	SocketWriteBuffer int
 	// Shards is the number of flushers. Default GOMAXPROCS.
 	Shards int
-	// FlushInterval is the shortest time between two rounds of a flusher when a round has written to 256 connections or more,
-	// so that more frames share a write. It trades that much delay for CPU under heavy fan-out and changes nothing below.
-	// Default 0: off.
-	FlushInterval time.Duration
 	// Poller lets idle connections wait in epoll instead of in a goroutine each, where that is possible (Linux, plain TCP).
 	Poller bool
 }
@@ -53,7 +49,7 @@ func (c Config) withDefaults() (Config, error) {
 	switch {
 	case c.ReadLimit < 0, c.MaxQueueBytes < 0, c.Shards < 0, c.ReadBurst < 0:
 		return c, errors.New("wsconn: read limit, queue bound, read burst and shards must not be negative")
-	case c.WriteTimeout < 0, c.MessageTimeout < 0, c.CloseTimeout < 0, c.FlushInterval < 0:
+	case c.WriteTimeout < 0, c.MessageTimeout < 0, c.CloseTimeout < 0:
 		return c, errors.New("wsconn: timeouts must not be negative")
 	case c.ReadBurst > 1<<30 || c.ReadBytesPerSecond > 1<<30:
 		return c, errors.New("wsconn: read burst and rate must not exceed 1 GiB")

@@ -4,7 +4,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 const (
@@ -15,8 +14,6 @@ const (
 	keepFrames  = 1024
 	// roundSlice is how many connections a flusher writes before it lets other goroutines run.
 	roundSlice = 64
-	// heavyRound is how many connections make Config.FlushInterval apply.
-	heavyRound = 256
 )
 
 // batch is a queue of frames. A connection holds one only while something waits, so that an idle one has none.
@@ -73,13 +70,8 @@ func (s *shard) push(c *Conn) {
 }
 
 func (s *shard) run(stop <-chan struct{}) {
-	interval := s.engine.cfg.FlushInterval
 	for {
-		began := time.Now()
 		if s.round() {
-			if interval > 0 && len(s.list) >= heavyRound {
-				time.Sleep(interval - time.Since(began)) //nolint:forbidigo // lets frames gather for at most that long; measured
-			}
 			continue
 		}
 		select {

@@ -84,10 +84,17 @@ func (f *Frame) appendWire(dst []byte, s Stamper) []byte {
 	return dst
 }
 
-func build(opcode byte, payload []byte) *Frame {
-	wire := make([]byte, 0, maxHeader+len(payload))
-	wire = append(wire, finBit|opcode)
-	switch n := len(payload); {
+// TextOf is Text of a payload in parts, which are put together in the frame's own memory.
+func TextOf(parts ...[]byte) *Frame { return build(opText, parts...) }
+
+func build(opcode byte, parts ...[]byte) *Frame {
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	f := blank(maxHeader + n)
+	wire := append(f.wire, finBit|opcode)
+	switch {
 	case n < 126:
 		wire = append(wire, byte(n))
 	case n < 1<<16:
@@ -95,6 +102,40 @@ func build(opcode byte, payload []byte) *Frame {
 	default:
 		wire = binary.BigEndian.AppendUint64(append(wire, 127), uint64(n))
 	}
-	header := len(wire)
-	return &Frame{wire: append(wire, payload...), header: header}
+	f.header = len(wire)
+	for _, p := range parts {
+		wire = append(wire, p...)
+	}
+	f.wire = wire
+	return f
+}
+
+// blank is a frame with room for n bytes. A small one, as most are, has its bytes in the same allocation; the sizes fill
+// the allocator's classes.
+func blank(n int) *Frame {
+	const frame = 48 // bytes of a Frame
+	switch {
+	case n <= 256-frame:
+		f := &struct {
+			Frame
+			room [256 - frame]byte
+		}{}
+		f.wire = f.room[:0]
+		return &f.Frame
+	case n <= 512-frame:
+		f := &struct {
+			Frame
+			room [512 - frame]byte
+		}{}
+		f.wire = f.room[:0]
+		return &f.Frame
+	case n <= 768-frame:
+		f := &struct {
+			Frame
+			room [768 - frame]byte
+		}{}
+		f.wire = f.room[:0]
+		return &f.Frame
+	}
+	return &Frame{wire: make([]byte, 0, n)}
 }

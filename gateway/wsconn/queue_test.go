@@ -226,40 +226,6 @@ func TestOneFrameAlwaysFits(t *testing.T) {
 	})
 }
 
-// With an interval, heavy rounds are further apart, so that frames share writes; nothing else changes.
-func TestFlushInterval(t *testing.T) {
-	const conns, broadcasts = heavyRound + 50, 20
-	served := make(chan *Conn, conns)
-	e := startEdge(t, Config{Shards: 1, FlushInterval: 20 * time.Millisecond}, false, func(c *Conn) Handler {
-		served <- c
-		return discardEnd{}
-	})
-	var clients []*raw
-	var all []*Conn
-	for range conns {
-		clients = append(clients, e.dialRaw())
-		all = append(all, receive(t, served, "connection"))
-	}
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for i := range broadcasts {
-		f := Text([]byte{byte('a' + i)})
-		for _, c := range all {
-			require.NoError(t, c.Send(f))
-		}
-		<-tick.C
-	}
-	for _, client := range clients {
-		for i := range broadcasts {
-			_, payload, err := client.frame()
-			require.NoError(t, err)
-			require.Equal(t, []byte{byte('a' + i)}, payload)
-		}
-	}
-	require.Eventually(t, func() bool { return e.engine.Stats().Frames == conns*broadcasts }, wait, time.Millisecond)
-	require.Less(t, e.engine.Stats().Writes, uint64(conns*broadcasts))
-}
-
 // Abort must not wait for a full socket, not even to say goodbye over TLS.
 func TestAbortOfAFullSocket(t *testing.T) {
 	everyVariant(t, func(t *testing.T, start startFunc) {

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -22,9 +23,11 @@ type Inbox struct {
 	waiting map[uint64]*Waiter
 }
 
-// Waiter receives the replies of one request on C.
+// Waiter receives the replies of one request on C. The one who waits may use
+// Timer, which is stopped.
 type Waiter struct {
 	C      chan *nats.Msg
+	Timer  *time.Timer
 	id     uint64
 	prefix string
 }
@@ -47,7 +50,13 @@ func New(nc *nats.Conn) (*Inbox, error) {
 func (x *Inbox) Close() { _ = x.sub.Unsubscribe() }
 
 // singles are waiters for one reply, the most common: they are used again.
-var singles = sync.Pool{New: func() any { return &Waiter{C: make(chan *nats.Msg, 1)} }}
+var singles = sync.Pool{New: func() any { return newWaiter(1) }}
+
+func newWaiter(n int) *Waiter {
+	w := &Waiter{C: make(chan *nats.Msg, n), Timer: time.NewTimer(time.Hour)}
+	w.Timer.Stop()
+	return w
+}
 
 // Wait registers a caller that expects at most n replies. Done must follow.
 func (x *Inbox) Wait(n int) *Waiter {
@@ -55,7 +64,7 @@ func (x *Inbox) Wait(n int) *Waiter {
 	if n == 1 {
 		w = singles.Get().(*Waiter)
 	} else {
-		w = &Waiter{C: make(chan *nats.Msg, n)}
+		w = newWaiter(n)
 	}
 	w.prefix = x.prefix
 	x.mu.Lock()
@@ -82,7 +91,10 @@ func (x *Inbox) Done(w *Waiter) {
 }
 
 // Reply is the reply subject of the whole request.
-func (w *Waiter) Reply() string { return w.prefix + strconv.FormatUint(w.id, 36) }
+func (w *Waiter) Reply() string {
+	var b [96]byte
+	return string(strconv.AppendUint(append(b[:0], w.prefix...), w.id, 36))
+}
 
 // ReplyPart is the reply subject of part i of a request made of several.
 func (w *Waiter) ReplyPart(i int) string { return w.Reply() + "." + strconv.Itoa(i) }

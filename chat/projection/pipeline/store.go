@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -19,17 +18,19 @@ const (
 	queueLength = 8192
 	batchMax    = 256
 	batchWait   = 500 * time.Millisecond // one batch's time-out
+	// laterMax is how long an operation that nobody waits for may wait for
+	// company: most then cost no round trip of their own.
+	laterMax = time.Millisecond
 )
 
 // Op is a few commands that belong together.
-type Op struct {
-	// Fill adds the commands; it may be called twice.
-	Fill func(redis.Pipeliner)
-	// Done is called exactly once, from the lane; it must not block. Errors of
-	// Redis itself (not "nil") and of the connection are passed to it.
-	Done func(error)
-
-	from, to int
+type Op interface {
+	// Commands are run in their order, and may be run twice.
+	Commands() []redis.Cmder
+	// Done is called exactly once, from the lane or from Submit; it must not
+	// block. Errors of Redis itself (not "nil") and of the connection are passed
+	// to it. The operation is not touched any more once it is called.
+	Done(err error)
 }
 
 // Pipeline runs operations in lanes. Each function of Lanes must be running.
@@ -37,118 +38,69 @@ type Pipeline struct {
 	client  redis.UniversalClient
 	scripts []*redis.Script
 	seed    maphash.Seed
-	queues  [lanes]chan *Op
-	stopped atomic.Bool
+	lanes   [lanes]*lane
 }
 
 // New makes a pipeline; scripts are what its operations call by hash.
 func New(client redis.UniversalClient, scripts ...*redis.Script) *Pipeline {
 	p := &Pipeline{client: client, scripts: scripts, seed: maphash.MakeSeed()}
-	for i := range p.queues {
-		p.queues[i] = make(chan *Op, queueLength)
+	for i := range p.lanes {
+		p.lanes[i] = newLane(p)
 	}
 	return p
 }
 
 // Submit queues an operation behind the others of its key. Done is called in
 // any case, at once with ErrDown when the queue is full or the lanes have ended.
-func (p *Pipeline) Submit(key string, op *Op) {
-	if p.stopped.Load() {
-		op.Done(ErrDown)
-		return
-	}
-	select {
-	case p.queues[maphash.String(p.seed, key)%lanes] <- op:
-	default:
-		op.Done(fmt.Errorf("%w: queue full", ErrDown))
-	}
-}
+func (p *Pipeline) Submit(key string, op Op) { p.lane(key).submit(op, true) }
 
-// Do submits and waits for the operation's end or ctx's. After ctx's end the
-// commands' results must not be read.
-func (p *Pipeline) Do(ctx context.Context, key string, fill func(redis.Pipeliner)) error {
-	done := make(chan error, 1)
-	p.Submit(key, &Op{Fill: fill, Done: func(err error) { done <- err }})
+// SubmitLater is Submit for an operation that nobody waits for: it goes with the
+// next one of its lane, or after laterMax.
+func (p *Pipeline) SubmitLater(key string, op Op) { p.lane(key).submit(op, false) }
+
+func (p *Pipeline) lane(key string) *lane { return p.lanes[maphash.String(p.seed, key)%lanes] }
+
+// Do submits commands and waits for their end or ctx's. After ctx's end their
+// results must not be read.
+func (p *Pipeline) Do(ctx context.Context, key string, cmds ...redis.Cmder) error {
+	op := &call{cmds: cmds, done: make(chan error, 1)}
+	p.Submit(key, op)
 	select {
-	case err := <-done:
+	case err := <-op.done:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
+// call is an operation somebody waits for.
+type call struct {
+	cmds []redis.Cmder
+	done chan error
+}
+
+func (c *call) Commands() []redis.Cmder { return c.cmds }
+func (c *call) Done(err error)          { c.done <- err }
+
 // Lanes is what must run for the pipeline to work, each until its context
 // ends; what is queued then is still run.
 func (p *Pipeline) Lanes() []func(context.Context) error {
 	var out []func(context.Context) error
-	for i := range p.queues {
-		out = append(out, func(ctx context.Context) error { return p.lane(ctx, p.queues[i]) })
+	for _, l := range p.lanes {
+		out = append(out, l.run)
 	}
 	return out
 }
 
-func (p *Pipeline) lane(ctx context.Context, queue chan *Op) error {
-	ops := make([]*Op, 0, batchMax)
-	work := context.WithoutCancel(ctx)
-	for {
-		ops = ops[:0]
-		select {
-		case op := <-queue:
-			ops = append(ops, op)
-		case <-ctx.Done():
-			p.stopped.Store(true)
-			if len(queue) == 0 {
-				return nil
-			}
-		}
-		for len(ops) < batchMax && len(queue) > 0 {
-			ops = append(ops, <-queue)
-		}
-		p.run(work, ops)
-	}
-}
-
-func (p *Pipeline) run(ctx context.Context, ops []*Op) {
-	again := p.exec(ctx, ops, true)
-	if len(again) == 0 {
-		return
-	}
-	// A restarted Redis has forgotten the scripts.
-	loadCtx, cancel := context.WithTimeout(ctx, batchWait)
-	defer cancel()
-	for _, s := range p.scripts {
-		if err := s.Load(loadCtx, p.client).Err(); err != nil {
-			break // the operations say so themselves
-		}
-	}
-	p.exec(ctx, again, false)
-}
-
-// exec runs ops in one round trip and settles them, but for those that lacked a
-// script when retry is set: these it returns.
-func (p *Pipeline) exec(ctx context.Context, ops []*Op, retry bool) (again []*Op) {
+// load gives Redis the scripts: one that has been restarted has forgotten them.
+func (p *Pipeline) load(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, batchWait)
 	defer cancel()
-	pipe := p.client.Pipeline()
-	for _, op := range ops {
-		op.from = pipe.Len()
-		op.Fill(pipe)
-		op.to = pipe.Len()
-	}
-	cmds, _ := pipe.Exec(ctx) // each command holds its own error
-	for _, op := range ops {
-		bad := Worst(cmds[op.from:op.to])
-		if bad != nil && retry && redis.HasErrorPrefix(bad, "NOSCRIPT") {
-			again = append(again, op)
-			continue
+	for _, s := range p.scripts {
+		if err := s.Load(ctx, p.client).Err(); err != nil {
+			return // the operations say so themselves
 		}
-		var answered redis.Error
-		if bad != nil && !errors.As(bad, &answered) {
-			bad = fmt.Errorf("%w: %w", ErrDown, bad)
-		}
-		op.Done(bad)
 	}
-	return again
 }
 
 // Worst is the first error that is not "nil", an error of the connection first.
@@ -167,4 +119,16 @@ func Worst(cmds []redis.Cmder) (bad error) {
 		}
 	}
 	return bad
+}
+
+// outcome is what an operation is told of its commands' worst error.
+func outcome(bad error) error {
+	if bad == nil {
+		return nil
+	}
+	var answered redis.Error
+	if errors.As(bad, &answered) {
+		return bad
+	}
+	return fmt.Errorf("%w: %w", ErrDown, bad)
 }

@@ -30,6 +30,15 @@ func run(t *testing.T, p *Pipeline) (stop func()) {
 	return stop
 }
 
+// step is an operation of one command.
+type step struct {
+	cmd  redis.Cmder
+	done func(error)
+}
+
+func (s *step) Commands() []redis.Cmder { return []redis.Cmder{s.cmd} }
+func (s *step) Done(err error)          { s.done(err) }
+
 func TestOrderAndErrors(t *testing.T) {
 	r := servicestest.RunRedis(t)
 	client := r.Client()
@@ -45,15 +54,16 @@ func TestOrderAndErrors(t *testing.T) {
 		text := string(rune('a' + i%26))
 		want += text
 		wg.Add(1)
-		p.Submit("key", &Op{
-			Fill: func(pipe redis.Pipeliner) { pipe.Append(ctx, "key", text) },
-			Done: func(err error) {
-				defer wg.Done()
-				if err != nil {
-					t.Errorf("append: %v", err)
-				}
-			},
-		})
+		submit := p.Submit
+		if i%3 == 0 {
+			submit = p.SubmitLater
+		}
+		submit("key", &step{cmd: redis.NewCmd(ctx, "append", "key", text), done: func(err error) {
+			defer wg.Done()
+			if err != nil {
+				t.Errorf("append: %v", err)
+			}
+		}})
 	}
 	wg.Wait()
 	require.Equal(t, want, client.Get(ctx, "key").Val(), "operations of one key run in order")
@@ -61,23 +71,31 @@ func TestOrderAndErrors(t *testing.T) {
 	// A script that Redis does not know (any more) is loaded and run once.
 	for range 2 {
 		require.NoError(t, client.ScriptFlush(ctx).Err())
-		require.NoError(t, p.Do(ctx, "s", func(pipe redis.Pipeliner) { script.EvalSha(ctx, pipe, []string{"s"}, "x") }))
+		require.NoError(t, p.Do(ctx, "s", redis.NewCmd(ctx, "evalsha", script.Hash(), 1, "s", "x")))
 	}
 	require.Equal(t, "xx", client.Get(ctx, "s").Val())
 
-	var missing *redis.StringCmd
-	require.NoError(t, p.Do(ctx, "k", func(pipe redis.Pipeliner) { missing = pipe.Get(ctx, "missing") }), "nothing there is no error")
+	missing := redis.NewStringCmd(ctx, "get", "missing")
+	require.NoError(t, p.Do(ctx, "k", missing), "nothing there is no error")
 	require.Empty(t, missing.Val())
-	err := p.Do(ctx, "k", func(pipe redis.Pipeliner) { pipe.LPush(ctx, "key", "x") })
+	err := p.Do(ctx, "k", redis.NewCmd(ctx, "lpush", "key", "x"))
 	require.ErrorContains(t, err, "WRONGTYPE")
 	require.NotErrorIs(t, err, ErrDown)
 
 	r.Stop()
-	require.ErrorIs(t, p.Do(ctx, "k", func(pipe redis.Pipeliner) { pipe.Get(ctx, "key") }), ErrDown)
+	require.ErrorIs(t, p.Do(ctx, "k", redis.NewCmd(ctx, "get", "key")), ErrDown)
 	r.Start()
 	servicestest.Eventually(t, 10*time.Second, "it works again", func() bool {
-		return p.Do(ctx, "k", func(pipe redis.Pipeliner) { pipe.Get(ctx, "key") }) == nil
+		return p.Do(ctx, "k", redis.NewCmd(ctx, "get", "key")) == nil
 	})
-	stop()
-	require.ErrorIs(t, p.Do(ctx, "k", func(redis.Pipeliner) {}), ErrDown, "a stopped pipeline says so")
+
+	// Nobody submits anything behind it: it runs all the same, and at the end too.
+	alone := make(chan error, 1)
+	for _, end := range []func(){func() {}, stop} {
+		p.SubmitLater("alone", &step{cmd: redis.NewCmd(ctx, "incr", "alone"), done: func(err error) { alone <- err }})
+		end()
+		require.NoError(t, <-alone)
+	}
+	require.Equal(t, "2", client.Get(ctx, "alone").Val())
+	require.ErrorIs(t, p.Do(ctx, "k", redis.NewCmd(ctx, "get", "key")), ErrDown, "a stopped pipeline says so")
 }

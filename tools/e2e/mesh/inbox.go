@@ -31,7 +31,8 @@ type Ack struct {
 	Raw       json.RawMessage
 }
 
-func parseAck(raw json.RawMessage) Ack {
+// AckOf reads an ack.
+func AckOf(raw json.RawMessage) Ack {
 	a := Ack{Raw: raw}
 	_ = json.Unmarshal(raw, &a) // a malformed ack has Success false and shows in Raw
 	return a

@@ -225,7 +225,7 @@ func awaitAck(t testing.TB, event string, ack <-chan json.RawMessage) Ack {
 	t.Helper()
 	select {
 	case raw := <-ack:
-		return parseAck(raw)
+		return AckOf(raw)
 	case <-time.After(30 * time.Second):
 		t.Fatalf("no ack of %s", event)
 		return Ack{}
