@@ -212,10 +212,12 @@ func TestManyGatewaysAgree(t *testing.T) {
 				}
 				mine[v] = !mine[v]
 				mu.Lock()
-				if got[0] == First {
+				switch got[0] {
+				case First:
 					balance[v.User]++
-				} else if got[0] == Last {
+				case Last:
 					balance[v.User]--
+				case Same, Refused:
 				}
 				mu.Unlock()
 			}
