@@ -203,7 +203,7 @@ func TestOpenPolicy(t *testing.T) {
 	require.Equal(t, uint64(1), a.say(t, "ann", "c", "one").Seq)
 	res, err := b.join(as(t, "bob"), proto.JoinChatReq{ChatID: "c"})
 	require.NoError(t, err)
-	require.Equal(t, proto.JoinChatRes{ChatID: "c", LastSeq: 1, ReadSeq: 1, Role: proto.RoleMember}, res)
+	require.Equal(t, proto.JoinChatRes{ChatID: "c", LastSeq: 1, ReadSeq: 1, Role: proto.RoleMember, Version: 2}, res)
 	require.Len(t, a.opened(t, "bob", "x").Chats, 1)
 	got, err := a.getChat(backend(t), proto.GetChatReq{ChatID: "c"})
 	require.NoError(t, err)

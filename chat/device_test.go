@@ -124,7 +124,7 @@ func TestOwnMessagesAreNotOwed(t *testing.T) {
 	servicestest.Eventually(t, 10*time.Second, "who writes has read", func() bool {
 		joined, err := a.join(as(t, "ann"), proto.JoinChatReq{ChatID: "c"})
 		require.NoError(t, err)
-		return joined == proto.JoinChatRes{ChatID: "c", LastSeq: 5, ReadSeq: 5, Role: proto.RoleMember}
+		return joined == proto.JoinChatRes{ChatID: "c", LastSeq: 5, ReadSeq: 5, Role: proto.RoleMember, Version: joined.Version}
 	})
 	joined, err := a.join(as(t, "bob"), proto.JoinChatReq{ChatID: "c"})
 	require.NoError(t, err)

@@ -32,11 +32,18 @@ func (s *Service) join(ctx context.Context, req proto.JoinChatReq) (proto.JoinCh
 	if err != nil {
 		return proto.JoinChatRes{}, unavailable(err)
 	}
+	// The version was read before this membership: a removal that the version
+	// does not count has not been overlooked.
+	if !places[0].IsMember {
+		return proto.JoinChatRes{}, errNoChat()
+	}
 	// What was said before the user joined does not count as unread.
 	floors, err := s.floors(ctx, []floorOf{{chat: c.token, lastSeq: last.Seq, lastPosition: last.Position, floor: m.Joined, atLeast: places[0].Read}})
 	if err != nil {
 		return proto.JoinChatRes{}, unavailable(err)
 	}
 	read := min(floors[0], last.Seq)
-	return proto.JoinChatRes{ChatID: req.ChatID, LastSeq: last.Seq, ReadSeq: read, UnreadCount: last.Seq - read, Role: m.Role}, nil
+	return proto.JoinChatRes{
+		ChatID: req.ChatID, LastSeq: last.Seq, ReadSeq: read, UnreadCount: last.Seq - read, Role: m.Role, Version: places[0].Version,
+	}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"supmesh.dev/chat/eventlog"
 	"supmesh.dev/chat/projection"
 	"supmesh.dev/chat/roster"
+	"supmesh.dev/chat/viewing"
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
 )
@@ -26,6 +27,7 @@ type Service struct {
 	chats    *lru[*chatState]
 	receipts *lru[*receiptState]
 	metrics  metrics
+	viewing  registry
 
 	// project hands a stored message to the projection. A test puts a crash here.
 	project func(projection.Stored)
@@ -54,6 +56,7 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 		gate:     newGate("chat is starting"),
 		chats:    newLRU[*chatState](cfg.CachedChats),
 		receipts: newLRU[*receiptState](cfg.CachedChats),
+		viewing:  viewing.New(host.Redis()),
 	}
 	s.project, s.projected = s.projectStored, s.countUnprojected
 	if err := s.metrics.register(host.Metrics()); err != nil {
@@ -70,9 +73,13 @@ func (s *Service) routes() []services.Route {
 		services.On(proto.MarkDelivered, s.delivered),
 		services.On(proto.History, s.history, services.Unordered()),
 		services.On(proto.JoinChat, s.join),
+		services.On(proto.JoinChats, s.joinMultiple),
+		services.On(proto.ActiveMembers, s.activeMembers, services.Unordered()),
 
 		services.On(proto.OpenDevice, s.open, services.Unordered()),
 		services.On(proto.Backlog, s.backlog, services.Unordered()),
+		services.On(proto.ViewChats, s.view, services.KeyBy(func(r *proto.ViewReq) string { return r.Gateway })),
+		services.On(proto.RenewLease, s.lease, services.KeyBy(func(r *proto.LeaseReq) string { return r.Gateway })),
 
 		services.On(proto.PutChat, s.putChat, services.KeyBy(func(r *proto.PutChatReq) string { return r.ChatID })),
 		services.On(proto.PatchChat, s.patchChat, services.KeyBy(func(r *proto.PutChatReq) string { return r.ChatID })),
@@ -95,6 +102,7 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		return err
 	}
+	s.host.Go("sweep viewers", s.sweepViewers)
 	s.host.Canary(proto.Receipts, proto.CanaryLog("chat"))
 	return s.follow(ctx)
 }

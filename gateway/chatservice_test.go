@@ -30,6 +30,8 @@ type chatService struct {
 	slow      chan struct{}     // not nil: sends wait for it
 	pageLimit int               // 0: as asked
 	opens     int               // questions of open
+	joined    func()            // not nil: called when an answer to join is made and not yet sent
+	viewers   viewers
 	behind    map[string]former // by chat: a removal that open has not heard of
 	made      func()            // not nil: called when an answer to open is made and not yet sent
 }
@@ -55,6 +57,8 @@ func runChat(tb testing.TB, n *servicestest.NATS) *chatService {
 		services.On(proto.OpenDevice, c.open), services.On(proto.Backlog, c.backlog),
 		services.On(proto.SendMessage, c.send), services.On(proto.JoinChat, c.join),
 		services.On(proto.PutChat, c.put), services.On(proto.GetChat, c.get),
+		services.On(proto.JoinChats, c.joinMultiple), services.On(proto.ActiveMembers, c.active),
+		services.On(proto.ViewChats, c.view, services.KeyBy(func(r *proto.ViewReq) string { return r.Gateway })), services.On(proto.RenewLease, c.lease),
 	)
 	c.stop = servicestest.Run(tb, c.host, servicestest.Service{})
 	return c
@@ -248,10 +252,6 @@ func (c *chatService) send(ctx context.Context, req proto.SendMessageReq) (proto
 	}
 	stored.Message.TempID = req.TempID
 	return proto.SendMessageRes{Message: stored.Message, Sender: stored.Sender}, nil
-}
-
-func (c *chatService) join(_ context.Context, req proto.JoinChatReq) (proto.JoinChatRes, error) {
-	return proto.JoinChatRes{ChatID: req.ChatID, Role: proto.RoleMember}, nil
 }
 
 func (c *chatService) put(ctx context.Context, req proto.PutChatReq) (proto.ChatRes, error) {

@@ -60,6 +60,7 @@ func (m *mesh) runGateway(change ...func(*Config)) {
 	m.host = servicestest.NewHostWith(m.t, "gateway", cfg.Config)
 	svc, err := New(cfg, m.host)
 	require.NoError(m.t, err)
+	svc.announcer.every = shortLease
 	m.svc = svc
 	m.stop = servicestest.Run(m.t, m.host, svc)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

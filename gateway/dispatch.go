@@ -18,13 +18,15 @@ type route struct {
 	row     proto.Row
 	service string       // the lane: events for one service keep their order
 	local   localHandler // nil: the service behind row.Subject
+	over    localHandler // not nil: answers what is over the limit, in place of a refusal
 }
 
 // localHandler answers an event in the gateway itself; it gives the ack's body.
 type localHandler func(ctx context.Context, s *Session, data []byte) ([]byte, error)
 
 // eventTable makes the one table of client events from the catalogue: a row
-// with a subject goes to that service, one without must be in local.
+// with a subject goes to that service, one without must be in local. One that
+// is in both is answered here, in the order of that service's events.
 func eventTable(endpoints []proto.Described, local map[string]localHandler) (map[string]*route, error) {
 	table := make(map[string]*route)
 	for _, e := range endpoints {
@@ -40,7 +42,7 @@ func eventTable(endpoints []proto.Described, local map[string]localHandler) (map
 		case row.Subject == "" && local[row.Event] != nil:
 			r.local = local[row.Event]
 		case len(parts) == 3 && parts[0] == "rpc":
-			r.service = parts[1]
+			r.service, r.local = parts[1], local[row.Event]
 		default:
 			return nil, fmt.Errorf("event %s: nobody answers it", row.Event)
 		}

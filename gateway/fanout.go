@@ -53,7 +53,7 @@ func (svc *Service) passMeta(token proto.Token, e *entry, replay bool) {
 	if err != nil {
 		svc.host.Log().Error("chat change does not parse", "position", e.position, "event", e.event, "error", err)
 	}
-	change := &membershipChange{version: c.version}
+	change := &membershipChange{version: c.version, left: c.removed}
 	for _, user := range c.added {
 		change.added = append(change.added, svc.settled(user)...)
 	}
@@ -74,6 +74,9 @@ func (svc *Service) passMeta(token proto.Token, e *entry, replay bool) {
 		made = t
 		for _, s := range change.added {
 			t.joinLocked(s, e.position-1, nil)
+		}
+		for i := range t.members {
+			t.members[i].version = c.version
 		}
 		t.beginLocked(e.position - 1)
 		t.suspectLocked()
@@ -104,6 +107,7 @@ func (svc *Service) settled(user proto.Token) []*Session {
 type membershipChange struct {
 	version        uint64
 	added, removed []*Session
+	left           []proto.Token // the removed, wherever their sockets are
 }
 
 // passTo brings an entry to the members of a topic; false if the topic is gone.
@@ -135,6 +139,7 @@ func (svc *Service) passTo(t *topic, e *entry, kind int, replay bool, change *me
 				t.joinLocked(s, e.position-1, nil)
 			}
 		}
+		svc.endTypingLocked(t, e, change)
 		slow = t.deliverLocked(e, kind)
 		if fresh {
 			for _, s := range change.removed {

@@ -153,6 +153,8 @@ func (l *lane) afterLimit(ok bool, retryAfter time.Duration) {
 	q, svc := &l.made, l.session.svc
 	row := &q.route.row
 	switch {
+	case !ok && q.route.over != nil:
+		l.answerHere(svc.ctx, q.route.over) // which does not wait
 	case !ok:
 		svc.metrics.limited(row.Event)
 		l.refuse(&proto.Error{Code: proto.RateLimitExceeded, Message: "too many requests of this kind", RetryAfter: retryAfter})
@@ -171,9 +173,11 @@ func (l *lane) afterReply(r services.Reply) {
 }
 
 // runLocal answers what the gateway itself answers, which may wait for others.
-func (l *lane) runLocal(ctx context.Context) {
+func (l *lane) runLocal(ctx context.Context) { l.answerHere(ctx, l.made.route.local) }
+
+func (l *lane) answerHere(ctx context.Context, handle localHandler) {
 	defer l.over()
-	body, err := l.made.route.local(ctx, l.session, l.made.data)
+	body, err := handle(ctx, l.session, l.made.data)
 	if err != nil {
 		l.session.answer(&l.made, nil, proto.AsError(err), newRequestID())
 		return

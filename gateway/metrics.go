@@ -22,6 +22,11 @@ type metrics struct {
 	unknown     metric.Int64Counter
 	gaps        metric.Int64Counter
 	rechecks    metric.Int64Counter
+	typed       metric.Int64Counter
+	coalesced   metric.Int64Counter
+	unshown     metric.Int64Counter
+	shed        metric.Int64Counter
+	viewers     atomic.Int64
 }
 
 // gauge counts connections per profile.
@@ -45,6 +50,10 @@ func (m *metrics) register(svc *Service) error {
 	m.unknown = counter("gateway_unknown_events_total", "Events that nobody answers.")
 	m.gaps = counter("gateway_gaps_total", "Live copies that were found missing and read from the log.")
 	m.rechecks = counter("gateway_rechecks_total", "Times that everything hosted was compared with the log.")
+	m.typed = counter("gateway_typing_published_total", "Typing that the other gateways were told of.")
+	m.coalesced = counter("gateway_typing_coalesced_total", "Typing that nobody was told of: told lately, too many typists, over the limit.")
+	m.unshown = counter("gateway_typing_unshown_total", "Typing of others that was not shown: too many in one chat.")
+	m.shed = counter("gateway_ephemeral_dropped_total", "Events that are not durable, dropped for a client that is far behind.")
 	observe := func(name, help string, value func() int64) {
 		_, err := meter.Int64ObservableGauge(name, metric.WithDescription(help), metric.WithInt64Callback(
 			func(_ context.Context, o metric.Int64Observer) error { o.Observe(value()); return nil }))
@@ -59,6 +68,7 @@ func (m *metrics) register(svc *Service) error {
 		}))
 	failed = append(failed, err)
 	observe("gateway_live_waiting", "Live copies that wait for the fan-out.", func() int64 { return int64(svc.store.backlog()) })
+	observe("gateway_viewers", "Chats that are open on connections here.", m.viewers.Load)
 	observe("gateway_repairs_waiting", "Topics that wait for a read of the log.", func() int64 { return int64(svc.repairs.waiting()) })
 	return errors.Join(failed...)
 }

@@ -36,13 +36,16 @@ type Service struct {
 	admission *admission
 	timers    *deadline.Queue
 
-	store    *store
-	hub      *hub
-	repairs  *repairs
-	recheck  chan struct{}
-	departed departed
-	readers  chan struct{} // slots for backlog pages
-	sealer   atomic.Pointer[sealer]
+	store     *store
+	announcer *announcer
+	lag       lag
+	hub       *hub
+	repairs   *repairs
+	run       string // names this process among gateways, and those that had its INSTANCE_ID
+	recheck   chan struct{}
+	departed  departed
+	readers   chan struct{} // slots for backlog pages
+	sealer    atomic.Pointer[sealer]
 
 	clientAddr, adminAddr chan string
 	listening             atomic.Bool // /ready waits for it
@@ -63,7 +66,7 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	svc := &Service{
-		cfg: cfg, host: host, timers: deadline.New(timerGranularity), repairs: newRepairs(),
+		cfg: cfg, host: host, timers: deadline.New(timerGranularity), repairs: newRepairs(), run: randomID(),
 		recheck: make(chan struct{}, 1), readers: make(chan struct{}, backlogReaders),
 		clientAddr: make(chan string, 1), adminAddr: make(chan string, 1),
 	}
@@ -73,6 +76,7 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 		}
 		return services.StatusOK
 	})
+	svc.lag.svc, svc.announcer = svc, newAnnouncer(svc)
 	svc.ctx, svc.cancel = context.WithCancel(context.Background())
 	if err := svc.build(); err != nil {
 		svc.cancel()
@@ -84,9 +88,18 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 // routes is the event table: the catalogue says which service answers, and
 // what stands here is answered by the gateway itself.
 func (svc *Service) routes() (map[string]*route, error) {
-	return eventTable(proto.Endpoints, map[string]localHandler{
+	table, err := eventTable(proto.Endpoints, map[string]localHandler{
 		proto.AuthRefresh.Event: svc.refresh,
+		proto.JoinChat.Event:    svc.join,
+		proto.JoinChats.Event:   svc.joinMultiple,
+		proto.LeaveChat.Event:   svc.leave,
+		proto.StartTyping.Event: svc.typing,
+		proto.StopTyping.Event:  svc.stopTyping,
 	})
+	if err == nil {
+		svc.viewRoutes(table)
+	}
+	return table, err
 }
 
 // Run serves clients until ctx ends, then moves them elsewhere (drain) and
@@ -101,6 +114,11 @@ func (svc *Service) Run(ctx context.Context) error {
 		return err
 	}
 	defer meta.end()
+	typists, err := svc.store.subscribe(svc.typingInbox())
+	if err != nil {
+		return err
+	}
+	defer typists.end()
 	svc.host.OnReconnect(svc.recheckSoon)
 	svc.host.OnSlowConsumer(svc.recheckOn)
 
@@ -111,7 +129,8 @@ func (svc *Service) Run(ctx context.Context) error {
 	defer endEdge()
 	var parts, edges sync.WaitGroup
 	svc.part(loops, &parts, "timers", svc.timers.Run)
-	svc.part(loops, &parts, "fan-out", func(ctx context.Context) error { return svc.store.run(ctx, svc.live) })
+	svc.part(loops, &parts, "fan-out", func(ctx context.Context) error { return svc.store.run(ctx, svc.live, svc.passing) })
+	svc.part(loops, &parts, "announce", svc.announcer.run)
 	svc.part(loops, &parts, "recheck", svc.recheckLoop)
 	for range repairWorkers {
 		svc.part(loops, &parts, "repair", svc.repairLoop)

@@ -72,8 +72,9 @@ func (s subscription) end() {
 // maxDrain is how many copies are taken before anything else gets a turn.
 const maxDrain = 512
 
-// run hands every live copy to handle, one after the other, until ctx ends.
-func (s *store) run(ctx context.Context, handle func(*entry)) error {
+// run hands every live copy to handle, and what is never stored to pass, one
+// after the other, until ctx ends.
+func (s *store) run(ctx context.Context, handle func(*entry), pass func(*ephemeral)) error {
 	var e entry
 	for {
 		select {
@@ -83,6 +84,10 @@ func (s *store) run(ctx context.Context, handle func(*entry)) error {
 			for n := 1; ; n++ {
 				if liveEntry(m, &e) {
 					handle(&e)
+				} else {
+					pass(&ephemeral{
+						subject: m.Subject, event: m.Header.Get(proto.HeaderEvent), user: proto.Token(m.Header.Get(proto.HeaderUser)), body: m.Data,
+					})
 				}
 				if n == maxDrain || len(s.live) == 0 {
 					break

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"supmesh.dev/gateway/catchup"
+	"supmesh.dev/gateway/typing"
 	"supmesh.dev/gateway/wsconn"
 	"supmesh.dev/proto"
 )
@@ -41,6 +42,7 @@ type member struct {
 	session *Session
 	from    uint64        // entries beyond this position are delivered
 	owed    *catchup.Owed // not nil: behind, messages are noted and not delivered
+	version uint64        // of the chat when this membership began here; 0: unknown
 }
 
 // topic is a chat, or a user's own subject, with at least one session here.
@@ -61,6 +63,8 @@ type topic struct {
 	queued  bool   // for a read of the log
 	tries   int    // reads in a row that did not get on
 	gone    bool   // out of the hub
+	view    *view  // nil: no session here has the chat open
+	typists typing.Typists
 }
 
 // live and log are the topic's subjects.
@@ -90,7 +94,7 @@ func (t *topic) indexLocked(s *Session) int {
 // joinLocked makes a session a member, unless it is one or has closed.
 func (t *topic) joinLocked(s *Session, from uint64, owed *catchup.Owed) {
 	if t.indexLocked(s) < 0 && s.enter(t) {
-		t.members = append(t.members, member{session: s, from: from, owed: owed})
+		t.members = append(t.members, member{session: s, from: from, owed: owed, version: t.applied})
 	}
 }
 
@@ -105,6 +109,7 @@ func (t *topic) leaveLocked(s *Session) {
 	t.members[last] = member{}
 	t.members = t.members[:last]
 	s.exit(t)
+	s.svc.quitLocked(t, s)
 }
 
 // deliverLocked sends an entry to every member it is for, and returns those

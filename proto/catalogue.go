@@ -25,6 +25,29 @@ var (
 		Errors:  []Code{ChatNotFound},
 		Summary: "This socket has the chat open. Membership is never granted by it, but in the dev run's open policy.",
 	}}
+	LeaveChat = Endpoint[LeaveChatReq, LeaveChatRes]{Row{
+		Event: "chat:leave", Limit: Limit{120, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Summary: "This socket has the chat open no more. Membership stays.",
+	}}
+	JoinChats = Endpoint[JoinChatsReq, JoinChatsRes]{Row{
+		Subject: "rpc.chat.join-multiple", Event: "chat:join-multiple", Limit: Limit{30, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Summary: "This socket has several chats open; each is judged for itself.",
+	}}
+	ActiveMembers = Endpoint[ActiveMembersReq, ActiveMembersRes]{Row{
+		Subject: "rpc.chat.active-members", Event: "chat:get-active-members", Limit: Limit{60, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound},
+		Summary: "Who has the chat open now, on any socket.",
+	}}
+	StartTyping = Endpoint[TypingReq, TypingRes]{Row{
+		Event: "message:typing", Limit: Limit{10, 10 * time.Second}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound},
+		Summary: "The user is typing. Told to the others at most every 2 s; over the limit it succeeds and nobody is told.",
+	}}
+	StopTyping = Endpoint[StopTypingReq, StopTypingRes]{Row{
+		Event: "message:stop-typing", Limit: Limit{20, 10 * time.Second}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound},
+		Summary: "The user has stopped typing. Over the limit it succeeds, and the indicator expires.",
+	}}
 	AuthRefresh = Endpoint[AuthRefreshReq, AuthRefreshRes]{Row{
 		Event: "auth:refresh", Limit: Limit{10, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
 		Errors:  []Code{InvalidToken, TokenExpired, TokenRevoked},
@@ -38,6 +61,15 @@ var (
 	Backlog = Endpoint[BacklogReq, BacklogRes]{Row{
 		Subject: "rpc.chat.backlog", Timeout: RequestTimeout, Idempotent: true,
 		Summary: "A gateway reads a page of what a device has not had.",
+	}}
+
+	ViewChats = Endpoint[ViewReq, ViewRes]{Row{
+		Subject: "rpc.chat.view", Timeout: RequestTimeout, Idempotent: true,
+		Summary: "A gateway tells which of its sockets have which chats open, and which no more.",
+	}}
+	RenewLease = Endpoint[LeaseReq, LeaseRes]{Row{
+		Subject: "rpc.chat.lease", Timeout: RequestTimeout, Idempotent: true,
+		Summary: "A gateway lives; without this for 30 s its viewers have left.",
 	}}
 
 	PutChat = Endpoint[PutChatReq, ChatRes]{Row{
@@ -69,8 +101,9 @@ var (
 
 // Endpoints is every request, in the order of the documentation.
 var Endpoints = []Described{
-	SendMessage, MarkDelivered, History, JoinChat, AuthRefresh,
-	OpenDevice, Backlog,
+	SendMessage, MarkDelivered, History,
+	JoinChat, LeaveChat, JoinChats, ActiveMembers, StartTyping, StopTyping, AuthRefresh,
+	OpenDevice, Backlog, ViewChats, RenewLease,
 	PutChat, PatchChat, GetChat, AddMembers, RemoveMember,
 }
 
@@ -78,8 +111,10 @@ var Endpoints = []Described{
 var (
 	MessageNew        = Event[NewMessage]{EventRow{"message:new", ToChat, true, "A message was stored; to every member's sockets but the sending one."}}
 	ChatUpdatedEvent  = Event[ChatUpdated]{EventRow{"chat:updated", ToChat, true, "Name, avatar, description, settings or members of a chat changed."}}
-	MemberJoinedEvent = Event[MemberJoined]{EventRow{"chat:member-joined", ToChat, true, "A user became a member."}}
-	MemberLeftEvent   = Event[MemberLeft]{EventRow{"chat:member-left", ToChat, true, "A membership ended; the user gets it last."}}
+	MemberJoinedEvent = Event[MemberJoined]{EventRow{"chat:member-joined", ToChat, true, "A user became a member. Kind active: a user opened the chat; only to sockets that have it open, without an offset."}}
+	MemberLeftEvent   = Event[MemberLeft]{EventRow{"chat:member-left", ToChat, true, "A membership ended; the user gets it last. Kind active: the user's last socket closed the chat; without an offset."}}
+	TypingEvent       = Event[Typing]{EventRow{"message:typing", ToView, false, "Another user is typing; to the sockets that have the chat open."}}
+	StopTypingEvent   = Event[StoppedTyping]{EventRow{"message:stop-typing", ToView, false, "A typing indicator is over."}}
 	ConnectedEvent    = Event[Connected]{EventRow{"connected", ToSocket, false, "The first event on every connection. Its offset is where the session stands."}}
 	ErrorEventEvent   = Event[ErrorEvent]{EventRow{"error", ToSocket, false, "A failure without an ack to carry it."}}
 	AuthExpiringEvent = Event[AuthExpiring]{EventRow{"auth:expiring", ToSocket, false, "The token expires in 60 s."}}
@@ -89,6 +124,6 @@ var (
 
 // ServerEvents is every server event, in the order of the documentation.
 var ServerEvents = []DescribedEvent{
-	MessageNew, ChatUpdatedEvent, MemberJoinedEvent, MemberLeftEvent,
+	MessageNew, ChatUpdatedEvent, MemberJoinedEvent, MemberLeftEvent, TypingEvent, StopTypingEvent,
 	ConnectedEvent, ErrorEventEvent, AuthExpiringEvent, ServerDrainEvent, PongEvent,
 }

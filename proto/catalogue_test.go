@@ -82,12 +82,14 @@ func TestContractLimits(t *testing.T) {
 	for _, c := range []struct {
 		row     proto.Row
 		limit   int
+		per     time.Duration
 		timeout time.Duration
 	}{
-		{proto.SendMessage.Row, 30, 15 * time.Second},
-		{proto.MarkDelivered.Row, 100, 5 * time.Second},
+		{proto.SendMessage.Row, 30, time.Minute, 15 * time.Second},
+		{proto.MarkDelivered.Row, 100, time.Minute, 5 * time.Second},
+		{proto.StartTyping.Row, 10, 10 * time.Second, 5 * time.Second},
 	} {
-		require.Equal(t, proto.Limit{N: c.limit, Per: time.Minute}, c.row.Limit, c.row.Event)
+		require.Equal(t, proto.Limit{N: c.limit, Per: c.per}, c.row.Limit, c.row.Event)
 		require.Equal(t, c.timeout, c.row.Timeout, c.row.Event)
 	}
 }

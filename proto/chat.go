@@ -46,6 +46,7 @@ type JoinChatRes struct {
 	ReadSeq     uint64 `json:"readSeq"`
 	UnreadCount uint64 `json:"unreadCount"`
 	Role        Role   `json:"role"`
+	Version     uint64 `json:"version"` // of the chat: which membership change the answer knows of
 }
 
 // OpenReq is a gateway's question at CONNECT, and again after it may have

@@ -11,6 +11,15 @@ const (
 	HeaderError          = "Sup-Error"           // the Code on a failure reply; absent on success
 )
 
+// Headers on what is never stored (eph.*), beside HeaderEvent.
+const (
+	HeaderUser = "Sup-User" // token of the acting user, whose own sockets are left out
+)
+
+// AskTyping is the HeaderEvent with which a gateway asks the others, on eph.chat,
+// who types there; its body is the subject for their answers. No client sees it.
+const AskTyping = "typing:ask"
+
 // Headers on entries of the log, and so on their republished copies.
 const (
 	HeaderEvent   = "Sup-Event"   // the client event's name, a row of Events

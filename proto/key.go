@@ -50,5 +50,24 @@ func DevicesKey(user Token) string { return "{u:" + string(user) + "}:devices" }
 // epoch; without it, chat rebuilds.
 func ProjectionKey(service, epoch string) string { return "projection:" + service + ":" + epoch }
 
+// ViewersKey is the hash user token → "<socket>@<gateway> …" of those who have a
+// chat open. Not of the projection: it is lost with Redis, and gateways tell it anew.
+func ViewersKey(chat Token) string { return "viewers:{c:" + string(chat) + "}" }
+
+// ViewGatewaysKey is the set of gateways whose viewers are kept.
+const ViewGatewaysKey = "view:gateways"
+
+// ViewSweeperKey is the lock of the one instance that removes dead gateways' viewers.
+const ViewSweeperKey = "view:sweeper"
+
+// ViewLeaseKey stands as long as a gateway says that it lives.
+func ViewLeaseKey(gateway Token) string { return "{v:" + string(gateway) + "}:lease" }
+
+// ViewSweptKey says that a gateway has been taken for dead.
+func ViewSweptKey(gateway Token) string { return "{v:" + string(gateway) + "}:swept" }
+
+// ViewsKey is the set "<chat>/<user>/<socket>" of one gateway's viewers.
+func ViewsKey(gateway Token) string { return "{v:" + string(gateway) + "}:views" }
+
 // LimitKey is one user's rate limit for one event.
 func LimitKey(user Token, rule string) string { return "{u:" + string(user) + "}:limit:" + rule }

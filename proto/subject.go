@@ -43,6 +43,13 @@ func UserLog(user Token) string { return "ev.user." + string(user) }
 // ChatLive matches the live copies of everything in one chat.
 func ChatLive(chat Token) string { return "live.chat." + string(chat) + ".*" }
 
+// ChatEphPrefix begins the subjects of what is sent and not stored.
+const ChatEphPrefix = "eph.chat."
+
+// ChatEph carries what concerns those who have a chat open: typing, and who
+// opens and closes it. Core NATS: at most once, never replayed.
+func ChatEph(chat Token) string { return ChatEphPrefix + string(chat) }
+
 // UserLive is the live copy of UserLog.
 func UserLive(user Token) string { return "live.user." + string(user) }
 

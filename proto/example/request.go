@@ -48,7 +48,23 @@ func Requests() []Request {
 			Res: proto.HistoryRes{ChatID: "chat-7", Messages: []proto.Raw{stored}, LastSeq: 9, HasMore: true}},
 		{Row: proto.JoinChat,
 			Req: proto.JoinChatReq{ChatID: "chat-7"},
-			Res: proto.JoinChatRes{ChatID: "chat-7", LastSeq: 9, ReadSeq: 5, UnreadCount: 4, Role: proto.RoleAdmin}},
+			Res: proto.JoinChatRes{ChatID: "chat-7", LastSeq: 9, ReadSeq: 5, UnreadCount: 4, Role: proto.RoleAdmin, Version: 4}},
+		{Row: proto.LeaveChat, Req: proto.LeaveChatReq{ChatID: "chat-7"}, Res: proto.LeaveChatRes{ChatID: "chat-7"}},
+		{Row: proto.JoinChats,
+			Req: proto.JoinChatsReq{ChatIDs: []string{"chat-7", "chat-8"}},
+			Res: proto.JoinChatsRes{
+				JoinedCount: 1, Joined: []string{"chat-7"}, Versions: []uint64{4},
+				Failed: []proto.FailedJoin{{ChatID: "chat-8", Code: proto.ChatNotFound}},
+			}},
+		{Row: proto.ActiveMembers,
+			Req: proto.ActiveMembersReq{ChatID: "chat-7"},
+			Res: proto.ActiveMembersRes{ChatID: "chat-7", ActiveMembers: []string{"alice", "bob"}, Count: 2}},
+		{Row: proto.StartTyping,
+			Req: proto.TypingReq{ChatID: "chat-7", ThreadID: "msg_01KK8Y8Z0G0000000400AVX3RA"},
+			Res: proto.TypingRes{ExpiresInMs: 6000, Coalesced: true}},
+		{Row: proto.StopTyping,
+			Req: proto.StopTypingReq{ChatID: "chat-7", ThreadID: "msg_01KK8Y8Z0G0000000400AVX3RA"},
+			Res: proto.StopTypingRes{ChatID: "chat-7"}},
 		{Row: proto.AuthRefresh,
 			Req: proto.AuthRefreshReq{Token: "header.claims.signature"},
 			Res: proto.AuthRefreshRes{TokenExpiresAt: after(time.Hour)}},
@@ -64,6 +80,16 @@ func Requests() []Request {
 				Items: []proto.LogItem{{ChatID: "chat-7", Seq: 5, Position: 99, Body: stored}},
 				More:  true, Gone: []string{"chat-8"},
 			}},
+		{Row: proto.ViewChats,
+			Req: proto.ViewReq{
+				Gateway: "gateway-0.3f2a", Quiet: true,
+				Began: []proto.View{view("bob")}, Ended: []proto.View{view("alice")},
+			},
+			Res: proto.ViewRes{Refused: []proto.View{view("bob")}}},
+		{Row: proto.RenewLease,
+			Req: proto.LeaseReq{Gateway: "gateway-0.3f2a", Begin: true},
+			Or:  proto.LeaseReq{Gateway: "gateway-0.3f2a", End: true},
+			Res: proto.LeaseRes{Known: true, Swept: true}},
 		{Row: proto.PutChat, Req: chat(), Res: chatRes(true)},
 		{Row: proto.PatchChat, Req: proto.PutChatReq{ChatID: "chat-7", Description: ptr("")}, Res: chatRes(false)},
 		{Row: proto.GetChat, Req: proto.GetChatReq{ChatID: "chat-7"}, Res: chatRes(false)},
@@ -75,6 +101,10 @@ func Requests() []Request {
 			Req: proto.RemoveMemberReq{ChatID: "chat-7", UserID: "bob", Reason: "banned"},
 			Res: proto.MembersRes{ChatID: "chat-7", Version: 5, MemberCount: 2, Changed: 1}},
 	}
+}
+
+func view(user string) proto.View {
+	return proto.View{ChatID: "chat-7", UserID: user, SocketID: "wJ0c5o1mQm2eAAAB"}
 }
 
 func chat() proto.PutChatReq {

@@ -15,6 +15,22 @@ export type Timestamp = string;
 /** The ack of a request: the success, or the failure. "success" tells them apart. */
 export type Reply<Ack> = Ack | Failure;
 
+/** ActiveMembersAck is its ack: at most 500 of them, and how many there are. */
+export interface ActiveMembersAck {
+  success: true;
+  chatId: string;
+  /** users */
+  activeMembers: string[];
+  count: number;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** ActiveMembersReq is `chat:get-active-members`: who has the chat open? */
+export interface ActiveMembersReq {
+  chatId: string;
+}
+
 /** AddMembersReq adds members to a chat, or sets their role. Backends only. */
 export interface AddMembersReq {
   chatId: string;
@@ -184,6 +200,12 @@ export interface ErrorEvent {
   requestId: string;
 }
 
+/** FailedJoin is a chat that could not be opened, and why. */
+export interface FailedJoin {
+  chatId: string;
+  code: Code;
+}
+
 /** Failure is the body of a failure ack (CONTRACT §3). */
 export interface Failure {
   success: false;
@@ -241,12 +263,64 @@ export interface JoinChatAck {
   readSeq: number;
   unreadCount: number;
   role: Role;
+  /** of the chat: which membership change the answer knows of */
+  version: number;
   /** names the request in logs and traces */
   requestId: string;
 }
 
 /** JoinChatReq is `chat:join`: this socket has the chat open. It never grants membership (but under CHAT_POLICY=open, which only the dev run sets). */
 export interface JoinChatReq {
+  chatId: string;
+}
+
+/** JoinChatsAck is its ack. A chat stands in one of the two lists. */
+export interface JoinChatsAck {
+  success: true;
+  joinedCount: number;
+  joined: string[];
+  failed: FailedJoin[];
+  /** of each chat joined, as chat:updated counts them */
+  versions?: number[];
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** JoinChatsReq is `chat:join-multiple`: this socket has several chats open. */
+export interface JoinChatsReq {
+  chatIds: string[];
+}
+
+/** LeaseAck is its answer. */
+export interface LeaseAck {
+  success: true;
+  /** the lease stands */
+  known: boolean;
+  /** it was taken for dead: clients have seen its viewers leave */
+  swept?: boolean;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** LeaseReq says that a gateway lives. A gateway has a new name after each start, and whenever its lease has been lost. */
+export interface LeaseReq {
+  gateway: string;
+  /** make the lease; without it a lost one stays lost */
+  begin?: boolean;
+  /** the gateway stops, and has no viewers any more */
+  end?: boolean;
+}
+
+/** LeaveChatAck is its ack. */
+export interface LeaveChatAck {
+  success: true;
+  chatId: string;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** LeaveChatReq is `chat:leave`: this socket has the chat open no more. */
+export interface LeaveChatReq {
   chatId: string;
 }
 
@@ -430,6 +504,83 @@ export interface ServerDrain {
   reason: string;
 }
 
+/** StopTypingAck is its ack. */
+export interface StopTypingAck {
+  success: true;
+  chatId: string;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** StopTypingReq is `message:stop-typing`; without a thread, everywhere in the chat. */
+export interface StopTypingReq {
+  chatId: string;
+  threadId?: string;
+}
+
+/** StoppedTyping is `message:stop-typing`: an indicator is over. */
+export interface StoppedTyping {
+  chatId: string;
+  userId: string;
+  threadId?: string;
+  /** absent: the user stopped */
+  reason?: "sent" | "expired" | "left" | "disconnected";
+}
+
+/** Typing is `message:typing`: another user is typing. */
+export interface Typing {
+  chatId: string;
+  userId: string;
+  userName: string;
+  threadId?: string;
+  /** message:stop-typing comes by then unless it is renewed */
+  expiresInMs: number;
+}
+
+/** TypingAck is its ack: for how long the others see it. */
+export interface TypingAck {
+  success: true;
+  expiresInMs: number;
+  /** nobody was told again */
+  coalesced?: boolean;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** TypingReq is `message:typing`: the user is typing in a chat, or in one of its threads. */
+export interface TypingReq {
+  chatId: string;
+  threadId?: string;
+}
+
+/** View is one socket that has one chat open. */
+export interface View {
+  chatId: string;
+  userId: string;
+  socketId: string;
+}
+
+/** ViewAck is its answer. */
+export interface ViewAck {
+  success: true;
+  /** of those begun: the user is not known as a member, now */
+  refused?: View[];
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** ViewReq is what changed of the sockets of one gateway that have a chat open. Repeating it changes nothing. */
+export interface ViewReq {
+  /** as in LeaseReq */
+  gateway: string;
+  /** clients were told before: nobody is told again */
+  quiet?: boolean;
+  /** these have a chat open */
+  began?: View[];
+  /** these no more */
+  ended?: View[];
+}
+
 /** The codes after which the same request may succeed later. */
 export type RetryableCode = "RATE_LIMIT_EXCEEDED" | "SERVICE_UNAVAILABLE" | "TIMEOUT" | "SERVER_SHUTDOWN" | "INTERNAL_ERROR";
 
@@ -445,6 +596,11 @@ export interface Requests {
   "message:delivered": { request: DeliveredReq; ack: DeliveredAck };
   "message:history": { request: HistoryReq; ack: HistoryAck };
   "chat:join": { request: JoinChatReq; ack: JoinChatAck };
+  "chat:leave": { request: LeaveChatReq; ack: LeaveChatAck };
+  "chat:join-multiple": { request: JoinChatsReq; ack: JoinChatsAck };
+  "chat:get-active-members": { request: ActiveMembersReq; ack: ActiveMembersAck };
+  "message:typing": { request: TypingReq; ack: TypingAck };
+  "message:stop-typing": { request: StopTypingReq; ack: StopTypingAck };
   "auth:refresh": { request: AuthRefreshReq; ack: AuthRefreshAck };
 }
 
@@ -454,6 +610,8 @@ export interface Payloads {
   "chat:updated": ChatUpdated;
   "chat:member-joined": MemberJoined;
   "chat:member-left": MemberLeft;
+  "message:typing": Typing;
+  "message:stop-typing": StoppedTyping;
   "connected": Connected;
   "error": ErrorEvent;
   "auth:expiring": AuthExpiring;
@@ -471,6 +629,16 @@ export interface ClientEvents {
   "message:history": (request: HistoryReq, ack: (reply: Reply<HistoryAck>) => void) => void;
   /** This socket has the chat open. Membership is never granted by it, but in the dev run's open policy. At most 120 per 60 s. */
   "chat:join": (request: JoinChatReq, ack: (reply: Reply<JoinChatAck>) => void) => void;
+  /** This socket has the chat open no more. Membership stays. At most 120 per 60 s. */
+  "chat:leave": (request: LeaveChatReq, ack: (reply: Reply<LeaveChatAck>) => void) => void;
+  /** This socket has several chats open; each is judged for itself. At most 30 per 60 s. */
+  "chat:join-multiple": (request: JoinChatsReq, ack: (reply: Reply<JoinChatsAck>) => void) => void;
+  /** Who has the chat open now, on any socket. At most 60 per 60 s. */
+  "chat:get-active-members": (request: ActiveMembersReq, ack: (reply: Reply<ActiveMembersAck>) => void) => void;
+  /** The user is typing. Told to the others at most every 2 s; over the limit it succeeds and nobody is told. At most 10 per 10 s. */
+  "message:typing": (request: TypingReq, ack: (reply: Reply<TypingAck>) => void) => void;
+  /** The user has stopped typing. Over the limit it succeeds, and the indicator expires. At most 20 per 10 s. */
+  "message:stop-typing": (request: StopTypingReq, ack: (reply: Reply<StopTypingAck>) => void) => void;
   /** Present a newer token of the same user before the old one expires. At most 10 per 60 s. */
   "auth:refresh": (request: AuthRefreshReq, ack: (reply: Reply<AuthRefreshAck>) => void) => void;
 }
@@ -481,10 +649,14 @@ export interface ServerEvents {
   "message:new": (payload: NewMessage, offset: string) => void;
   /** Name, avatar, description, settings or members of a chat changed. */
   "chat:updated": (payload: ChatUpdated, offset: string) => void;
-  /** A user became a member. */
+  /** A user became a member. Kind active: a user opened the chat; only to sockets that have it open, without an offset. */
   "chat:member-joined": (payload: MemberJoined, offset: string) => void;
-  /** A membership ended; the user gets it last. */
+  /** A membership ended; the user gets it last. Kind active: the user's last socket closed the chat; without an offset. */
   "chat:member-left": (payload: MemberLeft, offset: string) => void;
+  /** Another user is typing; to the sockets that have the chat open. */
+  "message:typing": (payload: Typing) => void;
+  /** A typing indicator is over. */
+  "message:stop-typing": (payload: StoppedTyping) => void;
   /** The first event on every connection. Its offset is where the session stands. */
   "connected": (payload: Connected, offset: string) => void;
   /** A failure without an ack to carry it. */
