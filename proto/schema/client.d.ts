@@ -150,6 +150,26 @@ export interface Connected {
   maxPayload: number;
 }
 
+/** DeleteAck is its ack; of a message that was deleted before, with the time of that. */
+export interface DeleteAck {
+  success: true;
+  chatId: string;
+  messageId: string;
+  seq: number;
+  deletedAt: Timestamp;
+  forEveryone: boolean;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** DeleteReq is `message:delete`: for everyone, or for the user who asks. */
+export interface DeleteReq {
+  chatId: string;
+  messageId: string;
+  /** false: only this user does not see it any more */
+  forEveryone?: boolean;
+}
+
 /** DeliveredAck is its ack: where the device's cursor stands now. */
 export interface DeliveredAck {
   success: true;
@@ -170,6 +190,30 @@ export interface DeliveredReq {
   upToSeq?: number;
   /** a hint, clamped to [message time, now] */
   deliveredAt?: Timestamp;
+}
+
+/** EditAck is its ack. The same content again gives the time of the edit that brought it. */
+export interface EditAck {
+  success: true;
+  chatId: string;
+  messageId: string;
+  /** of the message; it keeps its place */
+  seq: number;
+  editedAt: Timestamp;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** EditReq is `message:edit`: new content for one's own message. What is absent of metadata and mentions stays as it is; `{}` and `[]` empty them. */
+export interface EditReq {
+  chatId: string;
+  messageId: string;
+  /** 1 to 64 KiB */
+  encryptedContent: string;
+  /** an object, at most 8 KiB */
+  metadata?: Record<string, Raw>;
+  /** those who are no members are left out */
+  mentions?: string[];
 }
 
 /** ErrorEvent is `error`: a failure without an ack to carry it, to its socket alone. */
@@ -202,6 +246,7 @@ export interface Failure {
 export interface ForwardedFrom {
   chatId: string;
   messageId: string;
+  /** filled in by the server; what a client says is ignored */
   senderId: string;
 }
 
@@ -210,7 +255,7 @@ export interface GetChatReq {
   chatId: string;
 }
 
-/** HistoryAck is a page, lowest seq first. Each message is a NewMessage as it stands in the log. */
+/** HistoryAck is a page, lowest seq first. Each message is a NewMessage with its newest edit applied. A seq that is missing between two messages is one the user has deleted for themself. */
 export interface HistoryAck {
   success: true;
   chatId: string;
@@ -333,8 +378,37 @@ export interface Message {
   forwardedFrom?: ForwardedFrom;
   mentions?: string[];
   editedAt?: Timestamp;
+  /** gone: content is "", metadata and mentions are absent */
   deletedAt?: Timestamp;
+  /** when it is deleted for everyone */
   expiresAt?: Timestamp;
+}
+
+/** MessageDeleted is `message:deleted`. To a whole chat it is final: nothing follows it for this message. With forEveryone false it comes to the sockets of the one user who does not want to see the message any more. */
+export interface MessageDeleted {
+  chatId: string;
+  messageId: string;
+  seq: number;
+  deletedAt: Timestamp;
+  /** absent where it expired */
+  deletedBy?: string;
+  /** deleted, expired or moderated */
+  reason: "deleted" | "expired" | "moderated";
+  forEveryone: boolean;
+}
+
+/** MessageEdited is `message:edited`: what the message is from now on, whole. It is also the log entry from which readers get it. */
+export interface MessageEdited {
+  chatId: string;
+  messageId: string;
+  seq: number;
+  encryptedContent: string;
+  metadata?: Raw;
+  mentions?: string[];
+  editedAt: Timestamp;
+  editedBy: string;
+  /** of the message: 1 as it was sent, one more for each edit */
+  version: number;
 }
 
 /** NewMessage is the payload of the server event `message:new`, and the body of a message's entry in the log. */
@@ -410,8 +484,11 @@ export interface SendMessageReq {
   metadata?: Record<string, Raw>;
   /** the idempotency key */
   tempId?: string;
+  /** a message of this chat */
   threadId?: string;
+  /** a message that the sender may read */
   forwardFrom?: ForwardedFrom;
+  /** those who are no members are left out */
   mentions?: string[];
   /** 5 to 2,592,000 s */
   ttlSec?: number;
@@ -430,6 +507,45 @@ export interface ServerDrain {
   reason: string;
 }
 
+/** SyncAck is its ack, chats in the order asked: at most 100 messages of each, and 1 MiB in all. */
+export interface SyncAck {
+  success: true;
+  chats: SyncedChat[];
+  failed: SyncFailed[];
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** SyncFailed is a chat that could not be given. */
+export interface SyncFailed {
+  chatId: string;
+  code: Code;
+}
+
+/** SyncFrom is one chat and the seq up to which the app has it, 0 for nothing. */
+export interface SyncFrom {
+  chatId: string;
+  afterSeq?: number;
+}
+
+/** SyncReq is `sync:pull`: bring these chats current, from where the app has them. */
+export interface SyncReq {
+  /** 1 to 100 */
+  chats: SyncFrom[];
+}
+
+/** SyncedChat is what follows in one chat, lowest seq first. A seq that is missing between two messages is one the user has deleted for themself. */
+export interface SyncedChat {
+  chatId: string;
+  messages: NewMessage[];
+  /** of the chat */
+  lastSeq: number;
+  readSeq: number;
+  unreadCount: number;
+  /** ask again, after the last seq that is here */
+  more: boolean;
+}
+
 /** The codes after which the same request may succeed later. */
 export type RetryableCode = "RATE_LIMIT_EXCEEDED" | "SERVICE_UNAVAILABLE" | "TIMEOUT" | "SERVER_SHUTDOWN" | "INTERNAL_ERROR";
 
@@ -444,6 +560,9 @@ export interface Requests {
   "message:new": { request: SendMessageReq; ack: SendMessageAck };
   "message:delivered": { request: DeliveredReq; ack: DeliveredAck };
   "message:history": { request: HistoryReq; ack: HistoryAck };
+  "sync:pull": { request: SyncReq; ack: SyncAck };
+  "message:edit": { request: EditReq; ack: EditAck };
+  "message:delete": { request: DeleteReq; ack: DeleteAck };
   "chat:join": { request: JoinChatReq; ack: JoinChatAck };
   "auth:refresh": { request: AuthRefreshReq; ack: AuthRefreshAck };
 }
@@ -451,6 +570,8 @@ export interface Requests {
 /** What the server sends, by event. */
 export interface Payloads {
   "message:new": NewMessage;
+  "message:edited": MessageEdited;
+  "message:deleted": MessageDeleted;
   "chat:updated": ChatUpdated;
   "chat:member-joined": MemberJoined;
   "chat:member-left": MemberLeft;
@@ -467,8 +588,14 @@ export interface ClientEvents {
   "message:new": (request: SendMessageReq, ack: (reply: Reply<SendMessageAck>) => void) => void;
   /** This device has the messages up to a point; its offline queue moves there. At most 100 per 60 s. */
   "message:delivered": (request: DeliveredReq, ack: (reply: Reply<DeliveredAck>) => void) => void;
-  /** A page of a chat's messages, before or after a seq. At most 120 per 60 s. */
+  /** A page of a chat's messages as they are now, before or after a seq. At most 120 per 60 s. */
   "message:history": (request: HistoryReq, ack: (reply: Reply<HistoryAck>) => void) => void;
+  /** What follows in several chats at once, from where the app has them. At most 30 per 60 s. */
+  "sync:pull": (request: SyncReq, ack: (reply: Reply<SyncAck>) => void) => void;
+  /** Give one's own message new content, for a while after it was sent. The ack comes once it is stored. At most 30 per 60 s. */
+  "message:edit": (request: EditReq, ack: (reply: Reply<EditAck>) => void) => void;
+  /** Delete a message for everyone (its sender for a while, admins and owners at any time), or hide it from oneself. At most 30 per 60 s. */
+  "message:delete": (request: DeleteReq, ack: (reply: Reply<DeleteAck>) => void) => void;
   /** This socket has the chat open. Membership is never granted by it, but in the dev run's open policy. At most 120 per 60 s. */
   "chat:join": (request: JoinChatReq, ack: (reply: Reply<JoinChatAck>) => void) => void;
   /** Present a newer token of the same user before the old one expires. At most 10 per 60 s. */
@@ -479,6 +606,10 @@ export interface ClientEvents {
 export interface ServerEvents {
   /** A message was stored; to every member's sockets but the sending one. */
   "message:new": (payload: NewMessage, offset: string) => void;
+  /** A message has new content; to every socket of every member, the editing one too. */
+  "message:edited": (payload: MessageEdited, offset: string) => void;
+  /** A message is gone for everyone; or, with forEveryone false, for the one user whose sockets get it. */
+  "message:deleted": (payload: MessageDeleted, offset: string) => void;
   /** Name, avatar, description, settings or members of a chat changed. */
   "chat:updated": (payload: ChatUpdated, offset: string) => void;
   /** A user became a member. */
