@@ -8,6 +8,7 @@ import (
 
 	"supmesh.dev/chat/eventlog"
 	"supmesh.dev/chat/projection"
+	"supmesh.dev/chat/revisions"
 	"supmesh.dev/chat/roster"
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
@@ -22,6 +23,8 @@ type Service struct {
 	roster atomic.Pointer[roster.Store] // of the log's epoch; set before the gate opens
 	epoch  atomic.Pointer[string]
 	gate   *gate
+
+	revisions *revisions.Store
 
 	chats    *lru[*chatState]
 	receipts *lru[*receiptState]
@@ -46,9 +49,11 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg, host: host, log: log, state: projection.New(host.Redis()),
-		gate:     newGate("chat is starting"),
-		chats:    newLRU[*chatState](cfg.CachedChats),
-		receipts: newLRU[*receiptState](cfg.CachedChats),
+		gate: newGate("chat is starting"),
+
+		revisions: revisions.New(host.Redis()),
+		chats:     newLRU[*chatState](cfg.CachedChats),
+		receipts:  newLRU[*receiptState](cfg.CachedChats),
 	}
 	s.project = s.projectStored
 	if err := s.metrics.register(host.Metrics()); err != nil {
@@ -64,6 +69,9 @@ func (s *Service) routes() []services.Route {
 		services.On(sendEndpoint, s.send, services.KeyBy(func(r *proto.SendMessageReq) string { return r.ChatID }), services.Workers(s.cfg.SendWorkers), services.MaxPending(8*s.cfg.SendWorkers)),
 		services.On(proto.MarkDelivered, s.delivered),
 		services.On(proto.History, s.history, services.Unordered()),
+		services.On(proto.SyncPull, s.sync, services.Unordered()),
+		services.On(proto.EditMessage, s.edit, services.KeyBy(func(r *proto.EditReq) string { return r.ChatID })),
+		services.On(proto.DeleteMessage, s.deleteMessage, services.KeyBy(func(r *proto.DeleteReq) string { return r.ChatID })),
 		services.On(proto.JoinChat, s.join),
 
 		services.On(proto.OpenDevice, s.open, services.Unordered()),
@@ -91,6 +99,7 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	s.host.Canary(proto.Receipts, proto.CanaryLog("chat"))
+	s.host.Work(proto.ExpireMessages, s.expire)
 	return s.follow(ctx)
 }
 
