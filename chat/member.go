@@ -38,7 +38,7 @@ func (s *Service) membership(ctx context.Context, c *chatState, who caller, view
 	if err := s.gate.wait(ctx); err != nil {
 		return projection.Member{}, false, err
 	}
-	view, err = s.state.ForSend(ctx, &c.keys, who.user, "", 0)
+	view, err = s.state.ForSend(ctx, &c.keys, who.user, "")
 	return view.Member, view.IsMember, err
 }
 
@@ -57,7 +57,7 @@ func (s *Service) admit(ctx context.Context, c *chatState, who caller, view proj
 
 // member is admit for requests that need nothing else of Redis.
 func (s *Service) member(ctx context.Context, c *chatState, who caller) (projection.Member, error) {
-	view, err := s.state.ForSend(ctx, &c.keys, who.user, "", 0)
+	view, err := s.state.ForSend(ctx, &c.keys, who.user, "")
 	return s.admit(ctx, c, who, view, err)
 }
 
@@ -70,7 +70,7 @@ func (s *Service) enter(ctx context.Context, c *chatState, who caller) (projecti
 	if err != nil {
 		return projection.Member{}, err
 	}
-	view, err := s.state.ForSend(ctx, &c.keys, who.user, "", 0)
+	view, err := s.state.ForSend(ctx, &c.keys, who.user, "")
 	if err != nil {
 		return projection.Member{}, err
 	}

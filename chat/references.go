@@ -56,7 +56,7 @@ func (s *Service) checkForward(ctx context.Context, send *sending) error {
 	if err != nil {
 		return err
 	}
-	view, err := s.state.ForSend(ctx, &c.keys, send.user, "", 0)
+	view, err := s.state.ForSend(ctx, &c.keys, send.user, "")
 	if _, ok, err := s.membership(ctx, c, send.caller, view, err); err != nil {
 		return err
 	} else if !ok {

@@ -89,7 +89,7 @@ func (s *Service) trySend(ctx context.Context, send *sending) (sendRes, error) {
 	if send.id.content == "" {
 		key = "" // without a tempId there is nothing to recognise
 	}
-	view, err := s.state.ForSend(ctx, &c.keys, send.user, key, 0)
+	view, err := s.state.ForSend(ctx, &c.keys, send.user, key)
 	if _, err := s.admit(ctx, c, send.caller, view, err); err != nil {
 		return sendRes{}, err
 	}
@@ -105,7 +105,7 @@ func (s *Service) trySend(ctx context.Context, send *sending) (sendRes, error) {
 		if err := s.heal(ctx, c.token, c.seq); err != nil {
 			return sendRes{}, err
 		}
-		if view, err = s.state.ForSend(ctx, &c.keys, send.user, key, 0); err != nil {
+		if view, err = s.state.ForSend(ctx, &c.keys, send.user, key); err != nil {
 			return sendRes{}, err
 		}
 	}

@@ -91,24 +91,19 @@ type SendView struct {
 	Head     Head
 	Member   Member
 	IsMember bool
-	Sent     *Sent  // nil: no record
-	Reply    uint64 // position of the message replied to; 0: not indexed
+	Sent     *Sent // nil: no record
 }
 
-// ForSend reads, in one go, the chat's head and the sender's membership, the
-// record of key if there is a key, and the index at reply if that is not 0.
-func (s *Store) ForSend(ctx context.Context, keys *Keys, user proto.Token, key string, reply uint64) (SendView, error) {
+// ForSend reads, in one go, the chat's head and the sender's membership, and
+// the record of key if there is a key.
+func (s *Store) ForSend(ctx context.Context, keys *Keys, user proto.Token, key string) (SendView, error) {
 	chat := keys.Chat
-	var head, member, sent, index *redis.StringCmd
+	var head, member, sent *redis.StringCmd
 	err := s.pipe.Do(ctx, string(chat), func(p redis.Pipeliner) {
 		head = p.HGet(ctx, keys.head, FieldHead)
 		member = p.HGet(ctx, keys.members, string(user))
 		if key != "" {
 			sent = p.Get(ctx, proto.SentKey(chat, key))
-		}
-		if reply != 0 {
-			at := int64(reply % proto.IndexBlock * 8)
-			index = p.GetRange(ctx, proto.IndexKey(chat, reply), at, at+7)
 		}
 	})
 	if err != nil {
@@ -120,9 +115,6 @@ func (s *Store) ForSend(ctx context.Context, keys *Keys, user proto.Token, key s
 		position, content, _ := strings.Cut(sent.Val(), " ")
 		n, _ := strconv.ParseUint(position, 10, 64)
 		v.Sent = &Sent{Position: n, Content: content}
-	}
-	if index != nil && len(index.Val()) == 8 {
-		v.Reply = binary.BigEndian.Uint64([]byte(index.Val()))
 	}
 	return v, nil
 }
