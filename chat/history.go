@@ -76,7 +76,7 @@ func (s *Service) historyPage(ctx context.Context, c *chatState, who caller, req
 	return res, nil
 }
 
-// historyScan is how many messages are looked at at once where many are hidden.
+// historyScan is how many messages one look takes in where many are hidden.
 const historyScan = 500
 
 // reached is the part of a span that ends with the last of items.

@@ -21,7 +21,6 @@ type pulling struct {
 	edits uint64
 	span  projection.Span // what is looked at
 	items []item
-	res   proto.SyncedChat
 }
 
 // sync brings several chats current. Chats are served in the order asked, so

@@ -53,7 +53,8 @@ const (
 const headerDeadReason = "Sup-Dead-Reason"
 
 // Work does the jobs of a queue until the host stops: at least once each, in no
-// promised order, at most q.MaxPending over all instances. A job whose handler
+// promised order, at most q.MaxPending over all instances. The context of a job
+// ends with the host's parts; it is given back then. A job whose handler
 // fails comes again after a growing pause, and after q.MaxDeliver tries goes to
 // q.Dead. The stream must exist. While NATS is away it waits.
 func (h *Host) Work(q proto.Queue, handle func(ctx context.Context, body []byte) error) {
@@ -68,16 +69,13 @@ type worker struct {
 }
 
 func (w *worker) run(ctx context.Context) error {
-	for n := 1; ; n++ {
-		err := w.consume(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		w.host.log.Warn("queue interrupted", "queue", w.queue.Name, "error", err)
-		if pause(ctx, n, time.Now().Add(time.Hour)); ctx.Err() != nil {
-			return nil
+	for n := 1; ctx.Err() == nil; n++ {
+		if err := w.consume(ctx); err != nil && ctx.Err() == nil {
+			w.host.log.Warn("queue interrupted", "queue", w.queue.Name, "error", err)
+			pause(ctx, n, time.Now().Add(time.Hour))
 		}
 	}
+	return nil
 }
 
 // consume takes jobs until the consumer ends, and waits for those under way.
@@ -94,7 +92,9 @@ func (w *worker) consume(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("consumer %s: %w", q.Name, err)
 	}
-	jobs, err := consumer.Messages(jetstream.PullMaxMessages(q.MaxPending), jetstream.WithMessagesErrOnMissingHeartbeat(true))
+	// No more than are worked on at once: what waits here is not given to others.
+	atOnce := min(q.MaxPending, DefaultWorkers)
+	jobs, err := consumer.Messages(jetstream.PullMaxMessages(atOnce), jetstream.WithMessagesErrOnMissingHeartbeat(true))
 	if err != nil {
 		return fmt.Errorf("pull %s: %w", q.Name, err)
 	}
@@ -102,7 +102,7 @@ func (w *worker) consume(ctx context.Context) error {
 	defer jobs.Stop()
 	var under sync.WaitGroup
 	defer under.Wait()
-	slots := make(chan struct{}, min(q.MaxPending, DefaultWorkers))
+	slots := make(chan struct{}, atOnce)
 	for {
 		m, err := jobs.Next()
 		if err != nil {
@@ -124,8 +124,8 @@ func (w *worker) do(ctx context.Context, m jetstream.Msg) {
 	}
 	err := errors.New("tried too often")
 	if tries <= w.queue.MaxDeliver {
-		// A job under way when the host stops is finished; the host waits for it.
-		once, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.queue.Timeout*4/5)
+		_ = m.InProgress() // its time counts from here; where that is lost it comes twice
+		once, cancel := context.WithTimeout(ctx, w.queue.Timeout*4/5)
 		err = guard(func() error { return w.handle(once, m.Data()) })
 		cancel()
 	}
@@ -138,6 +138,8 @@ func (w *worker) do(ctx context.Context, m jetstream.Msg) {
 	case errors.Is(err, ErrMalformed):
 		outcome, settled = "malformed", m.TermWithReason("malformed")
 		w.host.log.Error("malformed job", "queue", w.queue.Name, "error", err)
+	case ctx.Err() != nil: // the host stops: somebody else's
+		outcome, settled = "later", m.Nak()
 	case tries >= w.queue.MaxDeliver:
 		outcome, settled = "dead", w.bury(ctx, m, err)
 	case errors.As(err, &later):
@@ -150,12 +152,12 @@ func (w *worker) do(ctx context.Context, m jetstream.Msg) {
 	if settled != nil { // it comes again when its time is over
 		w.host.log.Warn("job not settled", "queue", w.queue.Name, "outcome", outcome, "error", settled)
 	}
-	w.host.metrics.jobs.Add(ctx, 1, metric.WithAttributes(attribute.String("queue", w.queue.Name), attribute.String("outcome", outcome)))
+	w.host.metrics.jobs.Add(context.Background(), 1, metric.WithAttributes(attribute.String("queue", w.queue.Name), attribute.String("outcome", outcome)))
 }
 
 // bury keeps a job that could not be done where somebody may look at it.
 func (w *worker) bury(ctx context.Context, m jetstream.Msg, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	w.host.log.Error("job given up", "queue", w.queue.Name, "dead", w.queue.Dead, "error", cause)
 	letter := &nats.Msg{Subject: w.queue.Dead, Data: m.Data(), Header: nats.Header{headerDeadReason: {oneLine(cause)}}}

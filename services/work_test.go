@@ -126,6 +126,30 @@ func TestSchedule(t *testing.T) {
 	servicestest.Eventually(t, 10*time.Second, "it is done late", func() bool { return j.tries("c") == 1 })
 }
 
+// A job under way when the host stops is another's at once.
+func TestJobIsGivenBack(t *testing.T) {
+	n := servicestest.RunNATS(t)
+	h, next := servicestest.NewHost(t, "test", n, nil), servicestest.NewHost(t, "test", n, nil)
+	s := workStream(t, next)
+	stop := servicestest.Run(t, h, servicestest.Service{})
+	long := queue
+	long.Timeout = time.Minute
+	begun := make(chan struct{})
+	h.Work(long, func(ctx context.Context, _ []byte) error {
+		close(begun)
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	_, err := h.JetStream().Publish(t.Context(), queue.Subject, []byte("x"))
+	require.NoError(t, err)
+	<-begun
+	require.NoError(t, stop())
+	servicestest.Run(t, next, servicestest.Service{})
+	j := &jobs{}
+	next.Work(long, j.do)
+	servicestest.Eventually(t, 10*time.Second, "it is done", func() bool { return j.tries("x") == 1 && left(t, s) == 0 })
+}
+
 // A worker goes on after the server was away.
 func TestWorkOutlivesARestart(t *testing.T) {
 	n := servicestest.RunNATS(t)

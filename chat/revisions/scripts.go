@@ -4,6 +4,8 @@ package revisions
 // position they follow, the position of the last of them, then seq and position
 // of each. Entries that would leave a hole change nothing. Returns the position
 // up to which the edits are here.
+//
+//nolint:dupword // blocks of Lua end inside one another
 const editsScript = `
 local at = tonumber(redis.call('HGET', KEYS[1], 'at') or 0)
 if at < tonumber(ARGV[1]) then return at end
