@@ -30,35 +30,59 @@ func (s *Service) backlogPage(ctx context.Context, who caller, req *proto.Backlo
 		return res, err
 	}
 	res.Gone = gone
+	for {
+		if len(owed) == 0 {
+			return res, nil
+		}
+		var items []item
+		if items, owed, err = s.oldest(ctx, who, owed, req.Limit); err != nil {
+			return res, err
+		}
+		if len(items) == 0 {
+			continue // all of it is hidden: a page with more to come is not empty
+		}
+		res.More = len(owed) > 0
+		if len(items) > req.Limit {
+			items, res.More = items[:req.Limit], true
+		}
+		upTo, err := s.editEnds(ctx, items)
+		if err != nil {
+			return res, err
+		}
+		page, through, err := s.fetch(ctx, items, upTo)
+		if err != nil {
+			return res, err
+		}
+		res.Items = page
+		res.More = res.More || through < len(items)
+		return res, nil
+	}
+}
+
+// oldest are the messages at the beginning of ranges, at most limit of each and
+// oldest first, without those the caller has hidden; rest is the ranges behind them.
+func (s *Service) oldest(ctx context.Context, who caller, owed []owedSpan, limit int) (items []item, rest []owedSpan, err error) {
 	spans := make([]projection.Span, len(owed))
 	for i, o := range owed {
 		spans[i] = o.Span
 		// No more than a page of any one chat can be in the page.
-		spans[i].To = min(o.To, o.From+uint64(req.Limit)-1)
-		res.More = res.More || spans[i].To < o.To
-	}
-	if len(spans) == 0 {
-		return res, nil
+		if spans[i].To = min(o.To, o.From+uint64(limit)-1); spans[i].To < o.To {
+			o.From = spans[i].To + 1
+			rest = append(rest, o)
+		}
 	}
 	at, err := s.positions(ctx, spans)
 	if err != nil {
-		return res, err
+		return nil, nil, err
 	}
-	var items []item
 	for i, o := range owed {
-		items = append(items, itemsOf(o.chatID, spans[i].From, at[i])...)
+		items = append(items, itemsOf(o.chatID, spans[i], at[i])...)
+	}
+	if items, err = s.visible(ctx, who.user, items); err != nil {
+		return nil, nil, err
 	}
 	slices.SortFunc(items, func(a, b item) int { return cmp.Compare(a.position, b.position) })
-	if len(items) > req.Limit {
-		items, res.More = items[:req.Limit], true
-	}
-	page, through, err := s.fetch(ctx, items)
-	if err != nil {
-		return res, err
-	}
-	res.Items = page
-	res.More = res.More || through < len(items)
-	return res, nil
+	return items, rest, nil
 }
 
 type owedSpan struct {

@@ -31,7 +31,8 @@ type chatState struct {
 	known     bool
 	place
 
-	healing sync.Mutex // held over a heal; taken inside appending or alone
+	healing  sync.Mutex // held over a heal; taken inside appending, revising or alone
+	revising sync.Mutex // held over an edit or deletion, so that this instance's follow one another
 
 	mu      sync.Mutex
 	members map[proto.Token]seenMember

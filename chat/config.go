@@ -2,6 +2,7 @@ package chat
 
 import (
 	"fmt"
+	"time"
 
 	"supmesh.dev/services"
 )
@@ -17,6 +18,9 @@ type Config struct {
 	CachedChats int `name:"cached-chats" env:"CHAT_CACHED_CHATS" default:"50000" help:"Chats whose heads are kept in memory."`
 	// SendWorkers is how many sends run at once.
 	SendWorkers int `name:"send-workers" env:"CHAT_SEND_WORKERS" default:"512" help:"Sends that run at once."`
+	// EditWindow and DeleteWindow begin when a message is sent; 0 means never.
+	EditWindow   time.Duration `name:"edit-window" env:"EDIT_WINDOW" default:"24h" help:"How long its sender may edit a message; 0 for never."`
+	DeleteWindow time.Duration `name:"delete-window" env:"DELETE_WINDOW" default:"48h" help:"How long its sender may delete a message for everyone; 0 for never. Admins and owners always may."`
 }
 
 // Policies of CHAT_POLICY.
@@ -36,6 +40,10 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("CHAT_CACHED_CHATS must be at least 1")
 	case c.SendWorkers < 1:
 		return fmt.Errorf("CHAT_SEND_WORKERS must be at least 1")
+	case c.EditWindow < 0:
+		return fmt.Errorf("EDIT_WINDOW must not be negative")
+	case c.DeleteWindow < 0:
+		return fmt.Errorf("DELETE_WINDOW must not be negative")
 	}
 	return nil
 }

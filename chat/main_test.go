@@ -32,7 +32,9 @@ type world struct {
 
 func newWorld(t testing.TB, redis *servicestest.Redis) *world {
 	t.Helper()
-	return &world{t: t, nats: servicestest.RunNATS(t), redis: redis, cfg: Config{ChatPolicy: PolicyMembers, CachedChats: 1000, SendWorkers: 64}}
+	return &world{t: t, nats: servicestest.RunNATS(t), redis: redis, cfg: Config{
+		ChatPolicy: PolicyMembers, CachedChats: 1000, SendWorkers: 64, EditWindow: 24 * time.Hour, DeleteWindow: 48 * time.Hour,
+	}}
 }
 
 // instance is one running chat instance. Its handlers are called directly, so

@@ -9,7 +9,7 @@ import (
 
 // metrics are the service's own; requests are counted by the chassis.
 type metrics struct {
-	stored, duplicates, conflicts, healed, rebuilds, unprojected metric.Int64Counter
+	stored, duplicates, conflicts, healed, rebuilds, unprojected, expired metric.Int64Counter
 }
 
 func (m *metrics) register(meter metric.Meter) (err error) {
@@ -20,7 +20,8 @@ func (m *metrics) register(meter metric.Meter) (err error) {
 		{&m.stored, "chat.messages.stored", "Messages appended to the log."},
 		{&m.duplicates, "chat.messages.duplicate", "Sends answered with a message stored before."},
 		{&m.conflicts, "chat.append.conflicts", "Appends that had to follow another instance's."},
-		{&m.healed, "chat.projection.healed", "Messages read back from the log into Redis."},
+		{&m.expired, "chat.messages.expired", "Messages deleted because their ttlSec was over."},
+		{&m.healed, "chat.projection.healed", "Messages and edits read back from the log into Redis."},
 		{&m.rebuilds, "chat.projection.rebuilds", "Times the working state was rebuilt from the log."},
 		{&m.unprojected, "chat.projection.failed", "Messages whose write to Redis failed; the next reader heals them."},
 	} {

@@ -31,6 +31,16 @@ func TestEmbeddedRedis(t *testing.T) {
 	again, err := a.send(as(t, "ann"), proto.SendMessageReq{ChatID: "c", EncryptedContent: "1", TempID: "1", ReplyToID: first.ID})
 	require.NoError(t, err)
 	require.True(t, again.Duplicate)
+	a.change(t, "ann", first, "edited")
+	a.erase(t, "ann", again.Message, true)
+	for range 2 {
+		a.erase(t, "bob", first, false)
+		require.Equal(t, []uint64{2, 3, 4, 5, 6}, seqs(a.seen(t, "bob", "c")))
+		all := a.seen(t, "ann", "c")
+		require.Equal(t, "edited", all[0].EncryptedContent)
+		require.NotNil(t, all[2].DeletedAt)
+		mini.FlushAll()
+	}
 	_, err = a.removeMember(backend(t), proto.RemoveMemberReq{ChatID: "c", UserID: "bob"})
 	require.NoError(t, err)
 	require.Empty(t, a.opened(t, "bob", "x").Chats)

@@ -13,8 +13,9 @@ import (
 // pageBytes bounds a page of messages: NATS carries 1 MiB a message by default.
 const pageBytes = 700 << 10
 
-// getChunk is how many entries are asked for at once while a page fills.
-const getChunk = 64
+// getChunk is how many messages are asked for at once while a page fills: a
+// whole page of history or of one chat's sync, as long as they are small.
+const getChunk = 100
 
 // positions reads the index for spans that end at or before their chat's last
 // message; what is missing there is healed first. What the log itself does not
@@ -59,33 +60,135 @@ func (s *Service) entryAt(ctx context.Context, position uint64) (eventlog.Entry,
 // item is one message's place.
 type item struct {
 	chatID        string
+	chat          proto.Token
 	seq, position uint64
 }
 
-// fetch reads messages in the order given until the page is full, and says how
-// many of items it got through. What the log does not have is left out.
-func (s *Service) fetch(ctx context.Context, items []item) (page []proto.LogItem, through int, err error) {
-	page = make([]proto.LogItem, 0, len(items))
+// itemsOf are the messages of a span that the index knows.
+func itemsOf(chatID string, span projection.Span, positions []uint64) []item {
+	out := make([]item, 0, len(positions))
+	for i, p := range positions {
+		if p != 0 {
+			out = append(out, item{chatID: chatID, chat: span.Chat, seq: span.From + uint64(i), position: p})
+		}
+	}
+	return out
+}
+
+// fetch reads messages as they are now, in the order given, until the page is
+// full, and says how many of items it got through. What the log does not have
+// is left out. upTo is where the edit log of each chat is known to be.
+func (s *Service) fetch(ctx context.Context, items []item, upTo map[proto.Token]uint64) (page []proto.LogItem, through int, err error) {
+	page = make([]proto.LogItem, 0, min(len(items), getChunk))
 	size := 0
 	for through < len(items) {
 		chunk := items[through:min(through+getChunk, len(items))]
-		at := make([]uint64, len(chunk))
-		for i, it := range chunk {
-			at[i] = it.position
-		}
-		entries, err := s.log.Get(ctx, at)
+		entries, edits, err := s.fetchChunk(ctx, chunk, upTo)
 		if err != nil {
 			return nil, 0, err
 		}
+		now := s.host.Now()
 		for i, e := range entries {
 			if e.Position != 0 {
-				if size += len(e.Body) + 300; size > pageBytes && len(page) > 0 {
+				body, err := presentBody(e.Body, edits[i], now)
+				if err != nil {
+					return nil, 0, fmt.Errorf("message %d of chat %s: %w", chunk[i].seq, chunk[i].chat, err)
+				}
+				if size += len(body) + 300; size > pageBytes && len(page) > 0 {
 					return page, through, nil
 				}
-				page = append(page, proto.LogItem{ChatID: chunk[i].chatID, Seq: chunk[i].seq, Position: e.Position, Body: e.Body})
+				page = append(page, proto.LogItem{ChatID: chunk[i].chatID, Seq: chunk[i].seq, Position: e.Position, Body: body})
 			}
 			through++
 		}
 	}
 	return page, through, nil
+}
+
+// fetchChunk reads messages and, of those that have any, the newest edit, all
+// in one direct get.
+func (s *Service) fetchChunk(ctx context.Context, chunk []item, upTo map[proto.Token]uint64) (entries []eventlog.Entry, edits []*eventlog.Entry, err error) {
+	asks, place := byChat(chunk)
+	known, err := s.edits(ctx, asks, upTo)
+	if err != nil {
+		return nil, nil, err
+	}
+	at := make([]uint64, len(chunk), 2*len(chunk))
+	of := make([]int, 0, len(chunk)) // of each edit asked for, whose it is
+	for i, it := range chunk {
+		at[i] = it.position
+		if p := known[place[i].ask].Newest[place[i].n]; p != 0 {
+			at, of = append(at, p), append(of, i)
+		}
+	}
+	got, err := s.log.Get(ctx, at)
+	if err != nil {
+		return nil, nil, err
+	}
+	entries, edits = got[:len(chunk)], make([]*eventlog.Entry, len(chunk))
+	for k, i := range of {
+		edit, err := s.found(ctx, got[len(chunk)+k], at[len(chunk)+k])
+		if err != nil {
+			return nil, nil, err
+		}
+		edits[i] = &edit
+	}
+	return entries, edits, nil
+}
+
+// ends are where the logs of a chat's messages end.
+type ends struct {
+	last  eventlog.Entry // message
+	edits uint64         // position of the last edit
+}
+
+// ends asks the log where it ends for each of the chats.
+func (s *Service) ends(ctx context.Context, chats []proto.Token) (map[proto.Token]ends, error) {
+	subjects := make([]string, 0, 2*len(chats))
+	for _, c := range chats {
+		subjects = append(subjects, proto.ChatLog(c, proto.KindMessage), proto.ChatLog(c, proto.KindEdit))
+	}
+	entries, _, err := s.log.LastOfEach(ctx, subjects)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[proto.Token]ends, len(chats))
+	for _, e := range entries {
+		chat, kind, err := proto.ParseChatSubject(e.Subject)
+		if err != nil {
+			return nil, err
+		}
+		end := out[chat]
+		if kind == proto.KindMessage {
+			end.last = e
+		} else {
+			end.edits = e.Position
+		}
+		out[chat] = end
+	}
+	return out, nil
+}
+
+// editEnds is ends for the edit logs of the chats that items are of.
+func (s *Service) editEnds(ctx context.Context, items []item) (map[proto.Token]uint64, error) {
+	upTo := make(map[proto.Token]uint64)
+	var subjects []string
+	for _, it := range items {
+		if _, ok := upTo[it.chat]; !ok {
+			upTo[it.chat] = 0
+			subjects = append(subjects, proto.ChatLog(it.chat, proto.KindEdit))
+		}
+	}
+	entries, _, err := s.log.LastOfEach(ctx, subjects)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		chat, _, err := proto.ParseChatSubject(e.Subject)
+		if err != nil {
+			return nil, err
+		}
+		upTo[chat] = e.Position
+	}
+	return upTo, nil
 }

@@ -17,10 +17,12 @@ var sendEndpoint = proto.Endpoint[proto.SendMessageReq, sendRes]{Row: proto.Send
 // sending is one send on its way.
 type sending struct {
 	caller
-	req   *proto.SendMessageReq
-	chat  *chatState
-	id    identity
-	reply uint64 // seq of the message replied to; 0: none
+	req  *proto.SendMessageReq
+	chat *chatState
+	id   identity
+	// What is stored of the request's own claims; see references.go.
+	mentions  []string
+	forwarded *proto.ForwardedFrom
 	// uncertain: an append was tried and its outcome is not known.
 	uncertain bool
 }
@@ -35,7 +37,7 @@ const (
 	lastPause  = 500 * time.Millisecond
 )
 
-// send stores a message: member? → idempotent? → reply exists? → append →
+// send stores a message: member? → idempotent? → references? → append →
 // projection → ack. It tries until the request's deadline; each try looks at
 // membership again, so that a removal in between wins.
 func (s *Service) send(ctx context.Context, req proto.SendMessageReq) (sendRes, error) {
@@ -51,12 +53,6 @@ func (s *Service) send(ctx context.Context, req proto.SendMessageReq) (sendRes, 
 		return sendRes{}, err
 	}
 	send := &sending{caller: who, req: &req, chat: c, id: identify(who.User, &req, who.requestID)}
-	if req.ReplyToID != "" {
-		var ok bool
-		if _, send.reply, ok = parseMessageID(req.ReplyToID); !ok || send.reply == 0 {
-			return sendRes{}, errNoReply()
-		}
-	}
 	c.appending.Lock()
 	defer c.appending.Unlock()
 	for wait := firstPause; ; {
@@ -93,14 +89,14 @@ func (s *Service) trySend(ctx context.Context, send *sending) (sendRes, error) {
 	if send.id.content == "" {
 		key = "" // without a tempId there is nothing to recognise
 	}
-	ask := projection.Ask{User: send.user, Key: key, At: s.host.Now(), Reply: send.reply}
+	ask := projection.Ask{User: send.user, Key: key, At: s.host.Now()}
 	view, err := s.state.ForSend(ctx, c.keys, ask)
 	if _, err := s.admit(ctx, c, send.caller, view, err); err != nil {
 		return sendRes{}, err
 	}
 	blind := err != nil // Redis is away; the log's own window recognises repeats
 	switch {
-	case blind && send.reply != 0:
+	case blind && refers(send.req):
 		return sendRes{}, err
 	case blind:
 		_, view.Meta, _ = c.seen(send.user, s.host.Now())
@@ -124,7 +120,7 @@ func (s *Service) trySend(ctx context.Context, send *sending) (sendRes, error) {
 		return sendRes{}, errAgain
 	}
 	if !blind && view.Head.Seq < c.seq {
-		// Redis has lost ground: what it says of this key and reply may be wrong.
+		// Redis has lost ground: what it says of this key may be wrong.
 		if err := s.heal(ctx, c.token, c.seq); err != nil {
 			return sendRes{}, err
 		}
@@ -138,8 +134,13 @@ func (s *Service) trySend(ctx context.Context, send *sending) (sendRes, error) {
 		}
 		return s.storedBefore(ctx, send, view.Sent.Position)
 	}
-	if send.reply != 0 {
-		if err := s.checkReply(ctx, c, send, view.Reply); err != nil {
+	if refers(send.req) {
+		if err := s.checkReferences(ctx, send); err != nil {
+			return sendRes{}, err
+		}
+	}
+	if len(send.req.Mentions) > 0 {
+		if err := s.mentionsOf(ctx, send, blind); err != nil {
 			return sendRes{}, err
 		}
 	}
@@ -187,6 +188,11 @@ func (s *Service) reloadHead(ctx context.Context, c *chatState, atLeast uint64) 
 func (s *Service) appendMessage(ctx context.Context, send *sending) (sendRes, error) {
 	c := send.chat
 	res := sendRes{Message: s.newMessage(send, c.seq+1), Sender: senderOf(send.Actor)}
+	if res.Message.ExpiresAt != nil {
+		if err := s.scheduleExpiry(ctx, &res.Message); err != nil {
+			return sendRes{}, err
+		}
+	}
 	body := make([]byte, 0, len(send.req.EncryptedContent)+len(send.req.Metadata)+512)
 	body = appendNewMessage(body, &res.Message, &res.Sender)
 	if s.beforeAppend != nil {
@@ -247,7 +253,10 @@ func (s *Service) newMessage(send *sending, seq uint64) proto.Message {
 	m := proto.Message{
 		ID: messageID(now.Time, seq, send.id.mark), ChatID: r.ChatID, SenderID: send.User,
 		EncryptedContent: r.EncryptedContent, MessageType: messageType(r), ReplyToID: r.ReplyToID, Metadata: metadata(r),
-		CreatedAt: now, Status: "sent", Seq: seq, ThreadID: r.ThreadID, ForwardedFrom: r.ForwardFrom, Mentions: r.Mentions,
+		CreatedAt: now, Status: "sent", Seq: seq, ThreadID: r.ThreadID, ForwardedFrom: send.forwarded,
+	}
+	if len(send.mentions) > 0 {
+		m.Mentions = send.mentions
 	}
 	if r.TTLSec > 0 {
 		end := proto.At(now.Add(time.Duration(r.TTLSec) * time.Second))
@@ -282,39 +291,6 @@ func (s *Service) storedBefore(ctx context.Context, send *sending, position uint
 	stored.Message.TempID = send.req.TempID
 	// Without a tempId only this very request can have stored it, on an earlier try.
 	return sendRes{Message: stored.Message, Sender: stored.Sender, Duplicate: send.req.TempID != ""}, nil
-}
-
-// checkReply says whether the message replied to is in this chat.
-func (s *Service) checkReply(ctx context.Context, c *chatState, send *sending, position uint64) error {
-	if send.reply > c.seq {
-		if err := s.reloadHead(ctx, c, c.fence); err != nil {
-			return err
-		}
-		if send.reply > c.seq {
-			return errNoReply()
-		}
-	}
-	if position == 0 {
-		at, err := s.positions(ctx, []projection.Span{{Chat: c.token, From: send.reply, To: send.reply}})
-		if err != nil {
-			return err
-		}
-		if position = at[0][0]; position == 0 {
-			return errNoReply()
-		}
-	}
-	entries, err := s.log.Get(ctx, []uint64{position})
-	if err != nil {
-		return err
-	}
-	if !hasMessageID(entries[0].Body, send.req.ReplyToID) {
-		return errNoReply()
-	}
-	return nil
-}
-
-func errNoReply() error {
-	return &proto.Error{Code: proto.MessageNotFound, Field: "replyToId", Message: "replyToId is not a message of this chat"}
 }
 
 func errTempIDReused() error {

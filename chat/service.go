@@ -8,6 +8,7 @@ import (
 
 	"supmesh.dev/chat/eventlog"
 	"supmesh.dev/chat/projection"
+	"supmesh.dev/chat/revisions"
 	"supmesh.dev/chat/roster"
 	"supmesh.dev/chat/viewing"
 	"supmesh.dev/proto"
@@ -23,6 +24,8 @@ type Service struct {
 	roster atomic.Pointer[roster.Store] // of the log's epoch; set before the gate opens
 	epoch  atomic.Pointer[string]
 	gate   *gate
+
+	revisions *revisions.Store
 
 	chats    *lru[*chatState]
 	receipts *lru[*receiptState]
@@ -53,10 +56,12 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg, host: host, log: log, state: projection.New(host.Redis()),
-		gate:     newGate("chat is starting"),
-		chats:    newLRU[*chatState](cfg.CachedChats),
-		receipts: newLRU[*receiptState](cfg.CachedChats),
-		viewing:  viewing.New(host.Redis()),
+		gate: newGate("chat is starting"),
+
+		revisions: revisions.New(host.Redis()),
+		chats:     newLRU[*chatState](cfg.CachedChats),
+		receipts:  newLRU[*receiptState](cfg.CachedChats),
+		viewing:   viewing.New(host.Redis()),
 	}
 	s.project, s.projected = s.projectStored, s.countUnprojected
 	if err := s.metrics.register(host.Metrics()); err != nil {
@@ -72,6 +77,9 @@ func (s *Service) routes() []services.Route {
 		services.On(sendEndpoint, s.send, services.KeyBy(func(r *proto.SendMessageReq) string { return r.ChatID }), services.Workers(s.cfg.SendWorkers), services.MaxPending(8*s.cfg.SendWorkers)),
 		services.On(proto.MarkDelivered, s.delivered),
 		services.On(proto.History, s.history, services.Unordered()),
+		services.On(proto.SyncPull, s.sync, services.Unordered()),
+		services.On(proto.EditMessage, s.edit, services.KeyBy(func(r *proto.EditReq) string { return r.ChatID })),
+		services.On(proto.DeleteMessage, s.deleteMessage, services.KeyBy(func(r *proto.DeleteReq) string { return r.ChatID })),
 		services.On(proto.JoinChat, s.join),
 		services.On(proto.JoinChats, s.joinMultiple),
 		services.On(proto.ActiveMembers, s.activeMembers, services.Unordered()),
@@ -104,6 +112,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	s.host.Go("sweep viewers", s.sweepViewers)
 	s.host.Canary(proto.Receipts, proto.CanaryLog("chat"))
+	s.host.Work(proto.ExpireMessages, s.expire)
 	return s.follow(ctx)
 }
 

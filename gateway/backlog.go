@@ -96,15 +96,21 @@ func (svc *Service) sendPage(ctx context.Context, s *Session, owed []proto.Backl
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	for i := range owed {
+		svc.withOwed(s, owed[i].ChatID, func(t *topic, i int) { t.members[i].owed.Asking() })
+	}
 	res, err := services.Do(ctx, svc.host, proto.Backlog, s.actor, proto.BacklogReq{Chats: owed, Limit: backlogPage})
 	if err != nil {
 		return err
 	}
+	stale := make(map[string]bool) // chats whose messages were edited while the page was under way
 	for i := range res.Items {
 		if !s.drained(ctx) {
 			return nil
 		}
-		svc.sendOwed(s, &res.Items[i])
+		if item := &res.Items[i]; !stale[item.ChatID] && !svc.sendOwed(s, item) {
+			stale[item.ChatID] = true
+		}
 	}
 	for _, chat := range res.Gone {
 		if t := svc.hub.chatOf(chat); t != nil {
@@ -118,7 +124,9 @@ func (svc *Service) sendPage(ctx context.Context, s *Session, owed []proto.Backl
 		return nil
 	}
 	for _, o := range owed {
-		svc.answered(s, o)
+		if !stale[o.ChatID] {
+			svc.answered(s, o)
+		}
 	}
 	return nil
 }
@@ -156,37 +164,45 @@ func (t *topic) since(s *Session) (from uint64, member bool) {
 }
 
 // sendOwed sends one message of a page, unless the session is no member of the
-// chat any more or has had it.
-func (svc *Service) sendOwed(s *Session, item *proto.LogItem) {
-	t := svc.hub.chatOf(item.ChatID)
-	if t == nil {
-		return
-	}
-	t.mu.Lock()
+// chat any more or has had it. It returns false where the message has been
+// edited since the page was asked for: it is to be asked for again.
+func (svc *Service) sendOwed(s *Session, item *proto.LogItem) (fresh bool) {
 	full := false
-	if i := t.indexLocked(s); i >= 0 && t.members[i].owed != nil && t.members[i].owed.Replayed(item.Seq) {
-		// Under the lock, so that nothing can follow a removal.
-		full = s.send(durableFrame(s.peer.profile(), proto.MessageNew.Name, item.Body, item.Position))
-	}
-	t.mu.Unlock()
+	fresh = true
+	// Under the topic's lock, so that nothing can follow a removal.
+	svc.withOwed(s, item.ChatID, func(t *topic, i int) {
+		owed := t.members[i].owed
+		if fresh = !owed.Stale(item.Seq); fresh && owed.Replayed(item.Seq) {
+			full = s.send(durableFrame(s.peer.profile(), proto.MessageNew.Name, item.Body, item.Position))
+		}
+	})
 	if full {
 		s.closeSlow()
 	}
+	return fresh
 }
 
 // answered notes that a whole range has come.
 func (svc *Service) answered(s *Session, o proto.BacklogChat) {
-	t := svc.hub.chatOf(o.ChatID)
+	svc.withOwed(s, o.ChatID, func(t *topic, i int) {
+		t.members[i].owed.Answered(o.UpToSeq)
+		if from, ok := t.members[i].owed.Settled(); ok {
+			t.catchUpLocked(i, from)
+		}
+	})
+}
+
+// withOwed calls fn with the locked topic of a chat in which the session is
+// behind, as member i; it does nothing where there is no such.
+func (svc *Service) withOwed(s *Session, chatID string, fn func(t *topic, i int)) {
+	t := svc.hub.chatOf(chatID)
 	if t == nil {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if i := t.indexLocked(s); i >= 0 && t.members[i].owed != nil {
-		t.members[i].owed.Answered(o.UpToSeq)
-		if from, ok := t.members[i].owed.Settled(); ok {
-			t.catchUpLocked(i, from)
-		}
+		fn(t, i)
 	}
 }
 

@@ -34,6 +34,7 @@ type chatService struct {
 	viewers   viewers
 	behind    map[string]former // by chat: a removal that open has not heard of
 	made      func()            // not nil: called when an answer to open is made and not yet sent
+	paged     func()            // the same for a page of backlog
 }
 
 type former struct {
@@ -145,6 +146,23 @@ func (c *chatService) store(actor proto.Actor, req *proto.SendMessageReq) proto.
 	return item
 }
 
+// edit gives a message new content, in the log and for pages to come.
+func (c *chatService) edit(chat string, seq uint64, text string) (position uint64) {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	item := &c.chat(chat).messages[seq-1]
+	var m proto.NewMessage
+	require.NoError(c.t, wire.Unmarshal(item.Body, &m))
+	m.Message.EncryptedContent = text
+	var err error
+	item.Body, err = wire.Marshal(m)
+	require.NoError(c.t, err)
+	body, err := wire.Marshal(proto.MessageEdited{ChatID: chat, MessageID: m.Message.ID, Seq: seq, EncryptedContent: text, EditedBy: m.Message.SenderID, Version: 2})
+	require.NoError(c.t, err)
+	return c.publish(proto.ChatLog(token(c.t, chat), proto.KindEdit), proto.MessageEditedEvent.Name, seq, "", body)
+}
+
 func (c *chatService) setDelivered(user, device, chat string, seq uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -201,6 +219,14 @@ func (c *chatService) open(ctx context.Context, _ proto.OpenReq) (proto.OpenRes,
 
 func (c *chatService) backlog(ctx context.Context, req proto.BacklogReq) (proto.BacklogRes, error) {
 	actor := actorOf(ctx)
+	defer func() {
+		c.mu.Lock()
+		paged := c.paged
+		c.mu.Unlock()
+		if paged != nil {
+			paged()
+		}
+	}()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	limit := req.Limit

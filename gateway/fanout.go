@@ -121,9 +121,15 @@ func (svc *Service) passTo(t *topic, e *entry, kind int, replay bool, change *me
 	read := false
 	if kind < kinds {
 		track := &t.tracks[kind]
-		if replay {
+		switch {
+		case replay:
 			deliver = track.Replayed(e.position)
-		} else {
+		case kind == kindEdit && t.tracks[kindMessage].Reading() && track.Begun():
+			// What it edits may be in the hole: the read that is under way for it
+			// brings both, in order.
+			track.Suspect(e.position)
+			deliver = false
+		default:
 			verdict := track.Live(e.position, e.previous)
 			deliver, read = verdict == catchup.Deliver, verdict == catchup.Read
 		}

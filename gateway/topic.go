@@ -15,6 +15,7 @@ const (
 	kindMessage  = iota // of a chat; of a user, everything
 	kindMeta            // membership, name, settings
 	kindReaction        //
+	kindEdit            // edits and deletions of messages
 	kinds
 )
 
@@ -30,6 +31,8 @@ func kindOf(k proto.Kind) int {
 		return kindMeta
 	case proto.KindReaction:
 		return kindReaction
+	case proto.KindEdit:
+		return kindEdit
 	}
 	return kindOther
 }
@@ -126,6 +129,9 @@ func (t *topic) deliverLocked(e *entry, kind int) (slow []*Session) {
 		if message && m.owed != nil {
 			m.owed.Note(e.seq, e.position, own)
 			continue
+		}
+		if kind == kindEdit && m.owed != nil {
+			m.owed.Edited(e.seq)
 		}
 		if own || e.position <= m.from {
 			continue

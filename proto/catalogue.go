@@ -18,7 +18,21 @@ var (
 	History = Endpoint[HistoryReq, HistoryRes]{Row{
 		Subject: "rpc.chat.history", Event: "message:history", Limit: Limit{120, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
 		Errors:  []Code{ChatNotFound},
-		Summary: "A page of a chat's messages, before or after a seq.",
+		Summary: "A page of a chat's messages as they are now, before or after a seq.",
+	}}
+	SyncPull = Endpoint[SyncReq, SyncRes]{Row{
+		Subject: "rpc.chat.sync", Event: "sync:pull", Limit: Limit{30, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Summary: "What follows in several chats at once, from where the app has them.",
+	}}
+	EditMessage = Endpoint[EditReq, EditRes]{Row{
+		Subject: "rpc.chat.edit", Event: "message:edit", Limit: Limit{30, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound, MessageNotFound, PermissionDenied, PayloadTooLarge},
+		Summary: "Give one's own message new content, for a while after it was sent. The ack comes once it is stored.",
+	}}
+	DeleteMessage = Endpoint[DeleteReq, DeleteRes]{Row{
+		Subject: "rpc.chat.delete", Event: "message:delete", Limit: Limit{30, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound, MessageNotFound, PermissionDenied},
+		Summary: "Delete a message for everyone (its sender for a while, admins and owners at any time), or hide it from oneself.",
 	}}
 	JoinChat = Endpoint[JoinChatReq, JoinChatRes]{Row{
 		Subject: "rpc.chat.join", Event: "chat:join", Limit: Limit{120, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
@@ -101,7 +115,7 @@ var (
 
 // Endpoints is every request, in the order of the documentation.
 var Endpoints = []Described{
-	SendMessage, MarkDelivered, History,
+	SendMessage, MarkDelivered, History, SyncPull, EditMessage, DeleteMessage,
 	JoinChat, LeaveChat, JoinChats, ActiveMembers, StartTyping, StopTyping, AuthRefresh,
 	OpenDevice, Backlog, ViewChats, RenewLease,
 	PutChat, PatchChat, GetChat, AddMembers, RemoveMember,
@@ -109,21 +123,23 @@ var Endpoints = []Described{
 
 // The server events of the mesh.
 var (
-	MessageNew        = Event[NewMessage]{EventRow{"message:new", ToChat, true, "A message was stored; to every member's sockets but the sending one."}}
-	ChatUpdatedEvent  = Event[ChatUpdated]{EventRow{"chat:updated", ToChat, true, "Name, avatar, description, settings or members of a chat changed."}}
-	MemberJoinedEvent = Event[MemberJoined]{EventRow{"chat:member-joined", ToChat, true, "A user became a member. Kind active: a user opened the chat; only to sockets that have it open, without an offset."}}
-	MemberLeftEvent   = Event[MemberLeft]{EventRow{"chat:member-left", ToChat, true, "A membership ended; the user gets it last. Kind active: the user's last socket closed the chat; without an offset."}}
-	TypingEvent       = Event[Typing]{EventRow{"message:typing", ToView, false, "Another user is typing; to the sockets that have the chat open."}}
-	StopTypingEvent   = Event[StoppedTyping]{EventRow{"message:stop-typing", ToView, false, "A typing indicator is over."}}
-	ConnectedEvent    = Event[Connected]{EventRow{"connected", ToSocket, false, "The first event on every connection. Its offset is where the session stands."}}
-	ErrorEventEvent   = Event[ErrorEvent]{EventRow{"error", ToSocket, false, "A failure without an ack to carry it."}}
-	AuthExpiringEvent = Event[AuthExpiring]{EventRow{"auth:expiring", ToSocket, false, "The token expires in 60 s."}}
-	ServerDrainEvent  = Event[ServerDrain]{EventRow{"server:drain", ToSocket, false, "This gateway closes its connections soon; come back elsewhere."}}
-	PongEvent         = Event[Pong]{EventRow{"pong", ToSocket, false, "Answer to ping, on the plain profile."}}
+	MessageNew          = Event[NewMessage]{EventRow{"message:new", ToChat, true, "A message was stored; to every member's sockets but the sending one."}}
+	MessageEditedEvent  = Event[MessageEdited]{EventRow{"message:edited", ToChat, true, "A message has new content; to every socket of every member, the editing one too."}}
+	MessageDeletedEvent = Event[MessageDeleted]{EventRow{"message:deleted", ToChat, true, "A message is gone for everyone; or, with forEveryone false, for the one user whose sockets get it."}}
+	ChatUpdatedEvent    = Event[ChatUpdated]{EventRow{"chat:updated", ToChat, true, "Name, avatar, description, settings or members of a chat changed."}}
+	MemberJoinedEvent   = Event[MemberJoined]{EventRow{"chat:member-joined", ToChat, true, "A user became a member. Kind active: a user opened the chat; only to sockets that have it open, without an offset."}}
+	MemberLeftEvent     = Event[MemberLeft]{EventRow{"chat:member-left", ToChat, true, "A membership ended; the user gets it last. Kind active: the user's last socket closed the chat; without an offset."}}
+	TypingEvent         = Event[Typing]{EventRow{"message:typing", ToView, false, "Another user is typing; to the sockets that have the chat open."}}
+	StopTypingEvent     = Event[StoppedTyping]{EventRow{"message:stop-typing", ToView, false, "A typing indicator is over."}}
+	ConnectedEvent      = Event[Connected]{EventRow{"connected", ToSocket, false, "The first event on every connection. Its offset is where the session stands."}}
+	ErrorEventEvent     = Event[ErrorEvent]{EventRow{"error", ToSocket, false, "A failure without an ack to carry it."}}
+	AuthExpiringEvent   = Event[AuthExpiring]{EventRow{"auth:expiring", ToSocket, false, "The token expires in 60 s."}}
+	ServerDrainEvent    = Event[ServerDrain]{EventRow{"server:drain", ToSocket, false, "This gateway closes its connections soon; come back elsewhere."}}
+	PongEvent           = Event[Pong]{EventRow{"pong", ToSocket, false, "Answer to ping, on the plain profile."}}
 )
 
 // ServerEvents is every server event, in the order of the documentation.
 var ServerEvents = []DescribedEvent{
-	MessageNew, ChatUpdatedEvent, MemberJoinedEvent, MemberLeftEvent, TypingEvent, StopTypingEvent,
+	MessageNew, MessageEditedEvent, MessageDeletedEvent, ChatUpdatedEvent, MemberJoinedEvent, MemberLeftEvent, TypingEvent, StopTypingEvent,
 	ConnectedEvent, ErrorEventEvent, AuthExpiringEvent, ServerDrainEvent, PongEvent,
 }

@@ -88,6 +88,9 @@ func TestContractLimits(t *testing.T) {
 		{proto.SendMessage.Row, 30, time.Minute, 15 * time.Second},
 		{proto.MarkDelivered.Row, 100, time.Minute, 5 * time.Second},
 		{proto.StartTyping.Row, 10, 10 * time.Second, 5 * time.Second},
+		{proto.EditMessage.Row, 30, time.Minute, 5 * time.Second},
+		{proto.DeleteMessage.Row, 30, time.Minute, 5 * time.Second},
+		{proto.SyncPull.Row, 30, time.Minute, 5 * time.Second},
 	} {
 		require.Equal(t, proto.Limit{N: c.limit, Per: c.per}, c.row.Limit, c.row.Event)
 		require.Equal(t, c.timeout, c.row.Timeout, c.row.Event)

@@ -23,7 +23,7 @@ const AskTyping = "typing:ask"
 // Headers on entries of the log, and so on their republished copies.
 const (
 	HeaderEvent   = "Sup-Event"   // the client event's name, a row of Events
-	HeaderSeq     = "Sup-Seq"     // a message's dense seq in its chat
+	HeaderSeq     = "Sup-Seq"     // a message's dense seq in its chat; of an edit, its message's
 	HeaderSocket  = "Sup-Socket"  // the socket that must not get an echo
 	HeaderContent = "Sup-Content" // hash of the content behind an idempotency key
 )

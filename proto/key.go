@@ -39,6 +39,17 @@ func CursorsKey(chat Token) string { return "{c:" + string(chat) + "}:cursors" }
 // CursorHead is the head's field: no token has a dot.
 const CursorHead = ".head"
 
+// EditsKey is the hash seq → stream position of a message's newest edit, and
+// under "at" the position up to which the edits of the chat are here.
+func EditsKey(chat Token) string { return "{c:" + string(chat) + "}:edits" }
+
+// HiddenMarkKey says how far a user's log has been read for what the user has
+// hidden: "position" while it is being read, "position whole" afterwards.
+func HiddenMarkKey(user Token) string { return "{u:" + string(user) + "}:hidden" }
+
+// HiddenKey is the set of a chat's seqs that a user has hidden.
+func HiddenKey(user, chat Token) string { return "{u:" + string(user) + "}:hidden:" + string(chat) }
+
 // UserChatsKey is the sorted set of a user's chats (tokens), scored 2·version + 1
 // for a member, 2·version for a former one: an older change never undoes a newer.
 func UserChatsKey(user Token) string { return "{u:" + string(user) + "}:chats" }

@@ -33,15 +33,15 @@ type Message struct {
 	ForwardedFrom    *ForwardedFrom `json:"forwardedFrom,omitzero"`
 	Mentions         []string       `json:"mentions,omitzero"`
 	EditedAt         *Timestamp     `json:"editedAt,omitzero"`
-	DeletedAt        *Timestamp     `json:"deletedAt,omitzero"`
-	ExpiresAt        *Timestamp     `json:"expiresAt,omitzero"`
+	DeletedAt        *Timestamp     `json:"deletedAt,omitzero"` // gone: content is "", metadata and mentions are absent
+	ExpiresAt        *Timestamp     `json:"expiresAt,omitzero"` // when it is deleted for everyone
 }
 
 // ForwardedFrom is where a forwarded message was first said.
 type ForwardedFrom struct {
 	ChatID    string `json:"chatId" rule:"id"`
 	MessageID string `json:"messageId" rule:"id"`
-	SenderID  string `json:"senderId"`
+	SenderID  string `json:"senderId"` // filled in by the server; what a client says is ignored
 }
 
 // Sender is who sent a message, as shown to people.
@@ -59,10 +59,10 @@ type SendMessageReq struct {
 	ReplyToID        string         `json:"replyToId,omitzero" rule:"id"`                                       // ‡ a message of this chat
 	Metadata         Raw            `json:"metadata,omitzero" rule:"object bytes=..8192"`                       // ‡ an object, at most 8 KiB
 	TempID           string         `json:"tempId,omitzero" rule:"clientId"`                                    // ‡ the idempotency key
-	ThreadID         string         `json:"threadId,omitzero" rule:"id"`
-	ForwardFrom      *ForwardedFrom `json:"forwardFrom,omitzero"`
-	Mentions         []string       `json:"mentions,omitzero" rule:"n=..50 each=id"`
-	TTLSec           int            `json:"ttlSec,omitzero" rule:"n=5..2592000"` // 5 to 2,592,000 s
+	ThreadID         string         `json:"threadId,omitzero" rule:"id"`                                        // a message of this chat
+	ForwardFrom      *ForwardedFrom `json:"forwardFrom,omitzero"`                                               // a message that the sender may read
+	Mentions         []string       `json:"mentions,omitzero" rule:"n=..50 each=id"`                            // those who are no members are left out
+	TTLSec           int            `json:"ttlSec,omitzero" rule:"n=5..2592000"`                                // 5 to 2,592,000 s
 }
 
 // Validate checks every field; the error names the first that is wrong.
@@ -156,8 +156,9 @@ func (r *HistoryReq) Validate() error {
 	)
 }
 
-// HistoryRes is a page, lowest seq first. Each message is a NewMessage as it
-// stands in the log.
+// HistoryRes is a page, lowest seq first. Each message is a NewMessage with its
+// newest edit applied. A seq that is missing between two messages is one the
+// user has deleted for themself.
 type HistoryRes struct {
 	ChatID   string `json:"chatId"`
 	Messages []Raw  `json:"messages" rule:"each=as:NewMessage"`

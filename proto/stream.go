@@ -14,7 +14,12 @@ type Stream struct {
 	Dedup time.Duration
 	// MaxBytes is the default bound; DiscardNew makes a full stream an error.
 	MaxBytes int64
-	Purpose  string
+	// Queue: an entry is for one consumer, and gone once it is acked.
+	Queue bool
+	// Schedules: an entry may name the moment at which it comes out under another
+	// subject. NATS allows that only where a full stream drops its oldest entries.
+	Schedules bool
+	Purpose   string
 }
 
 // MetadataEpoch is the stream metadata key of a stream's epoch: 32 random hex
@@ -38,5 +43,39 @@ var Receipts = Stream{
 	Purpose: "delivered and read cursors, devices",
 }
 
+// Work holds what some service still has to do: queues, the timers that feed
+// them, and the dead letters of what could not be done. A timer takes about
+// 300 bytes: the bound is 14 million of them.
+var Work = Stream{
+	Name: "WORK", Subjects: []string{"work.*.*", "timer.*.*", "dead.*.*"},
+	Dedup: 2 * time.Minute, MaxBytes: 4 << 30, Queue: true, Schedules: true,
+	Purpose: "work queues, timers, dead letters",
+}
+
 // Streams is every stream of the mesh.
-var Streams = []Stream{Events, Receipts}
+var Streams = []Stream{Events, Receipts, Work}
+
+// Queue is one work queue of WORK. Its entries are done at least once, by any
+// instance of its service.
+type Queue struct {
+	Name    string // of its durable consumer: <service>-<verb>
+	Subject string // work.<service>.<verb>
+	// Dead gets what failed MaxDeliver times, with the error as a header.
+	Dead string
+	// Timeout is how long one entry may take before another instance gets it.
+	Timeout    time.Duration
+	MaxDeliver int
+	// MaxPending is how many may be under way at once, over all instances.
+	MaxPending int
+	Purpose    string
+}
+
+// ExpireMessages deletes messages whose ttlSec is over.
+var ExpireMessages = Queue{
+	Name: "chat-expire", Subject: "work.chat.expire", Dead: "dead.chat.expire",
+	Timeout: 30 * time.Second, MaxDeliver: 30, MaxPending: 256,
+	Purpose: "messages whose time is over",
+}
+
+// Queues is every work queue of the mesh.
+var Queues = []Queue{ExpireMessages}

@@ -13,6 +13,7 @@ const (
 	KindMessage  Kind = "msg"   // chat: messages
 	KindMeta     Kind = "meta"  // chat: membership, name, settings
 	KindReaction Kind = "react" // reactions
+	KindEdit     Kind = "edit"  // chat: edits and deletions of messages
 )
 
 // Subjects of the log. `live.` is the stream's RePublish of `ev.`: the same
@@ -62,6 +63,10 @@ func DeviceLog(user, device Token) string { return "rc.device." + string(user) +
 // CanaryLog is where a service tries whether the log still takes entries; it
 // concerns nobody, and RECEIPTS keeps the newest only.
 func CanaryLog(service string) string { return "rc.canary." + service }
+
+// Timer is the subject of one schedule of the stream WORK: what is published
+// there comes out of a queue at its time. The same name again replaces it.
+func Timer(service string, name Token) string { return "timer." + service + "." + string(name) }
 
 // GatewayInbox is the subject space of one gateway instance.
 func GatewayInbox(gateway Token, verb string) string { return "edge." + string(gateway) + "." + verb }

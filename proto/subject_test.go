@@ -23,6 +23,8 @@ func TestSubjects(t *testing.T) {
 		"ev.chat.=YS5i.msg":         proto.ChatLog(chat, proto.KindMessage),
 		"ev.chat.=YS5i.meta":        proto.ChatLog(chat, proto.KindMeta),
 		"ev.chat.=YS5i.react":       proto.ChatLog(chat, proto.KindReaction),
+		"ev.chat.=YS5i.edit":        proto.ChatLog(chat, proto.KindEdit),
+		"timer.chat.=YS5i":          proto.Timer("chat", chat),
 		"ev.chat.=YS5i.*":           proto.ChatLogAll(chat),
 		"ev.user.=Kg":               proto.UserLog(user),
 		"live.chat.=YS5i.*":         proto.ChatLive(chat),
@@ -60,6 +62,10 @@ func TestLogSubjectsBelongToOneStream(t *testing.T) {
 		proto.UserLog(b):                    "EVENTS",
 		proto.ReceiptLog(a, b):              "RECEIPTS",
 		proto.DeviceLog(b, a):               "RECEIPTS",
+		proto.ChatLog(a, proto.KindEdit):    "EVENTS",
+		proto.Timer("chat", a):              "WORK",
+		proto.ExpireMessages.Subject:        "WORK",
+		proto.ExpireMessages.Dead:           "WORK",
 	} {
 		var in []string
 		for _, s := range proto.Streams {
@@ -91,6 +97,23 @@ func TestStreamsAreBounded(t *testing.T) {
 	}
 }
 
+// TestQueues: a queue is a bounded durable consumer whose dead letters are not its own entries.
+func TestQueues(t *testing.T) {
+	names := map[string]bool{}
+	for _, q := range proto.Queues {
+		service, verb, ok := strings.Cut(q.Name, "-")
+		require.True(t, ok, q.Name)
+		require.Equal(t, "work."+service+"."+verb, q.Subject)
+		require.Equal(t, "dead."+service+"."+verb, q.Dead)
+		require.False(t, names[q.Name], q.Name)
+		names[q.Name] = true
+		require.Positive(t, q.Timeout)
+		require.Positive(t, q.MaxDeliver)
+		require.Positive(t, q.MaxPending)
+		require.NotEmpty(t, q.Purpose)
+	}
+}
+
 // matches is NATS subject matching, for '*' tokens.
 func matches(pattern, subject string) bool {
 	p, s := strings.Split(pattern, "."), strings.Split(subject, ".")
@@ -116,13 +139,17 @@ func TestKeys(t *testing.T) {
 		"{c:=e2F9OmI}:sent:7":  proto.SentKey(chat, 7),
 		"{u:u}:chats":          proto.UserChatsKey(user),
 		"{u:u}:devices":        proto.DevicesKey(user),
-		"{u:u}:limit:msg":      proto.LimitKey(user, "msg"),
-		"projection:chat:0a":   proto.ProjectionKey("chat", "0a"),
+		"{c:=e2F9OmI}:edits":   proto.EditsKey(chat),
+		"{u:u}:hidden":         proto.HiddenMarkKey(user),
+
+		"{u:u}:hidden:=e2F9OmI": proto.HiddenKey(user, chat),
+		"{u:u}:limit:msg":       proto.LimitKey(user, "msg"),
+		"projection:chat:0a":    proto.ProjectionKey("chat", "0a"),
 	} {
 		require.Equal(t, want, got)
 	}
 	keys := []string{
-		proto.ChatKey(chat), proto.MembersKey(chat), proto.CursorsKey(chat), proto.IndexKey(chat, 1), proto.SentKey(chat, 7),
+		proto.ChatKey(chat), proto.MembersKey(chat), proto.CursorsKey(chat), proto.IndexKey(chat, 1), proto.SentKey(chat, 7), proto.EditsKey(chat),
 	}
 	for _, k := range keys {
 		require.Equal(t, "c:=e2F9OmI", hashTag(k), "one slot for all of a chat's keys")

@@ -16,6 +16,7 @@ import (
 // hostMetrics is what the chassis counts for every service.
 type hostMetrics struct {
 	slowConsumers, denied, dropped, refused metric.Int64Counter
+	jobs                                    metric.Int64Counter
 	served, calls                           metric.Float64Histogram
 	pending                                 metric.Int64ObservableGauge
 	meter                                   metric.Meter
@@ -34,7 +35,7 @@ var seconds = metric.WithExplicitBucketBoundaries(.0001, .00025, .0005, .001, .0
 
 func (m *hostMetrics) register(h *Host) error {
 	m.meter = h.telemetry.meter
-	var errs [9]error
+	var errs [10]error
 	m.slowConsumers, errs[0] = m.meter.Int64Counter("sup.nats.slow_consumers", metric.WithDescription("Subscriptions that overflowed: messages were dropped."))
 	m.denied, errs[1] = m.meter.Int64Counter("sup.nats.denied", metric.WithDescription("Publishes and subscribes the NATS server refused."))
 	m.dropped, errs[2] = m.meter.Int64Counter("sup.requests.expired", metric.WithDescription("Requests dropped because their deadline had passed."))
@@ -58,6 +59,7 @@ func (m *hostMetrics) register(h *Host) error {
 			return nil
 		}))
 	m.refused, errs[8] = m.meter.Int64Counter("sup.limits.refused", metric.WithDescription("Actions over a rate limit, by rule."))
+	m.jobs, errs[9] = m.meter.Int64Counter("sup.jobs", metric.WithDescription("Entries of work queues taken, by queue and outcome: done, later, malformed, dead."))
 	return errors.Join(errs[:]...)
 }
 

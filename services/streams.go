@@ -154,6 +154,13 @@ func (h *Host) streamConfig(row proto.Stream) jetstream.StreamConfig {
 		// since only the per-subject limit is reached.
 		cfg.MaxMsgsPerSubject = row.MaxMsgsPerSubject
 	}
+	if row.Queue {
+		cfg.Retention = jetstream.WorkQueuePolicy
+	}
+	if row.Schedules {
+		// The server refuses schedules together with DiscardNew.
+		cfg.AllowMsgSchedules, cfg.Discard = true, jetstream.DiscardOld
+	}
 	if h.cfg.StreamMaxBytes > 0 {
 		cfg.MaxBytes = h.cfg.StreamMaxBytes
 	}
@@ -192,6 +199,7 @@ func compare(have, want jetstream.StreamConfig) (fixed, gaps []string) {
 	note(&gaps, have.MaxBytes <= 0, "bytes", "unlimited", want.MaxBytes)
 	note(&gaps, have.Replicas < want.Replicas, "copies", have.Replicas, want.Replicas)
 	note(&gaps, !have.AllowDirect, "direct get", "off", "on")
+	note(&gaps, want.AllowMsgSchedules && !have.AllowMsgSchedules, "schedules", "off", "on")
 	note(&gaps, have.Metadata[proto.MetadataEpoch] == "", "epoch", "missing", "set")
 	return fixed, gaps
 }
@@ -205,6 +213,7 @@ func widen(have, want jetstream.StreamConfig, asked int64) (jetstream.StreamConf
 		}
 	}
 	next.Discard, next.AllowDirect = want.Discard, true
+	next.AllowMsgSchedules = have.AllowMsgSchedules || want.AllowMsgSchedules
 	next.Duplicates = max(have.Duplicates, want.Duplicates)
 	next.Replicas = max(have.Replicas, want.Replicas)
 	if have.MaxBytes <= 0 || asked > have.MaxBytes {

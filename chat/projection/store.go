@@ -303,19 +303,17 @@ type SendView struct {
 	IsMember bool
 	Meta     uint64 // position of the last membership change that Member knows of
 	Sent     Sent   // Position 0: no record
-	Reply    uint64 // position of the message replied to; 0: not indexed
 }
 
 // Ask is what a send asks of the projection.
 type Ask struct {
-	User  proto.Token // the sender
-	Key   string      // of its record; empty: none
-	At    time.Time   // now; where there is a key
-	Reply uint64      // seq of the message replied to; 0: none
+	User proto.Token // the sender
+	Key  string      // of its record; empty: none
+	At   time.Time   // now; where there is a key
 }
 
-// ForSend reads, in one go, the chat's head and the sender's membership, the
-// record of a key if there is one, and the index at the reply if there is one.
+// ForSend reads, in one go, the chat's head and the sender's membership, and the
+// record of a key if there is one.
 func (s *Store) ForSend(ctx context.Context, keys *Keys, ask Ask) (SendView, error) {
 	q := s.questions.get()
 	q.fill(keys, &ask)
@@ -334,19 +332,18 @@ func (s *Store) ForSend(ctx context.Context, keys *Keys, ask Ask) (SendView, err
 type question struct {
 	use []redis.Cmder
 	// A record may be of this period or of the one before.
-	head, sent, sentBefore, index  *redis.StringCmd
+	head, sent, sentBefore         *redis.StringCmd
 	member                         *redis.SliceCmd
 	headArgs, memberArgs, sentArgs []any
-	sentBeforeArgs, indexArgs      []any
+	sentBeforeArgs                 []any
 
 	user, key string
-	from, to  int64
 	done      chan error
 	timer     *time.Timer
 }
 
 func newQuestion() *question {
-	q := &question{use: make([]redis.Cmder, 0, 5), done: make(chan error, 1), timer: time.NewTimer(time.Hour)}
+	q := &question{use: make([]redis.Cmder, 0, 4), done: make(chan error, 1), timer: time.NewTimer(time.Hour)}
 	q.timer.Stop()
 	command := func(args ...any) ([]any, *redis.StringCmd) {
 		return args, redis.NewStringCmd(context.Background(), args...)
@@ -356,24 +353,17 @@ func newQuestion() *question {
 	q.member = redis.NewSliceCmd(context.Background(), q.memberArgs...)
 	q.sentArgs, q.sent = command("hget", "", &q.key)
 	q.sentBeforeArgs, q.sentBefore = command("hget", "", &q.key)
-	q.indexArgs, q.index = command("getrange", "", &q.from, &q.to)
 	return q
 }
 
 func (q *question) fill(keys *Keys, ask *Ask) {
-	q.user, q.key, q.from, q.to = string(ask.User), ask.Key, 0, 0
+	q.user, q.key = string(ask.User), ask.Key
 	q.headArgs[1], q.memberArgs[1] = keys.cursors, keys.members
 	q.use = append(q.use[:0], q.head, q.member)
 	if ask.Key != "" {
 		period := sentPeriodOf(ask.At)
 		q.sentArgs[1], q.sentBeforeArgs[1] = keys.sentIn(period), keys.sentPrior(period)
 		q.use = append(q.use, q.sent, q.sentBefore)
-	}
-	if ask.Reply != 0 {
-		q.indexArgs[1] = keys.indexOf(ask.Reply)
-		q.from = int64(ask.Reply % proto.IndexBlock * 8)
-		q.to = q.from + 7
-		q.use = append(q.use, q.index)
 	}
 }
 
@@ -420,11 +410,6 @@ func (q *question) view() SendView {
 		if position, content, ok := strings.Cut(record, " "); ok {
 			v.Sent.Content = content
 			v.Sent.Position, _ = strconv.ParseUint(position, 10, 64)
-		}
-	}
-	if q.to != 0 {
-		if at := q.index.Val(); len(at) == 8 {
-			v.Reply = binary.BigEndian.Uint64([]byte(at))
 		}
 	}
 	return v

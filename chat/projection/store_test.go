@@ -58,13 +58,21 @@ func put(t *testing.T, s *Store, m Stored) {
 	require.NoError(t, <-done)
 }
 
-func ask(t *testing.T, s *Store, keys *Keys, key string, at time.Time, reply uint64) SendView {
+func ask(t *testing.T, s *Store, keys *Keys, key string, at time.Time) SendView {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	v, err := s.ForSend(ctx, keys, Ask{User: "ann", Key: key, At: at, Reply: reply})
+	v, err := s.ForSend(ctx, keys, Ask{User: "ann", Key: key, At: at})
 	require.NoError(t, err)
 	return v
+}
+
+// indexed is where the index has a message; 0: nowhere.
+func indexed(t *testing.T, s *Store, seq uint64) uint64 {
+	t.Helper()
+	at, err := s.Positions(context.Background(), []Span{{Chat: "c", From: seq, To: seq}})
+	require.NoError(t, err)
+	return at[0][0]
 }
 
 func cursors(t *testing.T, c redis.UniversalClient) map[string]string {
@@ -75,13 +83,15 @@ func cursors(t *testing.T, c redis.UniversalClient) map[string]string {
 func TestStored(t *testing.T) {
 	both(t, func(t *testing.T, client redis.UniversalClient) {
 		s, keys := open(t, client), KeysOf("c")
-		require.Equal(t, SendView{}, ask(t, s, keys, "k1", noon, 1))
+		require.Equal(t, SendView{}, ask(t, s, keys, "k1", noon))
 		put(t, s, message(keys, 1, "k1"))
 		put(t, s, message(keys, 2, ""))
-		v := ask(t, s, keys, "k1", noon, 1)
-		require.Equal(t, SendView{Head: Head{2, 200}, Sent: Sent{100, "content-of-k1"}, Reply: 100}, v)
-		require.Equal(t, SendView{Head: Head{2, 200}, Reply: 200}, ask(t, s, keys, "k2", noon, 2))
-		require.Equal(t, Head{2, 200}, ask(t, s, keys, "", noon, 0).Head, "nothing of an earlier question is left")
+		v := ask(t, s, keys, "k1", noon)
+		require.Equal(t, SendView{Head: Head{2, 200}, Sent: Sent{100, "content-of-k1"}}, v)
+		require.EqualValues(t, 100, indexed(t, s, 1))
+		require.Equal(t, SendView{Head: Head{2, 200}}, ask(t, s, keys, "k2", noon))
+		require.EqualValues(t, 200, indexed(t, s, 2))
+		require.Equal(t, Head{2, 200}, ask(t, s, keys, "", noon).Head, "nothing of an earlier question is left")
 		require.Equal(t, map[string]string{".head": "2 200", "ann": "2", "ann/phone": "2"}, cursors(t, client))
 
 		// From another device, which has not had them: only its user has read.
@@ -103,28 +113,29 @@ func TestHeadFollowsTheLog(t *testing.T) {
 		a, b, keys := open(t, client), open(t, client), KeysOf("c")
 		put(t, a, message(keys, 1, "k1"))
 		put(t, a, message(keys, 3, "k3")) // b, who stored 2, has not told
-		require.Equal(t, Head{1, 100}, ask(t, a, keys, "", noon, 0).Head)
+		require.Equal(t, Head{1, 100}, ask(t, a, keys, "", noon).Head)
 		put(t, b, message(keys, 2, "k2"))
 		put(t, a, message(keys, 1, "k1")) // repeated
 		put(t, b, message(keys, 2, "k2"))
-		require.Equal(t, Head{2, 200}, ask(t, a, keys, "", noon, 0).Head)
+		require.Equal(t, Head{2, 200}, ask(t, a, keys, "", noon).Head)
 		head, err := a.Heal(t.Context(), "c", 2, []Healed{{Seq: 3, Position: 300, User: "ann", Key: "k3", Content: "content-of-k3", Time: noon}}, noon)
 		require.NoError(t, err)
 		require.Equal(t, uint64(3), head)
 		put(t, a, message(keys, 3, "k3"))
-		v := ask(t, b, keys, "k3", noon, 3)
-		require.Equal(t, SendView{Head: Head{3, 300}, Sent: Sent{300, "content-of-k3"}, Reply: 300}, v)
+		v := ask(t, b, keys, "k3", noon)
+		require.Equal(t, SendView{Head: Head{3, 300}, Sent: Sent{300, "content-of-k3"}}, v)
+		require.EqualValues(t, 300, indexed(t, b, 3))
 
 		// The same seq of another log is another message.
 		other := message(keys, 4, "")
 		other.Before.Position++
 		put(t, b, other)
-		require.Equal(t, Head{3, 300}, ask(t, b, keys, "", noon, 0).Head)
+		require.Equal(t, Head{3, 300}, ask(t, b, keys, "", noon).Head)
 
 		// Redis loses everything, and a write is still under way.
 		require.NoError(t, client.Del(t.Context(), proto.CursorsKey("c"), proto.IndexKey("c", 1), proto.SentKey("c", sentPeriodOf(noon))).Err())
 		put(t, a, message(keys, 4, "k4"))
-		require.Equal(t, SendView{}, ask(t, b, keys, "k4", noon, 4))
+		require.Equal(t, SendView{}, ask(t, b, keys, "k4", noon))
 		all := make([]Healed, 4)
 		for i := range all {
 			n := uint64(i + 1)
@@ -150,10 +161,10 @@ func TestSentPeriods(t *testing.T) {
 			m.At = at
 			put(t, s, m)
 			for _, later := range []time.Duration{0, time.Hour, SentFor / 2, SentFor} {
-				require.Equal(t, m.Position, ask(t, s, keys, m.Key, at.Add(later), 0).Sent.Position, "%s + %s", at, later)
+				require.Equal(t, m.Position, ask(t, s, keys, m.Key, at.Add(later)).Sent.Position, "%s + %s", at, later)
 			}
 		}
-		require.Zero(t, ask(t, s, keys, "k"+end.String(), end.Add(2*sentPeriod), 0).Sent.Position)
+		require.Zero(t, ask(t, s, keys, "k"+end.String(), end.Add(2*sentPeriod)).Sent.Position)
 		for _, period := range []uint64{sentPeriodOf(noon), sentPeriodOf(end)} {
 			left := client.TTL(t.Context(), proto.SentKey("c", period)).Val()
 			require.InDelta(t, sentLifetime.Seconds(), left.Seconds(), 60)
@@ -166,8 +177,8 @@ func TestSentPeriods(t *testing.T) {
 		_, err := s.Heal(t.Context(), "d", 0, healed, noon)
 		require.NoError(t, err)
 		d := KeysOf("d")
-		require.Zero(t, ask(t, s, d, "old", noon, 0).Sent.Position)
-		require.Equal(t, uint64(200), ask(t, s, d, "young", noon, 0).Sent.Position)
+		require.Zero(t, ask(t, s, d, "old", noon).Sent.Position)
+		require.Equal(t, uint64(200), ask(t, s, d, "young", noon).Sent.Position)
 		require.Positive(t, client.TTL(t.Context(), proto.SentKey("d", sentPeriodOf(healed[1].Time))).Val())
 	})
 }

@@ -126,6 +126,22 @@ func (s *Store) Chat(ctx context.Context, chat proto.Token, users []proto.Token)
 	return c, nil
 }
 
+// Are says which of several users are members of a chat.
+func (s *Store) Are(ctx context.Context, chat proto.Token, users []proto.Token) ([]bool, error) {
+	out := make([]bool, len(users))
+	if len(users) == 0 {
+		return out, nil
+	}
+	rows, err := s.client.HMGet(ctx, proto.MembersKey(chat), texts(users)...).Result()
+	if err = projection.Outcome(ctx, err); err != nil {
+		return nil, fmt.Errorf("read members of chat %s: %w", chat, err)
+	}
+	for i, v := range rows {
+		out[i] = v != nil
+	}
+	return out, nil
+}
+
 // AllMembers reads a chat's members, at most limit of them.
 func (s *Store) AllMembers(ctx context.Context, chat proto.Token, limit int) (map[proto.Token]projection.Member, error) {
 	out := map[proto.Token]projection.Member{}
@@ -326,7 +342,10 @@ func (s *Store) Unlock(ctx context.Context, holder string) error {
 // Wipe deletes every key chat owns, of whatever log they came from.
 func (s *Store) Wipe(ctx context.Context) error {
 	wipe := func(ctx context.Context, node *redis.Client) error {
-		for _, pattern := range []string{proto.ChatKey("*"), proto.ChatKey("*") + ":*", proto.UserChatsKey("*"), proto.DevicesKey("*")} {
+		for _, pattern := range []string{
+			proto.ChatKey("*"), proto.ChatKey("*") + ":*", proto.UserChatsKey("*"), proto.DevicesKey("*"),
+			proto.HiddenKey("*", "*"), proto.HiddenMarkKey("*"), // a mark last: until then it is not believed for long
+		} {
 			keys := node.Scan(ctx, 0, pattern, 1000).Iterator()
 			for keys.Next(ctx) {
 				if err := node.Unlink(ctx, keys.Val()).Err(); err != nil {

@@ -9,7 +9,12 @@ type Owed struct {
 	upTo     uint64   // seq: the highest message known to exist
 	position uint64   // stream position of upTo
 	own      []uint64 // seqs that this connection sent itself meanwhile: no echo
+	edited   []uint64 // seqs edited since the page under way was asked for
 }
+
+// maxEdited bounds the edits noted while a page is under way; beyond it every
+// message of the page counts as stale.
+const maxEdited = 256
 
 // Owe begins at a device's cursor; the chat's last message has this seq and position.
 func Owe(delivered, lastSeq, lastPosition uint64) *Owed {
@@ -23,6 +28,23 @@ func (o *Owed) Note(seq, position uint64, own bool) {
 	if own && seq > o.after {
 		o.own = append(o.own, seq)
 	}
+}
+
+// Asking says that a page is asked for now: it knows of every edit so far.
+func (o *Owed) Asking() { o.edited = o.edited[:0] }
+
+// Edited takes notice of an edit that has been sent, of a message that may not
+// have been: a page under way may bring it as it was before.
+func (o *Owed) Edited(seq uint64) {
+	if seq > o.after && len(o.edited) <= maxEdited {
+		o.edited = append(o.edited, seq)
+	}
+}
+
+// Stale says that a message of the page under way must be asked for again, and
+// with it all that follow: to send it now would undo an edit.
+func (o *Owed) Stale(seq uint64) bool {
+	return len(o.edited) > maxEdited || slices.Contains(o.edited, seq)
 }
 
 // Range is what to ask for next: messages with after < seq ≤ upTo.

@@ -140,3 +140,21 @@ func TestOwedModel(t *testing.T) {
 		})
 	})
 }
+
+func TestOwedIsStale(t *testing.T) {
+	o := Owe(3, 600, 50)
+	o.Edited(5)
+	o.Asking() // the page knows of it
+	require.False(t, o.Stale(5))
+	o.Edited(5)
+	o.Edited(2) // was sent before
+	require.True(t, o.Stale(5))
+	require.False(t, o.Stale(4))
+	require.False(t, o.Stale(2))
+	for seq := range uint64(maxEdited + 1) {
+		o.Edited(300 + seq)
+	}
+	require.True(t, o.Stale(4), "too many to tell")
+	o.Asking()
+	require.False(t, o.Stale(4))
+}

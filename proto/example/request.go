@@ -46,6 +46,23 @@ func Requests() []Request {
 			Req: proto.HistoryReq{ChatID: "chat-7", AfterSeq: new(uint64(4)), Limit: 100},
 			Or:  proto.HistoryReq{ChatID: "chat-7", BeforeSeq: 10},
 			Res: proto.HistoryRes{ChatID: "chat-7", Messages: []proto.Raw{stored}, LastSeq: 9, HasMore: true}},
+		{Row: proto.SyncPull,
+			Req: proto.SyncReq{Chats: []proto.SyncFrom{{ChatID: "chat-7", AfterSeq: 4}, {ChatID: "chat-8"}}},
+			Res: proto.SyncRes{
+				Chats:  []proto.SyncedChat{{ChatID: "chat-7", Messages: []proto.Raw{stored}, LastSeq: 9, ReadSeq: 4, UnreadCount: 5, More: true}},
+				Failed: []proto.SyncFailed{{ChatID: "chat-8", Code: proto.ChatNotFound}},
+			}},
+		{Row: proto.EditMessage,
+			Req: proto.EditReq{
+				ChatID: "chat-7", MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", EncryptedContent: "bmV3",
+				Metadata: proto.Raw(`{"width":800}`), Mentions: []string{"bob"},
+			},
+			Res: proto.EditRes{ChatID: "chat-7", MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", Seq: 5, EditedAt: after(time.Minute)}},
+		{Row: proto.DeleteMessage,
+			Req: proto.DeleteReq{ChatID: "chat-7", MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", ForEveryone: true},
+			Res: proto.DeleteRes{
+				ChatID: "chat-7", MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", Seq: 5, DeletedAt: after(2 * time.Minute), ForEveryone: true,
+			}},
 		{Row: proto.JoinChat,
 			Req: proto.JoinChatReq{ChatID: "chat-7"},
 			Res: proto.JoinChatRes{ChatID: "chat-7", LastSeq: 9, ReadSeq: 5, UnreadCount: 4, Role: proto.RoleAdmin, Version: 4}},

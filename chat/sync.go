@@ -1,0 +1,188 @@
+package chat
+
+import (
+	"context"
+
+	"supmesh.dev/chat/eventlog"
+	"supmesh.dev/chat/projection"
+	"supmesh.dev/chat/roster"
+	"supmesh.dev/proto"
+)
+
+// syncMessages bounds the messages of one chat in an answer; pageBytes bounds all.
+const syncMessages = 100
+
+// pulling is one chat of a sync on its way.
+type pulling struct {
+	proto.SyncFrom
+	token proto.Token
+	place roster.Place
+	last  eventlog.Entry
+	edits uint64
+	span  projection.Span // what is looked at
+	items []item
+}
+
+// sync brings several chats current. Chats are served in the order asked, so
+// that one answer with `more` is followed by another that gets further.
+func (s *Service) sync(ctx context.Context, req proto.SyncReq) (proto.SyncRes, error) {
+	who, err := callerOf(ctx)
+	if err != nil {
+		return proto.SyncRes{}, err
+	}
+	if err := s.gate.wait(ctx); err != nil {
+		return proto.SyncRes{}, err
+	}
+	res, err := s.pull(ctx, who, req.Chats)
+	return res, unavailable(err)
+}
+
+func (s *Service) pull(ctx context.Context, who caller, chats []proto.SyncFrom) (proto.SyncRes, error) {
+	res := proto.SyncRes{Chats: []proto.SyncedChat{}, Failed: []proto.SyncFailed{}}
+	pulls, foreign, err := s.pullable(ctx, who, chats)
+	if err != nil {
+		return res, err
+	}
+	for _, id := range foreign {
+		res.Failed = append(res.Failed, proto.SyncFailed{ChatID: id, Code: proto.ChatNotFound})
+	}
+	if err := s.look(ctx, who, pulls); err != nil {
+		return res, err
+	}
+	var items []item
+	upTo := make(map[proto.Token]uint64, len(pulls))
+	for i := range pulls {
+		items = append(items, pulls[i].items...)
+		upTo[pulls[i].token] = pulls[i].edits
+	}
+	page, _, err := s.fetch(ctx, items, upTo)
+	if err != nil {
+		return res, err
+	}
+	read, err := s.readSeqs(ctx, pulls)
+	if err != nil {
+		return res, err
+	}
+	for i := range pulls {
+		var synced proto.SyncedChat
+		synced, page = pulls[i].result(page, read[i])
+		res.Chats = append(res.Chats, synced)
+	}
+	return res, nil
+}
+
+// pullable are the chats that the caller is a member of, and the ids of the others.
+func (s *Service) pullable(ctx context.Context, who caller, chats []proto.SyncFrom) (pulls []pulling, foreign []string, err error) {
+	tokens := make([]proto.Token, len(chats))
+	for i, c := range chats {
+		if tokens[i], err = proto.EncodeID(c.ChatID); err != nil {
+			return nil, nil, proto.FieldError("chats.chatId", err)
+		}
+	}
+	places, err := s.roster.Load().Places(ctx, who.user, who.device, tokens)
+	if err != nil {
+		return nil, nil, err
+	}
+	var mine []proto.Token
+	for i, c := range chats {
+		if !places[i].IsMember {
+			foreign = append(foreign, c.ChatID)
+			continue
+		}
+		pulls = append(pulls, pulling{SyncFrom: c, token: tokens[i], place: places[i]})
+		mine = append(mine, tokens[i])
+	}
+	if len(foreign) > 0 {
+		// Not a member, or a roster that was lost a moment ago?
+		if _, whole, err := s.roster.Load().Mark(ctx); err != nil {
+			return nil, nil, err
+		} else if !whole {
+			s.gate.close()
+			if err := s.gate.wait(ctx); err != nil {
+				return nil, nil, err
+			}
+			return s.pullable(ctx, who, chats)
+		}
+	}
+	if len(mine) == 0 {
+		return nil, foreign, nil
+	}
+	end, err := s.ends(ctx, mine)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range pulls {
+		pulls[i].last, pulls[i].edits = end[pulls[i].token].last, end[pulls[i].token].edits
+	}
+	return pulls, foreign, nil
+}
+
+// look finds what of each chat is to be read. Where everything at the beginning
+// of a range is hidden it looks further, so that no answer says only: more.
+func (s *Service) look(ctx context.Context, who caller, pulls []pulling) error {
+	for i := range pulls {
+		pulls[i].span = projection.Span{Chat: pulls[i].token, To: pulls[i].AfterSeq}
+	}
+	for {
+		var spans []projection.Span
+		var of []int
+		for i := range pulls {
+			if p := &pulls[i]; len(p.items) == 0 && p.span.To < p.last.Seq {
+				p.span.From, p.span.To = p.span.To+1, min(p.last.Seq, p.span.To+syncMessages)
+				spans, of = append(spans, p.span), append(of, i)
+			}
+		}
+		if len(spans) == 0 {
+			return nil
+		}
+		at, err := s.positions(ctx, spans)
+		if err != nil {
+			return err
+		}
+		var all []item
+		for k, i := range of {
+			all = append(all, itemsOf(pulls[i].ChatID, spans[k], at[k])...)
+		}
+		if all, err = s.visible(ctx, who.user, all); err != nil {
+			return err
+		}
+		for _, i := range of {
+			p := &pulls[i]
+			n := 0
+			for n < len(all) && all[n].chat == p.token && all[n].seq >= p.span.From && all[n].seq <= p.span.To {
+				n++
+			}
+			p.items, all = all[:n:n], all[n:]
+		}
+	}
+}
+
+// readSeqs is up to where the caller has read each chat. What was said before
+// the caller joined counts as read.
+func (s *Service) readSeqs(ctx context.Context, pulls []pulling) ([]uint64, error) {
+	asks := make([]floorOf, len(pulls))
+	for i := range pulls {
+		p := &pulls[i]
+		asks[i] = floorOf{chat: p.token, lastSeq: p.last.Seq, lastPosition: p.last.Position, floor: p.place.Member.Joined, atLeast: p.place.Read}
+	}
+	return s.floors(ctx, asks)
+}
+
+// result is what the answer says of one chat; page begins with its messages, as
+// far as they fit, and rest is what comes behind them.
+func (p *pulling) result(page []proto.LogItem, read uint64) (res proto.SyncedChat, rest []proto.LogItem) {
+	read = min(read, p.last.Seq)
+	res = proto.SyncedChat{ChatID: p.ChatID, Messages: []proto.Raw{}, LastSeq: p.last.Seq, ReadSeq: read, UnreadCount: p.last.Seq - read}
+	fitted := 0
+	for _, it := range p.items {
+		if len(page) == 0 {
+			break
+		}
+		if page[0].ChatID == p.ChatID && page[0].Seq == it.seq { // else the log does not have it any more
+			res.Messages, page = append(res.Messages, page[0].Body), page[1:]
+		}
+		fitted++
+	}
+	res.More = fitted < len(p.items) || p.span.To < p.last.Seq
+	return res, page
+}

@@ -1,0 +1,183 @@
+package services_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"supmesh.dev/proto"
+	"supmesh.dev/services"
+	"supmesh.dev/services/servicestest"
+)
+
+var queue = proto.Queue{
+	Name: "test-do", Subject: "work.test.do", Dead: "dead.test.do",
+	Timeout: 2 * time.Second, MaxDeliver: 2, MaxPending: 16, Purpose: "a test",
+}
+
+// jobs is what a worker was given, and what it answers to it.
+type jobs struct {
+	mu     sync.Mutex
+	seen   map[string][]time.Time
+	answer func(body string, tries int) error
+}
+
+func (j *jobs) do(_ context.Context, body []byte) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.seen == nil {
+		j.seen = map[string][]time.Time{}
+	}
+	j.seen[string(body)] = append(j.seen[string(body)], time.Now())
+	if j.answer == nil {
+		return nil
+	}
+	return j.answer(string(body), len(j.seen[string(body)]))
+}
+
+func (j *jobs) tries(body string) int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.seen[body])
+}
+
+func workStream(t *testing.T, h *services.Host) jetstream.Stream {
+	t.Helper()
+	require.NoError(t, h.EnsureStreams(t.Context(), true, proto.Work))
+	s, err := h.JetStream().Stream(t.Context(), proto.Work.Name)
+	require.NoError(t, err)
+	return s
+}
+
+func left(t *testing.T, s jetstream.Stream) uint64 {
+	t.Helper()
+	info, err := s.Info(t.Context())
+	require.NoError(t, err)
+	return info.State.Msgs
+}
+
+func TestWorkIsDone(t *testing.T) {
+	n := servicestest.RunNATS(t)
+	h := servicestest.NewHost(t, "test", n, nil)
+	s := workStream(t, h)
+	j := &jobs{answer: func(body string, tries int) error {
+		switch {
+		case body == "twice" && tries == 1:
+			return errors.New("not yet")
+		case body == "later" && tries == 1:
+			return fmt.Errorf("wrapped: %w", &services.Later{After: 50 * time.Millisecond})
+		case body == "never":
+			return errors.New("never\nat all")
+		case body == "garbage":
+			return fmt.Errorf("%w: garbage", services.ErrMalformed)
+		case body == "panic" && tries == 1:
+			panic("now")
+		}
+		return nil
+	}}
+	servicestest.Run(t, h, servicestest.Service{})
+	h.Work(queue, j.do)
+	for _, body := range []string{"once", "twice", "later", "never", "garbage", "panic"} {
+		_, err := h.JetStream().Publish(t.Context(), queue.Subject, []byte(body))
+		require.NoError(t, err)
+	}
+	servicestest.Eventually(t, 20*time.Second, "all is settled but the dead letter", func() bool { return left(t, s) == 1 })
+	for body, want := range map[string]int{"once": 1, "twice": 2, "later": 2, "never": 2, "garbage": 1, "panic": 2} {
+		require.Equal(t, want, j.tries(body), body)
+	}
+	dead, err := s.GetLastMsgForSubject(t.Context(), queue.Dead)
+	require.NoError(t, err)
+	require.Equal(t, "never", string(dead.Data))
+	require.Equal(t, "never at all", dead.Header.Get("Sup-Dead-Reason"))
+}
+
+// A timer fires at its time, also when the server and the service are away meanwhile.
+func TestSchedule(t *testing.T) {
+	n := servicestest.RunNATS(t)
+	h := servicestest.NewHost(t, "test", n, nil)
+	s := workStream(t, h)
+	stop := servicestest.Run(t, h, servicestest.Service{})
+	j := &jobs{}
+	h.Work(queue, j.do)
+	at := time.Now().Add(700 * time.Millisecond)
+	require.NoError(t, h.Schedule(t.Context(), proto.Timer("test", "a"), queue, at, []byte("a")))
+	require.NoError(t, h.Schedule(t.Context(), proto.Timer("test", "b"), queue, at.Add(time.Hour), []byte("b1")))
+	require.NoError(t, h.Schedule(t.Context(), proto.Timer("test", "b"), queue, at, []byte("b2")))
+	require.Equal(t, uint64(2), left(t, s), "the same name replaces")
+	servicestest.Eventually(t, 10*time.Second, "both are done", func() bool { return left(t, s) == 0 })
+	require.Equal(t, []int{1, 0, 1}, []int{j.tries("a"), j.tries("b1"), j.tries("b2")})
+	require.False(t, j.seen["a"][0].Before(at), "not before its time")
+
+	at = time.Now().Add(500 * time.Millisecond)
+	require.NoError(t, h.Schedule(t.Context(), proto.Timer("test", "c"), queue, at, []byte("c")))
+	require.NoError(t, stop())
+	n.Stop()
+	servicestest.Eventually(t, 5*time.Second, "its time is over", func() bool { return time.Now().After(at) })
+	n.Start()
+	h = servicestest.NewHost(t, "test", n, nil)
+	servicestest.Run(t, h, servicestest.Service{})
+	h.Work(queue, j.do)
+	servicestest.Eventually(t, 10*time.Second, "it is done late", func() bool { return j.tries("c") == 1 })
+}
+
+// A job under way when the host stops is another's at once.
+func TestJobIsGivenBack(t *testing.T) {
+	n := servicestest.RunNATS(t)
+	h, next := servicestest.NewHost(t, "test", n, nil), servicestest.NewHost(t, "test", n, nil)
+	s := workStream(t, next)
+	stop := servicestest.Run(t, h, servicestest.Service{})
+	long := queue
+	long.Timeout = time.Minute
+	begun := make(chan struct{})
+	h.Work(long, func(ctx context.Context, _ []byte) error {
+		close(begun)
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	_, err := h.JetStream().Publish(t.Context(), queue.Subject, []byte("x"))
+	require.NoError(t, err)
+	<-begun
+	require.NoError(t, stop())
+	servicestest.Run(t, next, servicestest.Service{})
+	j := &jobs{}
+	next.Work(long, j.do)
+	servicestest.Eventually(t, 10*time.Second, "it is done", func() bool { return j.tries("x") == 1 && left(t, s) == 0 })
+}
+
+// A worker goes on after the server was away.
+func TestWorkOutlivesARestart(t *testing.T) {
+	n := servicestest.RunNATS(t)
+	h := servicestest.NewHost(t, "test", n, nil)
+	s := workStream(t, h)
+	servicestest.Run(t, h, servicestest.Service{})
+	j := &jobs{}
+	h.Work(queue, j.do)
+	n.Stop()
+	n.Start()
+	servicestest.Eventually(t, 10*time.Second, "a job is stored", func() bool {
+		_, err := h.JetStream().Publish(t.Context(), queue.Subject, []byte("x"))
+		return err == nil
+	})
+	servicestest.Eventually(t, 20*time.Second, "it is done", func() bool { return j.tries("x") >= 1 && left(t, s) == 0 })
+}
+
+// A stream made before there were schedules gets them.
+func TestSchedulesAreSwitchedOn(t *testing.T) {
+	n := servicestest.RunNATS(t)
+	h := servicestest.NewHost(t, "test", n, nil)
+	_, err := h.JetStream().CreateStream(t.Context(), jetstream.StreamConfig{
+		Name: proto.Work.Name, Subjects: proto.Work.Subjects, Retention: jetstream.WorkQueuePolicy, MaxBytes: 1 << 20,
+		Duplicates: proto.Work.Dedup, AllowDirect: true, Metadata: map[string]string{proto.MetadataEpoch: "e"},
+	})
+	require.NoError(t, err)
+	require.ErrorContains(t, h.EnsureStreams(t.Context(), false, proto.Work), "schedules is off, not on")
+	require.NoError(t, h.EnsureStreams(t.Context(), true, proto.Work))
+	require.NoError(t, h.Schedule(t.Context(), proto.Timer("test", "a"), queue, time.Now().Add(time.Hour), nil))
+	require.NoError(t, h.EnsureStreams(t.Context(), false, proto.Work))
+}
