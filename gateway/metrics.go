@@ -22,6 +22,7 @@ type metrics struct {
 	unknown     metric.Int64Counter
 	gaps        metric.Int64Counter
 	rechecks    metric.Int64Counter
+	dropped     metric.Int64Counter
 }
 
 // gauge counts connections per profile.
@@ -45,6 +46,7 @@ func (m *metrics) register(svc *Service) error {
 	m.unknown = counter("gateway_unknown_events_total", "Events that nobody answers.")
 	m.gaps = counter("gateway_gaps_total", "Live copies that were found missing and read from the log.")
 	m.rechecks = counter("gateway_rechecks_total", "Times that everything hosted was compared with the log.")
+	m.dropped = counter("gateway_ephemeral_dropped_total", "Events that are not stored and found a client's queue full.")
 	observe := func(name, help string, value func() int64) {
 		_, err := meter.Int64ObservableGauge(name, metric.WithDescription(help), metric.WithInt64Callback(
 			func(_ context.Context, o metric.Int64Observer) error { o.Observe(value()); return nil }))

@@ -24,9 +24,10 @@ func TestSubjects(t *testing.T) {
 		"ev.chat.=YS5i.meta":        proto.ChatLog(chat, proto.KindMeta),
 		"ev.chat.=YS5i.react":       proto.ChatLog(chat, proto.KindReaction),
 		"ev.chat.=YS5i.*":           proto.ChatLogAll(chat),
-		"ev.user.=Kg":               proto.UserLog(user),
+		"ev.user.=Kg.log":           proto.UserLog(user),
 		"live.chat.=YS5i.*":         proto.ChatLive(chat),
-		"live.user.=Kg":             proto.UserLive(user),
+		"live.user.=Kg.*":           proto.UserLive(user),
+		"live.user.=Kg.eph":         proto.UserEphemeral(user),
 		"rc.chat.=YS5i.=Kg":         proto.ReceiptLog(chat, user),
 		"rc.device.=Kg.=cGhvbmUgMQ": proto.DeviceLog(user, device),
 		"edge.gw1.kick":             proto.GatewayInbox("gw1", "kick"),
@@ -50,6 +51,39 @@ func TestParseChatSubject(t *testing.T) {
 		_, _, err := proto.ParseChatSubject(bad)
 		require.Error(t, err, bad)
 	}
+}
+
+func TestParseUserSubject(t *testing.T) {
+	for subject, kind := range map[string]proto.Kind{
+		"ev.user.=Kg.log": proto.KindLog, "live.user.=Kg.log": proto.KindLog, "live.user.=Kg.eph": proto.KindEphemeral,
+	} {
+		user, got, err := proto.ParseUserSubject(subject)
+		require.NoError(t, err)
+		require.Equal(t, token(t, "*"), user)
+		require.Equal(t, kind, got)
+	}
+	for _, bad := range []string{
+		"", "ev.user.", "ev.user.a", "ev.user.a.", "ev.user..log", "live.user.a.eph.x", "live.user..eph",
+		"ev.chat.a.msg", "rc.chat.a.b", "live.ev.user.a.log", "xlive.user.a.eph",
+	} {
+		_, _, err := proto.ParseUserSubject(bad)
+		require.Error(t, err, bad)
+	}
+}
+
+// TestEphemeralIsNeverStored: one subscription brings it and the live copies
+// of the user's log, and no stream takes it.
+func TestEphemeralIsNeverStored(t *testing.T) {
+	user := token(t, "a.b")
+	live := proto.LivePrefix + strings.TrimPrefix(proto.UserLog(user), proto.LogPrefix)
+	for _, subject := range []string{proto.UserEphemeral(user), live} {
+		require.True(t, matches(proto.UserLive(user), subject), subject)
+		require.False(t, matches(proto.UserLive(token(t, "b")), subject), subject)
+		for _, s := range proto.Streams {
+			require.False(t, slices.ContainsFunc(s.Subjects, func(p string) bool { return matches(p, subject) }), "%s in %s", subject, s.Name)
+		}
+	}
+	require.NotEqual(t, live, proto.UserEphemeral(user))
 }
 
 // TestLogSubjectsBelongToOneStream: what a builder makes is stored, once.
