@@ -28,15 +28,11 @@ func (s *Service) join(ctx context.Context, req proto.JoinChatReq) (proto.JoinCh
 	if err != nil {
 		return proto.JoinChatRes{}, unavailable(err)
 	}
-	places, err := s.roster.Load().Places(ctx, who.user, who.device, []proto.Token{c.token})
+	at, err := s.standings(ctx, who, []standingOf{{chat: c.token, last: last}})
 	if err != nil {
 		return proto.JoinChatRes{}, unavailable(err)
 	}
-	// What was said before the user joined does not count as unread.
-	floors, err := s.floors(ctx, []floorOf{{chat: c.token, lastSeq: last.Seq, lastPosition: last.Position, floor: m.Joined, atLeast: places[0].Read}})
-	if err != nil {
-		return proto.JoinChatRes{}, unavailable(err)
-	}
-	read := min(floors[0], last.Seq)
-	return proto.JoinChatRes{ChatID: req.ChatID, LastSeq: last.Seq, ReadSeq: read, UnreadCount: last.Seq - read, Role: m.Role}, nil
+	return proto.JoinChatRes{
+		ChatID: req.ChatID, LastSeq: last.Seq, ReadSeq: at[0].readSeq, UnreadCount: at[0].unread, Role: m.Role, Receipts: at[0].others,
+	}, nil
 }

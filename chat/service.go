@@ -25,6 +25,8 @@ type Service struct {
 
 	chats    *lru[*chatState]
 	receipts *lru[*receiptState]
+	said     saidCache
+	tidings  *tidings
 	metrics  metrics
 
 	// project hands a stored message to the projection. A test puts a crash here.
@@ -49,6 +51,7 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 		gate:     newGate("chat is starting"),
 		chats:    newLRU[*chatState](cfg.CachedChats),
 		receipts: newLRU[*receiptState](cfg.CachedChats),
+		tidings:  newTidings(),
 	}
 	s.project = s.projectStored
 	if err := s.metrics.register(host.Metrics()); err != nil {
@@ -63,6 +66,7 @@ func (s *Service) routes() []services.Route {
 	return []services.Route{
 		services.On(sendEndpoint, s.send, services.KeyBy(func(r *proto.SendMessageReq) string { return r.ChatID }), services.Workers(s.cfg.SendWorkers), services.MaxPending(8*s.cfg.SendWorkers)),
 		services.On(proto.MarkDelivered, s.delivered),
+		services.On(proto.MarkRead, s.read),
 		services.On(proto.History, s.history, services.Unordered()),
 		services.On(proto.JoinChat, s.join),
 
@@ -84,6 +88,7 @@ func (s *Service) Run(ctx context.Context) error {
 	for i, lane := range s.state.Lanes() {
 		s.host.Go(fmt.Sprintf("redis lane %d", i), lane)
 	}
+	s.host.Go("tidings", s.tellTidings)
 	if err := s.host.EnsureStreams(ctx, s.cfg.Provision, proto.Streams...); err != nil {
 		if ctx.Err() != nil {
 			return nil

@@ -13,12 +13,17 @@ var (
 	MarkDelivered = Endpoint[DeliveredReq, DeliveredRes]{Row{
 		Subject: "rpc.chat.delivered", Event: "message:delivered", Limit: Limit{100, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
 		Errors:  []Code{ChatNotFound, MessageNotFound},
-		Summary: "This device has the messages up to a point; its offline queue moves there.",
+		Summary: "This device has the messages up to a point; its offline queue moves there. The first device of a user to have them tells their authors.",
+	}}
+	MarkRead = Endpoint[ReadReq, ReadRes]{Row{
+		Subject: "rpc.chat.read", Event: "message:read", Limit: Limit{100, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound, MessageNotFound},
+		Summary: "The user has read the messages up to a point, and this device has them. Their authors and the user's other sockets are told.",
 	}}
 	History = Endpoint[HistoryReq, HistoryRes]{Row{
 		Subject: "rpc.chat.history", Event: "message:history", Limit: Limit{120, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
 		Errors:  []Code{ChatNotFound},
-		Summary: "A page of a chat's messages, before or after a seq.",
+		Summary: "A page of a chat's messages, before or after a seq, as they were stored: status stays sent. Ticks follow from receipts, in chat:join and the events.",
 	}}
 	JoinChat = Endpoint[JoinChatReq, JoinChatRes]{Row{
 		Subject: "rpc.chat.join", Event: "chat:join", Limit: Limit{120, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
@@ -69,7 +74,7 @@ var (
 
 // Endpoints is every request, in the order of the documentation.
 var Endpoints = []Described{
-	SendMessage, MarkDelivered, History, JoinChat, AuthRefresh,
+	SendMessage, MarkDelivered, MarkRead, History, JoinChat, AuthRefresh,
 	OpenDevice, Backlog,
 	PutChat, PatchChat, GetChat, AddMembers, RemoveMember,
 }
@@ -77,6 +82,8 @@ var Endpoints = []Described{
 // The server events of the mesh.
 var (
 	MessageNew        = Event[NewMessage]{EventRow{"message:new", ToChat, true, "A message was stored; to every member's sockets but the sending one."}}
+	DeliveredEvent    = Event[MessageDelivered]{EventRow{"message:delivered", ToUser, false, "To the author: a user has messages of yours, on the first of their devices. In a chat of more than 64 members one a second, for all who came since the last."}}
+	ReadEvent         = Event[MessageRead]{EventRow{"message:read", ToUser, false, "To the author: a user has read messages of yours; coalesced like message:delivered. To the reader's other sockets: with what is unread now."}}
 	ChatUpdatedEvent  = Event[ChatUpdated]{EventRow{"chat:updated", ToChat, true, "Name, avatar, description, settings or members of a chat changed."}}
 	MemberJoinedEvent = Event[MemberJoined]{EventRow{"chat:member-joined", ToChat, true, "A user became a member."}}
 	MemberLeftEvent   = Event[MemberLeft]{EventRow{"chat:member-left", ToChat, true, "A membership ended; the user gets it last."}}
@@ -89,6 +96,6 @@ var (
 
 // ServerEvents is every server event, in the order of the documentation.
 var ServerEvents = []DescribedEvent{
-	MessageNew, ChatUpdatedEvent, MemberJoinedEvent, MemberLeftEvent,
+	MessageNew, DeliveredEvent, ReadEvent, ChatUpdatedEvent, MemberJoinedEvent, MemberLeftEvent,
 	ConnectedEvent, ErrorEventEvent, AuthExpiringEvent, ServerDrainEvent, PongEvent,
 }

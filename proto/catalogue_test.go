@@ -86,6 +86,7 @@ func TestContractLimits(t *testing.T) {
 	}{
 		{proto.SendMessage.Row, 30, 15 * time.Second},
 		{proto.MarkDelivered.Row, 100, 5 * time.Second},
+		{proto.MarkRead.Row, 100, 5 * time.Second},
 	} {
 		require.Equal(t, proto.Limit{N: c.limit, Per: time.Minute}, c.row.Limit, c.row.Event)
 		require.Equal(t, c.timeout, c.row.Timeout, c.row.Event)

@@ -25,8 +25,15 @@ func IndexKey(chat Token, seq uint64) string {
 // SentKey is the idempotency record of one send: stream sequence and content hash.
 func SentKey(chat Token, key string) string { return "{c:" + string(chat) + "}:sent:" + key }
 
-// CursorsKey is the hash "<user token>/<device token>" → delivered seq of a chat.
+// CursorsKey is the hash "<user token>/<device token>" → delivered seq, and
+// "<user token>" → read seq, of a chat.
 func CursorsKey(chat Token) string { return "{c:" + string(chat) + "}:cursors" }
+
+// TurnKey is there for as long as an author of a chat is not to be told of
+// something again: so it holds over all instances.
+func TurnKey(chat, author Token, what string) string {
+	return "{c:" + string(chat) + "}:turn:" + what + ":" + string(author)
+}
 
 // UserChatsKey is the sorted set of a user's chats (tokens), scored 2·version + 1
 // for a member, 2·version for a former one: an older change never undoes a newer.

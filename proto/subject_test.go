@@ -142,21 +142,22 @@ func indexes(s []string) []int {
 func TestKeys(t *testing.T) {
 	chat, user := token(t, "{a}:b"), token(t, "u")
 	for want, got := range map[string]string{
-		"{c:=e2F9OmI}":         proto.ChatKey(chat),
-		"{c:=e2F9OmI}:members": proto.MembersKey(chat),
-		"{c:=e2F9OmI}:cursors": proto.CursorsKey(chat),
-		"{c:=e2F9OmI}:index:0": proto.IndexKey(chat, proto.IndexBlock-1),
-		"{c:=e2F9OmI}:index:1": proto.IndexKey(chat, proto.IndexBlock),
-		"{c:=e2F9OmI}:sent:k":  proto.SentKey(chat, "k"),
-		"{u:u}:chats":          proto.UserChatsKey(user),
-		"{u:u}:devices":        proto.DevicesKey(user),
-		"{u:u}:limit:msg":      proto.LimitKey(user, "msg"),
-		"projection:chat:0a":   proto.ProjectionKey("chat", "0a"),
+		"{c:=e2F9OmI}":          proto.ChatKey(chat),
+		"{c:=e2F9OmI}:members":  proto.MembersKey(chat),
+		"{c:=e2F9OmI}:cursors":  proto.CursorsKey(chat),
+		"{c:=e2F9OmI}:index:0":  proto.IndexKey(chat, proto.IndexBlock-1),
+		"{c:=e2F9OmI}:index:1":  proto.IndexKey(chat, proto.IndexBlock),
+		"{c:=e2F9OmI}:sent:k":   proto.SentKey(chat, "k"),
+		"{c:=e2F9OmI}:turn:r:u": proto.TurnKey(chat, user, "r"),
+		"{u:u}:chats":           proto.UserChatsKey(user),
+		"{u:u}:devices":         proto.DevicesKey(user),
+		"{u:u}:limit:msg":       proto.LimitKey(user, "msg"),
+		"projection:chat:0a":    proto.ProjectionKey("chat", "0a"),
 	} {
 		require.Equal(t, want, got)
 	}
 	keys := []string{
-		proto.ChatKey(chat), proto.MembersKey(chat), proto.CursorsKey(chat), proto.IndexKey(chat, 1), proto.SentKey(chat, "k"),
+		proto.ChatKey(chat), proto.MembersKey(chat), proto.CursorsKey(chat), proto.IndexKey(chat, 1), proto.SentKey(chat, "k"), proto.TurnKey(chat, user, "r"),
 	}
 	for _, k := range keys {
 		require.Equal(t, "c:=e2F9OmI", hashTag(k), "one slot for all of a chat's keys")

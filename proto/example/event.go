@@ -16,6 +16,16 @@ type Event struct {
 func Events() []Event {
 	return []Event{
 		{proto.MessageNew, proto.NewMessage{Message: message(false), Sender: sender()}},
+		{proto.DeliveredEvent, proto.MessageDelivered{
+			MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", UserID: "bob", DeliveredAt: When, ChatID: "chat-7", Seq: 5,
+			MessageIDs: []string{"msg_01KK8Y8Z0G0000000900BWY4SB", "msg_01KK8Y8Z0G0000000A00BWY4SB"},
+			UserIDs:    []string{"carol", "bob"}, Count: 2,
+		}},
+		{proto.ReadEvent, proto.MessageRead{
+			MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", UserID: "bob", ReadAt: When, ChatID: "chat-7", Seq: 5,
+			MessageIDs: []string{"msg_01KK8Y8Z0G0000000900BWY4SB", "msg_01KK8Y8Z0G0000000A00BWY4SB"},
+			UserIDs:    []string{"carol", "bob"}, Count: 2, UnreadCount: new(uint64(4)),
+		}},
 		{proto.ChatUpdatedEvent, proto.ChatUpdated{
 			ChatID: "chat-7", UpdatedBy: "backend", UpdateType: "members", Timestamp: When, Version: 4,
 			Changes: proto.ChatChanges{

@@ -239,8 +239,11 @@ export interface JoinChatAck {
   chatId: string;
   lastSeq: number;
   readSeq: number;
+  /** messages of others behind readSeq */
   unreadCount: number;
   role: Role;
+  /** Receipts is how far the other members are; only in chats of at most 64. */
+  receipts?: MemberReceipt[];
   /** names the request in logs and traces */
   requestId: string;
 }
@@ -298,6 +301,14 @@ export interface MemberLeft {
   version?: number;
 }
 
+/** MemberReceipt is how far one member of a chat is. */
+export interface MemberReceipt {
+  userId: string;
+  /** on the furthest of the devices; 0: nothing known */
+  deliveredSeq: number;
+  readSeq: number;
+}
+
 /** MembersAck is the answer to a membership change. */
 export interface MembersAck {
   success: true;
@@ -323,7 +334,7 @@ export interface Message {
   replyToId?: string;
   metadata?: Raw;
   createdAt: Timestamp;
-  /** sent, delivered or read */
+  /** sent, as stored: delivered and read follow from receipts */
   status: "sent" | "delivered" | "read";
   /** for the sender only */
   tempId?: string;
@@ -335,6 +346,44 @@ export interface Message {
   editedAt?: Timestamp;
   deletedAt?: Timestamp;
   expiresAt?: Timestamp;
+}
+
+/** MessageDelivered is the server event `message:delivered`, to an author. Whoever has a message has all before it, so the newest says it all. */
+export interface MessageDelivered {
+  /** the newest of yours that is covered */
+  messageId: string;
+  /** who has it; where coalesced, the last who came so far */
+  userId: string;
+  deliveredAt: Timestamp;
+  chatId: string;
+  /** of messageId */
+  seq: number;
+  /** where it covers several of yours: the newest 200 */
+  messageIds?: string[];
+  /** where coalesced: the newest 100 who got further, each up to seq at most */
+  userIds?: string[];
+  /** where coalesced: how many they are */
+  count?: number;
+}
+
+/** MessageRead is the server event `message:read`, to an author or to the reader's other sockets. */
+export interface MessageRead {
+  /** the newest of yours that is covered; to the reader, the message read up to */
+  messageId: string;
+  /** who has read it; where coalesced, the last who came so far */
+  userId: string;
+  readAt: Timestamp;
+  chatId: string;
+  /** of messageId */
+  seq: number;
+  /** where it covers several of yours: the newest 200 */
+  messageIds?: string[];
+  /** where coalesced: the newest 100 who got further, each up to seq at most */
+  userIds?: string[];
+  /** where coalesced: how many they are */
+  count?: number;
+  /** to the reader's other sockets alone: of this chat */
+  unreadCount?: number;
 }
 
 /** NewMessage is the payload of the server event `message:new`, and the body of a message's entry in the log. */
@@ -374,6 +423,30 @@ export interface PutChatReq {
   description?: string;
   settings?: Record<string, Raw>;
   members?: Member[];
+}
+
+/** ReadAck is its ack: where the user's cursor stands now, and what is behind it. */
+export interface ReadAck {
+  success: true;
+  chatId: string;
+  upToSeq: number;
+  readAt: Timestamp;
+  /** messages of others behind the cursor */
+  unreadCount: number;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** ReadReq is `message:read` from a client: its user has read the messages up to a point, named like that of DeliveredReq. */
+export interface ReadReq {
+  chatId: string;
+  messageId?: string;
+  /** at most 200 */
+  messageIds?: string[];
+  /** every message up to this seq */
+  upToSeq?: number;
+  /** a hint, clamped to [message time, now] */
+  readAt?: Timestamp;
 }
 
 /** RemoveMemberReq ends a membership. Backends only. */
@@ -443,6 +516,7 @@ export type FinalCloseCode = 1003 | 1007 | 1009 | 4500 | 4501 | 4502 | 4503;
 export interface Requests {
   "message:new": { request: SendMessageReq; ack: SendMessageAck };
   "message:delivered": { request: DeliveredReq; ack: DeliveredAck };
+  "message:read": { request: ReadReq; ack: ReadAck };
   "message:history": { request: HistoryReq; ack: HistoryAck };
   "chat:join": { request: JoinChatReq; ack: JoinChatAck };
   "auth:refresh": { request: AuthRefreshReq; ack: AuthRefreshAck };
@@ -451,6 +525,8 @@ export interface Requests {
 /** What the server sends, by event. */
 export interface Payloads {
   "message:new": NewMessage;
+  "message:delivered": MessageDelivered;
+  "message:read": MessageRead;
   "chat:updated": ChatUpdated;
   "chat:member-joined": MemberJoined;
   "chat:member-left": MemberLeft;
@@ -465,9 +541,11 @@ export interface Payloads {
 export interface ClientEvents {
   /** Send a message to a chat. The ack comes once it is stored. A repeated tempId gives the same message. At most 30 per 60 s. */
   "message:new": (request: SendMessageReq, ack: (reply: Reply<SendMessageAck>) => void) => void;
-  /** This device has the messages up to a point; its offline queue moves there. At most 100 per 60 s. */
+  /** This device has the messages up to a point; its offline queue moves there. The first device of a user to have them tells their authors. At most 100 per 60 s. */
   "message:delivered": (request: DeliveredReq, ack: (reply: Reply<DeliveredAck>) => void) => void;
-  /** A page of a chat's messages, before or after a seq. At most 120 per 60 s. */
+  /** The user has read the messages up to a point, and this device has them. Their authors and the user's other sockets are told. At most 100 per 60 s. */
+  "message:read": (request: ReadReq, ack: (reply: Reply<ReadAck>) => void) => void;
+  /** A page of a chat's messages, before or after a seq, as they were stored: status stays sent. Ticks follow from receipts, in chat:join and the events. At most 120 per 60 s. */
   "message:history": (request: HistoryReq, ack: (reply: Reply<HistoryAck>) => void) => void;
   /** This socket has the chat open. Membership is never granted by it, but in the dev run's open policy. At most 120 per 60 s. */
   "chat:join": (request: JoinChatReq, ack: (reply: Reply<JoinChatAck>) => void) => void;
@@ -479,6 +557,10 @@ export interface ClientEvents {
 export interface ServerEvents {
   /** A message was stored; to every member's sockets but the sending one. */
   "message:new": (payload: NewMessage, offset: string) => void;
+  /** To the author: a user has messages of yours, on the first of their devices. In a chat of more than 64 members one a second, for all who came since the last. */
+  "message:delivered": (payload: MessageDelivered) => void;
+  /** To the author: a user has read messages of yours; coalesced like message:delivered. To the reader's other sockets: with what is unread now. */
+  "message:read": (payload: MessageRead) => void;
   /** Name, avatar, description, settings or members of a chat changed. */
   "chat:updated": (payload: ChatUpdated, offset: string) => void;
   /** A user became a member. */
