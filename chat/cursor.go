@@ -109,7 +109,7 @@ func (s *Service) advance(ctx context.Context, done *received, v verb) error {
 		switch {
 		case err == nil:
 			count(s.metrics.receipts, 1)
-			r.position, r.body, fresh = ack.Position, next, true
+			r.position, r.body = ack.Position, next
 			done.moved = m
 		case errors.As(err, &behind):
 			r.known = false

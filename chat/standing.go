@@ -37,9 +37,9 @@ func (s *Service) standings(ctx context.Context, who caller, asks []standingOf) 
 	// Where Redis has not heard of all that was said, it may lack what this user
 	// said, or the others.
 	healed := false
-	for i, p := range places {
-		if p.IsMember && p.Head.Seq < asks[i].last.Seq {
-			if err := s.heal(ctx, asks[i].chat, asks[i].last.Seq); err != nil {
+	for i, a := range asks {
+		if p := &places[i]; p.IsMember && p.Head.Seq < a.last.Seq {
+			if err := s.heal(ctx, a.chat, a.last.Seq); err != nil {
 				return nil, err
 			}
 			healed = true

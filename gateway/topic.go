@@ -29,6 +29,7 @@ func kindOf(k proto.Kind) int {
 		return kindMeta
 	case proto.KindReaction:
 		return kindReaction
+	case proto.KindLog, proto.KindEphemeral: // of a user, not of a chat
 	}
 	return kindOther
 }

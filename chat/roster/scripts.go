@@ -26,6 +26,8 @@ return v`
 // receiptScript gives how far each member is: KEYS members, cursors; ARGV the
 // most members it may have, nil beyond. Returns user, delivered on the furthest
 // device, read, … Cursors of former members stay in Redis, and are passed over.
+//
+//nolint:dupword // blocks of Lua end inside one another
 const receiptScript = `
 if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[1]) then return false end
 local at, out = {}, {}
