@@ -7,4 +7,6 @@
 // whatever the number of instances; a send repeated under its tempId within 24 h
 // is stored once; what Redis held can be rebuilt from the log. A crash between
 // log and Redis loses nothing: the hole is seen by the next who looks, and filled.
+// Cursors only move forward and are stored before they are acked; that authors
+// hear of it is live only, once for each message, and lost in a crash.
 package chat

@@ -64,7 +64,7 @@ func (s *Service) read(ctx context.Context, req proto.ReadReq) (proto.ReadRes, e
 	res := proto.ReadRes{ChatID: req.ChatID, UpToSeq: done.stands.ReadSeq, ReadAt: done.at}
 	if done.stands.ReadSeq < done.last.Seq {
 		// What the user said since counts as read too, and that Redis knows.
-		at, err := s.standings(ctx, done.caller, []standingOf{{chat: done.chat.token, last: done.last}})
+		at, _, err := s.unread(ctx, done.caller, []standingOf{{chat: done.chat.token, last: done.last}})
 		if err != nil {
 			return proto.ReadRes{}, unavailable(err)
 		}

@@ -23,16 +23,43 @@ type standing struct {
 	others  []proto.MemberReceipt // of the other members; nil in a chat of more than 64
 }
 
-// standings answers for one user and several chats. What a user says is read by
-// that user, and what was said before the user joined does not count as unread.
+// standings answers for one user and several chats, as chat:join and sync:pull
+// show it.
 func (s *Service) standings(ctx context.Context, who caller, asks []standingOf) ([]standing, error) {
+	out, members, err := s.unread(ctx, who, asks)
+	if err != nil {
+		return nil, err
+	}
+	chats := make([]proto.Token, len(asks))
+	for i, a := range asks {
+		chats[i] = a.chat
+	}
+	receipts, err := s.roster.Load().Receipts(ctx, chats, proto.SmallChat)
+	if err != nil {
+		return nil, err
+	}
+	for i := range out {
+		if !members[i] {
+			continue
+		}
+		if out[i].others, err = othersOf(who.user, receipts[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// unread is standings without the other members; member says where the user is
+// one. What a user says is read by that user, and what was said before the user
+// joined does not count as unread.
+func (s *Service) unread(ctx context.Context, who caller, asks []standingOf) (out []standing, member []bool, err error) {
 	chats := make([]proto.Token, len(asks))
 	for i, a := range asks {
 		chats[i] = a.chat
 	}
 	places, err := s.roster.Load().Places(ctx, who.user, who.device, chats)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// Where Redis has not heard of all that was said, it may lack what this user
 	// said, or the others.
@@ -40,14 +67,14 @@ func (s *Service) standings(ctx context.Context, who caller, asks []standingOf) 
 	for i, a := range asks {
 		if p := &places[i]; p.IsMember && p.Head.Seq < a.last.Seq {
 			if err := s.heal(ctx, a.chat, a.last.Seq); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			healed = true
 		}
 	}
 	if healed {
 		if places, err = s.roster.Load().Places(ctx, who.user, who.device, chats); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	floors := make([]floorOf, len(asks))
@@ -56,24 +83,16 @@ func (s *Service) standings(ctx context.Context, who caller, asks []standingOf) 
 	}
 	reads, err := s.floors(ctx, floors)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	receipts, err := s.roster.Load().Receipts(ctx, chats, proto.SmallChat)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]standing, len(asks))
+	out, member = make([]standing, len(asks)), make([]bool, len(asks))
 	for i, a := range asks {
-		if !places[i].IsMember {
-			continue
-		}
-		out[i].readSeq = min(reads[i], a.last.Seq)
-		out[i].unread = a.last.Seq - out[i].readSeq
-		if out[i].others, err = othersOf(who.user, receipts[i]); err != nil {
-			return nil, err
+		if member[i] = places[i].IsMember; member[i] {
+			out[i].readSeq = min(reads[i], a.last.Seq)
+			out[i].unread = a.last.Seq - out[i].readSeq
 		}
 	}
-	return out, nil
+	return out, member, nil
 }
 
 // othersOf lists how far members are, but one of them, in the order of their ids.
