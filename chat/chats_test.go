@@ -203,7 +203,10 @@ func TestOpenPolicy(t *testing.T) {
 	require.Equal(t, uint64(1), a.say(t, "ann", "c", "one").Seq)
 	res, err := b.join(as(t, "bob"), proto.JoinChatReq{ChatID: "c"})
 	require.NoError(t, err)
-	require.Equal(t, proto.JoinChatRes{ChatID: "c", LastSeq: 1, ReadSeq: 1, Role: proto.RoleMember, Version: 2}, res)
+	require.Equal(t, proto.JoinChatRes{
+		ChatID: "c", LastSeq: 1, ReadSeq: 1, Role: proto.RoleMember, Version: 2,
+		Receipts: []proto.MemberReceipt{{UserID: "ann", DeliveredSeq: 1, ReadSeq: 1}},
+	}, res)
 	require.Len(t, a.opened(t, "bob", "x").Chats, 1)
 	got, err := a.getChat(backend(t), proto.GetChatReq{ChatID: "c"})
 	require.NoError(t, err)
@@ -282,6 +285,7 @@ func TestRoutes(t *testing.T) {
 	require.Regexp(t, `^\{"success":true,"message":\{"id":"msg_[0-9A-Z]{26}","chatId":"c","senderId":"ann","encryptedContent":"x","messageType":"text","createdAt":"[^"]+","status":"sent","tempId":"t","seq":1\},"sender":\{"id":"ann","username":"Ann"\},"requestId":"[0-9a-f]{32}"\}$`, string(reply.Body))
 	for row, body := range map[*proto.Row]string{
 		&proto.History.Row: `{"chatId":"c"}`, &proto.JoinChat.Row: `{"chatId":"c"}`, &proto.MarkDelivered.Row: `{"chatId":"c","upToSeq":1}`,
+		&proto.MarkRead.Row:   `{"chatId":"c","upToSeq":1}`,
 		&proto.OpenDevice.Row: `{}`, &proto.Backlog.Row: `{"chats":[{"chatId":"c","afterSeq":0,"upToSeq":1}],"limit":10}`,
 	} {
 		reply := ask(*row, ann, body)

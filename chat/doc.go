@@ -9,4 +9,6 @@
 // nothing follows a deletion; no read shows a message past its end. What Redis
 // held can be rebuilt from the log. A crash between
 // log and Redis loses nothing: the hole is seen by the next who looks, and filled.
+// Cursors only move forward and are stored before they are acked; that authors
+// hear of it is live only, once for each message, and lost in a crash.
 package chat

@@ -43,7 +43,7 @@ func shrinkWindow(t testing.TB, n *servicestest.NATS, window time.Duration) {
 // entry under it. The entry goes to a user's subject, which no chat reads.
 func windowPassed(t testing.TB, n *servicestest.NATS, key string) bool {
 	t.Helper()
-	m, err := n.Connect().RequestMsg(&nats.Msg{Subject: "ev.user.probe", Header: nats.Header{nats.MsgIdHdr: {key}}}, time.Second)
+	m, err := n.Connect().RequestMsg(&nats.Msg{Subject: proto.UserLog("probe"), Header: nats.Header{nats.MsgIdHdr: {key}}}, time.Second)
 	require.NoError(t, err)
 	return !containsDuplicate(m.Data)
 }

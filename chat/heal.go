@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 
@@ -66,21 +65,9 @@ func healed(page []eventlog.Entry) []projection.Healed {
 	return out
 }
 
-// senderIn finds the sender in a stored body without decoding the rest: the
-// encoder puts it before anything a client wrote but the chat's id, in which a
-// quote is escaped.
+// senderIn is the sender of a stored body, as a token; empty where there is none.
 func senderIn(body []byte) proto.Token {
-	const mark = `,"senderId":"`
-	i := bytes.Index(body, []byte(mark))
-	if i < 0 {
-		return ""
-	}
-	rest := body[i+len(mark):]
-	end := bytes.IndexByte(rest, '"')
-	if end < 0 || bytes.IndexByte(rest[:end], '\\') >= 0 {
-		return "" // an escaped quote or the like; only the badge is off by it
-	}
-	user, err := proto.EncodeID(string(rest[:end]))
+	user, err := proto.EncodeID(authorIn(body))
 	if err != nil {
 		return ""
 	}

@@ -28,22 +28,17 @@ func (s *Service) join(ctx context.Context, req proto.JoinChatReq) (proto.JoinCh
 	if err != nil {
 		return proto.JoinChatRes{}, unavailable(err)
 	}
-	places, err := s.roster.Load().Places(ctx, who.user, who.device, []proto.Token{c.token})
+	at, err := s.standings(ctx, who, []standingOf{{chat: c.token, last: last}})
 	if err != nil {
 		return proto.JoinChatRes{}, unavailable(err)
 	}
 	// The version was read before this membership: a removal that the version
 	// does not count has not been overlooked.
-	if !places[0].IsMember {
+	if !at[0].member {
 		return proto.JoinChatRes{}, errNoChat()
 	}
-	// What was said before the user joined does not count as unread.
-	floors, err := s.floors(ctx, []floorOf{{chat: c.token, lastSeq: last.Seq, lastPosition: last.Position, floor: m.Joined, atLeast: places[0].Read}})
-	if err != nil {
-		return proto.JoinChatRes{}, unavailable(err)
-	}
-	read := min(floors[0], last.Seq)
 	return proto.JoinChatRes{
-		ChatID: req.ChatID, LastSeq: last.Seq, ReadSeq: read, UnreadCount: last.Seq - read, Role: m.Role, Version: places[0].Version,
+		ChatID: req.ChatID, LastSeq: last.Seq, ReadSeq: at[0].readSeq, UnreadCount: at[0].unread, Role: m.Role,
+		Version: at[0].version, Receipts: at[0].others,
 	}, nil
 }

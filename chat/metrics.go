@@ -10,6 +10,7 @@ import (
 // metrics are the service's own; requests are counted by the chassis.
 type metrics struct {
 	stored, duplicates, conflicts, healed, rebuilds, unprojected, expired metric.Int64Counter
+	receipts, notices, noticesDropped                                     metric.Int64Counter
 }
 
 func (m *metrics) register(meter metric.Meter) (err error) {
@@ -24,6 +25,9 @@ func (m *metrics) register(meter metric.Meter) (err error) {
 		{&m.healed, "chat.projection.healed", "Messages and edits read back from the log into Redis."},
 		{&m.rebuilds, "chat.projection.rebuilds", "Times the working state was rebuilt from the log."},
 		{&m.unprojected, "chat.projection.failed", "Messages whose write to Redis failed; the next reader heals them."},
+		{&m.receipts, "chat.receipts.stored", "Receipts that moved a cursor."},
+		{&m.notices, "chat.receipts.notices", "Events sent to authors and to readers' other sockets."},
+		{&m.noticesDropped, "chat.receipts.dropped", "Such events that could not be sent, or found too many waiting."},
 	} {
 		if *row.to, err = meter.Int64Counter(row.name, metric.WithDescription(row.help)); err != nil {
 			return fmt.Errorf("metric %s: %w", row.name, err)

@@ -30,6 +30,7 @@ func (f *follower) restore(ctx context.Context) error {
 		// Another log: positions remembered mean nothing any more.
 		f.chats.clear()
 		f.receipts.clear()
+		f.said.clear()
 		f.roster.Store(roster.New(f.host.Redis(), epoch))
 		f.epoch.Store(&epoch)
 	}

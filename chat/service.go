@@ -29,6 +29,8 @@ type Service struct {
 
 	chats    *lru[*chatState]
 	receipts *lru[*receiptState]
+	said     saidCache
+	tidings  *tidings
 	metrics  metrics
 	viewing  registry
 
@@ -62,6 +64,7 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 		chats:     newLRU[*chatState](cfg.CachedChats),
 		receipts:  newLRU[*receiptState](cfg.CachedChats),
 		viewing:   viewing.New(host.Redis()),
+		tidings:   newTidings(),
 	}
 	s.project, s.projected = s.projectStored, s.countUnprojected
 	if err := s.metrics.register(host.Metrics()); err != nil {
@@ -76,6 +79,7 @@ func (s *Service) routes() []services.Route {
 	return []services.Route{
 		services.On(sendEndpoint, s.send, services.KeyBy(func(r *proto.SendMessageReq) string { return r.ChatID }), services.Workers(s.cfg.SendWorkers), services.MaxPending(8*s.cfg.SendWorkers)),
 		services.On(proto.MarkDelivered, s.delivered),
+		services.On(proto.MarkRead, s.read),
 		services.On(proto.History, s.history, services.Unordered()),
 		services.On(proto.SyncPull, s.sync, services.Unordered()),
 		services.On(proto.EditMessage, s.edit, services.KeyBy(func(r *proto.EditReq) string { return r.ChatID })),
@@ -104,6 +108,7 @@ func (s *Service) Run(ctx context.Context) error {
 	for i, lane := range s.state.Lanes() {
 		s.host.Go(fmt.Sprintf("redis lane %d", i), lane)
 	}
+	s.host.Go("tidings", s.tellTidings)
 	if err := s.host.EnsureStreams(ctx, s.cfg.Provision, proto.Streams...); err != nil {
 		if ctx.Err() != nil {
 			return nil

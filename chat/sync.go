@@ -59,13 +59,21 @@ func (s *Service) pull(ctx context.Context, who caller, chats []proto.SyncFrom) 
 	if err != nil {
 		return res, err
 	}
-	read, err := s.readSeqs(ctx, pulls)
+	asks := make([]standingOf, len(pulls))
+	for i := range pulls {
+		asks[i] = standingOf{chat: pulls[i].token, last: pulls[i].last}
+	}
+	at, err := s.standings(ctx, who, asks)
 	if err != nil {
 		return res, err
 	}
 	for i := range pulls {
 		var synced proto.SyncedChat
-		synced, page = pulls[i].result(page, read[i])
+		synced, page = pulls[i].result(page, &at[i])
+		if !at[i].member { // not any more
+			res.Failed = append(res.Failed, proto.SyncFailed{ChatID: pulls[i].ChatID, Code: proto.ChatNotFound})
+			continue
+		}
 		res.Chats = append(res.Chats, synced)
 	}
 	return res, nil
@@ -157,22 +165,10 @@ func (s *Service) look(ctx context.Context, who caller, pulls []pulling) error {
 	}
 }
 
-// readSeqs is up to where the caller has read each chat. What was said before
-// the caller joined counts as read.
-func (s *Service) readSeqs(ctx context.Context, pulls []pulling) ([]uint64, error) {
-	asks := make([]floorOf, len(pulls))
-	for i := range pulls {
-		p := &pulls[i]
-		asks[i] = floorOf{chat: p.token, lastSeq: p.last.Seq, lastPosition: p.last.Position, floor: p.place.Member.Joined, atLeast: p.place.Read}
-	}
-	return s.floors(ctx, asks)
-}
-
 // result is what the answer says of one chat; page begins with its messages, as
 // far as they fit, and rest is what comes behind them.
-func (p *pulling) result(page []proto.LogItem, read uint64) (res proto.SyncedChat, rest []proto.LogItem) {
-	read = min(read, p.last.Seq)
-	res = proto.SyncedChat{ChatID: p.ChatID, Messages: []proto.Raw{}, LastSeq: p.last.Seq, ReadSeq: read, UnreadCount: p.last.Seq - read}
+func (p *pulling) result(page []proto.LogItem, at *standing) (res proto.SyncedChat, rest []proto.LogItem) {
+	res = proto.SyncedChat{ChatID: p.ChatID, Messages: []proto.Raw{}, LastSeq: p.last.Seq, ReadSeq: at.readSeq, UnreadCount: at.unread, Receipts: at.others}
 	fitted := 0
 	for _, it := range p.items {
 		if len(page) == 0 {

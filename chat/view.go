@@ -6,6 +6,7 @@ import (
 
 	"supmesh.dev/chat/viewing"
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
 	"supmesh.dev/services/wire"
 )
 
@@ -93,7 +94,7 @@ func (s *Service) tellActive(ctx context.Context, v viewing.Viewer, chatID, user
 	}
 	body, err := wire.Marshal(payload)
 	if err == nil {
-		err = s.host.PublishEphemeral(proto.ChatEph(v.Chat), event, v.User, body)
+		err = s.host.PublishEphemeral(proto.ChatEph(v.Chat), event, services.Except{User: v.User}, body)
 	}
 	if err != nil {
 		s.host.Log().WarnContext(ctx, "tell who is active", "error", err)

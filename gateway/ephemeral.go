@@ -7,6 +7,7 @@ import (
 	"supmesh.dev/gateway/typing"
 	"supmesh.dev/gateway/wsconn"
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
 	"supmesh.dev/services/wire"
 )
 
@@ -26,7 +27,7 @@ const inboxPrefix = "edge."
 
 // publish sends something to the gateways where a chat is open. It may be lost.
 func (svc *Service) publish(chat proto.Token, event string, user proto.Token, body []byte) {
-	if err := svc.host.PublishEphemeral(proto.ChatEph(chat), event, user, body); err != nil {
+	if err := svc.host.PublishEphemeral(proto.ChatEph(chat), event, services.Except{User: user}, body); err != nil {
 		svc.host.Log().Debug("publish", "event", event, "error", err)
 	}
 }
@@ -89,7 +90,7 @@ func (svc *Service) answerTypingLocked(t *topic, inbox string) {
 	for _, shown := range t.typists.Current(time.Now()) {
 		body, err := wire.Marshal(shown.Told)
 		if err == nil {
-			err = svc.host.PublishEphemeral(inbox, proto.TypingEvent.Name, shown.User, body)
+			err = svc.host.PublishEphemeral(inbox, proto.TypingEvent.Name, services.Except{User: shown.User}, body)
 		}
 		if err != nil {
 			svc.host.Log().Debug("answer who types", "error", err)

@@ -1,16 +1,8 @@
 package gateway
 
 import (
-	"strings"
-
 	"supmesh.dev/gateway/catchup"
 	"supmesh.dev/proto"
-)
-
-// userLivePrefix and userLogPrefix begin the subjects of users.
-var (
-	userLivePrefix = proto.UserLive("")
-	userLogPrefix  = proto.UserLog("")
 )
 
 // live takes a live copy. It is called by one goroutine, in the order of the log.
@@ -21,14 +13,8 @@ func (svc *Service) replayed(e *entry) { svc.pass(e, true) }
 
 // pass brings an entry to the sessions it is for, once, whichever way it came.
 func (svc *Service) pass(e *entry, replay bool) {
-	prefix := userLivePrefix
-	if replay {
-		prefix = userLogPrefix
-	}
-	if user, ok := strings.CutPrefix(e.subject, prefix); ok {
-		if t := svc.hub.user(proto.Token(user)); t != nil {
-			svc.passTo(t, e, kindMessage, replay, nil)
-		}
+	if user, kind, err := proto.ParseUserSubject(e.subject); err == nil {
+		svc.passToUser(user, kind, e, replay)
 		return
 	}
 	token, kind, err := proto.ParseChatSubject(e.subject)
@@ -43,6 +29,20 @@ func (svc *Service) pass(e *entry, replay bool) {
 	}
 	if t := svc.hub.chat(token); t != nil {
 		svc.passTo(t, e, k, replay, nil)
+	}
+}
+
+// passToUser is pass for what concerns one user alone.
+func (svc *Service) passToUser(user proto.Token, kind proto.Kind, e *entry, replay bool) {
+	t := svc.hub.user(user)
+	switch {
+	case t == nil:
+	case kind == proto.KindEphemeral:
+		svc.passEphemeral(t, e)
+	case kind == proto.KindLog:
+		svc.passTo(t, e, kindMessage, replay, nil)
+	default:
+		svc.passTo(t, e, kindOther, replay, nil)
 	}
 }
 

@@ -101,10 +101,11 @@ func (s *store) run(ctx context.Context, handle func(*entry), pass func(*ephemer
 // backlog is how many copies wait for the fan-out.
 func (s *store) backlog() int { return len(s.live) }
 
-// liveEntry reads a live copy; false for what is none.
+// liveEntry reads a live copy, or an event that is not stored and so has no
+// position; false for what is neither.
 func liveEntry(m *nats.Msg, e *entry) bool {
 	position, ok := number(m.Header, proto.HeaderStreamSeq)
-	if !ok {
+	if !ok && !isEphemeral(m.Subject) {
 		return false
 	}
 	previous, _ := number(m.Header, proto.HeaderStreamLast)

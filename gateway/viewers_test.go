@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
 	"supmesh.dev/services/servicestest"
 	"supmesh.dev/services/wire"
 )
@@ -132,7 +133,7 @@ func (c *chatService) tellActive(chat, user string, joined bool) {
 	}
 	body, err := wire.Marshal(payload)
 	require.NoError(c.t, err)
-	require.NoError(c.t, c.host.PublishEphemeral(proto.ChatEph(token(c.t, chat)), event, token(c.t, user), body))
+	require.NoError(c.t, c.host.PublishEphemeral(proto.ChatEph(token(c.t, chat)), event, services.Except{User: token(c.t, user)}, body))
 }
 
 // another is a second gateway on the same NATS, Redis and chat service.

@@ -13,12 +13,17 @@ var (
 	MarkDelivered = Endpoint[DeliveredReq, DeliveredRes]{Row{
 		Subject: "rpc.chat.delivered", Event: "message:delivered", Limit: Limit{100, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
 		Errors:  []Code{ChatNotFound, MessageNotFound},
-		Summary: "This device has the messages up to a point; its offline queue moves there.",
+		Summary: "This device has the messages up to a point; its offline queue moves there. The first device of a user to have them tells their authors.",
+	}}
+	MarkRead = Endpoint[ReadReq, ReadRes]{Row{
+		Subject: "rpc.chat.read", Event: "message:read", Limit: Limit{100, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound, MessageNotFound},
+		Summary: "The user has read the messages up to a point, and this device has them. Their authors and the user's other sockets are told.",
 	}}
 	History = Endpoint[HistoryReq, HistoryRes]{Row{
 		Subject: "rpc.chat.history", Event: "message:history", Limit: Limit{120, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
 		Errors:  []Code{ChatNotFound},
-		Summary: "A page of a chat's messages as they are now, before or after a seq.",
+		Summary: "A page of a chat's messages as they are now, before or after a seq; status stays sent: ticks follow from receipts, in chat:join and the events.",
 	}}
 	SyncPull = Endpoint[SyncReq, SyncRes]{Row{
 		Subject: "rpc.chat.sync", Event: "sync:pull", Limit: Limit{30, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
@@ -115,7 +120,7 @@ var (
 
 // Endpoints is every request, in the order of the documentation.
 var Endpoints = []Described{
-	SendMessage, MarkDelivered, History, SyncPull, EditMessage, DeleteMessage,
+	SendMessage, MarkDelivered, MarkRead, History, SyncPull, EditMessage, DeleteMessage,
 	JoinChat, LeaveChat, JoinChats, ActiveMembers, StartTyping, StopTyping, AuthRefresh,
 	OpenDevice, Backlog, ViewChats, RenewLease,
 	PutChat, PatchChat, GetChat, AddMembers, RemoveMember,
@@ -126,6 +131,8 @@ var (
 	MessageNew          = Event[NewMessage]{EventRow{"message:new", ToChat, true, "A message was stored; to every member's sockets but the sending one."}}
 	MessageEditedEvent  = Event[MessageEdited]{EventRow{"message:edited", ToChat, true, "A message has new content; to every socket of every member, the editing one too."}}
 	MessageDeletedEvent = Event[MessageDeleted]{EventRow{"message:deleted", ToChat, true, "A message is gone for everyone; or, with forEveryone false, for the one user whose sockets get it."}}
+	DeliveredEvent      = Event[MessageDelivered]{EventRow{"message:delivered", ToUser, false, "To the author: a user has messages of yours, on the first of their devices. In a chat of more than 64 members one a second, for all who came since the last."}}
+	ReadEvent           = Event[MessageRead]{EventRow{"message:read", ToUser, false, "To the author: a user has read messages of yours; coalesced like message:delivered. To the reader's other sockets: with what is unread now."}}
 	ChatUpdatedEvent    = Event[ChatUpdated]{EventRow{"chat:updated", ToChat, true, "Name, avatar, description, settings or members of a chat changed."}}
 	MemberJoinedEvent   = Event[MemberJoined]{EventRow{"chat:member-joined", ToChat, true, "A user became a member. Kind active: a user opened the chat; only to sockets that have it open, without an offset."}}
 	MemberLeftEvent     = Event[MemberLeft]{EventRow{"chat:member-left", ToChat, true, "A membership ended; the user gets it last. Kind active: the user's last socket closed the chat; without an offset."}}
@@ -140,6 +147,6 @@ var (
 
 // ServerEvents is every server event, in the order of the documentation.
 var ServerEvents = []DescribedEvent{
-	MessageNew, MessageEditedEvent, MessageDeletedEvent, ChatUpdatedEvent, MemberJoinedEvent, MemberLeftEvent, TypingEvent, StopTypingEvent,
+	MessageNew, MessageEditedEvent, MessageDeletedEvent, DeliveredEvent, ReadEvent, ChatUpdatedEvent, MemberJoinedEvent, MemberLeftEvent, TypingEvent, StopTypingEvent,
 	ConnectedEvent, ErrorEventEvent, AuthExpiringEvent, ServerDrainEvent, PongEvent,
 }

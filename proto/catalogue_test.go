@@ -87,6 +87,7 @@ func TestContractLimits(t *testing.T) {
 	}{
 		{proto.SendMessage.Row, 30, time.Minute, 15 * time.Second},
 		{proto.MarkDelivered.Row, 100, time.Minute, 5 * time.Second},
+		{proto.MarkRead.Row, 100, time.Minute, 5 * time.Second},
 		{proto.StartTyping.Row, 10, 10 * time.Second, 5 * time.Second},
 		{proto.EditMessage.Row, 30, time.Minute, 5 * time.Second},
 		{proto.DeleteMessage.Row, 30, time.Minute, 5 * time.Second},

@@ -44,9 +44,11 @@ type JoinChatRes struct {
 	ChatID      string `json:"chatId"` // ‡
 	LastSeq     uint64 `json:"lastSeq"`
 	ReadSeq     uint64 `json:"readSeq"`
-	UnreadCount uint64 `json:"unreadCount"`
+	UnreadCount uint64 `json:"unreadCount"` // messages of others behind readSeq
 	Role        Role   `json:"role"`
 	Version     uint64 `json:"version"` // of the chat: which membership change the answer knows of
+	// Receipts is how far the other members are; only in chats of at most 64.
+	Receipts []MemberReceipt `json:"receipts,omitzero"`
 }
 
 // OpenReq is a gateway's question at CONNECT, and again after it may have

@@ -50,6 +50,12 @@ func HiddenMarkKey(user Token) string { return "{u:" + string(user) + "}:hidden"
 // HiddenKey is the set of a chat's seqs that a user has hidden.
 func HiddenKey(user, chat Token) string { return "{u:" + string(user) + "}:hidden:" + string(chat) }
 
+// TurnKey is there for as long as an author of a chat is not to be told of
+// something again: so it holds over all instances.
+func TurnKey(chat, author Token, what string) string {
+	return "{c:" + string(chat) + "}:turn:" + what + ":" + string(author)
+}
+
 // UserChatsKey is the sorted set of a user's chats (tokens), scored 2·version + 1
 // for a member, 2·version for a former one: an older change never undoes a newer.
 func UserChatsKey(user Token) string { return "{u:" + string(user) + "}:chats" }

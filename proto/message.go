@@ -26,7 +26,7 @@ type Message struct {
 	ReplyToID        string         `json:"replyToId,omitzero"`                                        // ‡
 	Metadata         Raw            `json:"metadata,omitzero"`                                         // ‡
 	CreatedAt        Timestamp      `json:"createdAt"`                                                 // ‡
-	Status           string         `json:"status" rule:"enum=sent|delivered|read"`                    // ‡ sent, delivered or read
+	Status           string         `json:"status" rule:"enum=sent|delivered|read"`                    // ‡ sent, as stored: delivered and read follow from receipts
 	TempID           string         `json:"tempId,omitzero"`                                           // ‡ for the sender only
 	Seq              uint64         `json:"seq"`                                                       // dense in the chat, from 1
 	ThreadID         string         `json:"threadId,omitzero"`
@@ -107,35 +107,6 @@ type SendMessageRes struct {
 type NewMessage struct {
 	Message Message `json:"message"` // ‡
 	Sender  Sender  `json:"sender"`  // ‡
-}
-
-// DeliveredReq is `message:delivered` from a client: this device has the
-// messages up to a point. At least one of the three ways to name it;
-// of several, the furthest counts.
-type DeliveredReq struct {
-	ChatID      string     `json:"chatId" rule:"id"`                           // ‡
-	MessageID   string     `json:"messageId,omitzero" rule:"id"`               // ‡
-	MessageIDs  []string   `json:"messageIds,omitzero" rule:"n=..200 each=id"` // at most 200
-	UpToSeq     uint64     `json:"upToSeq,omitzero"`                           // every message up to this seq
-	DeliveredAt *Timestamp `json:"deliveredAt,omitzero"`                       // ‡ a hint, clamped to [message time, now]
-}
-
-// Validate checks every field; the error names the first that is wrong.
-func (r *DeliveredReq) Validate() error {
-	return first(
-		field("chatId", CheckID(r.ChatID)),
-		check("messageId", r.MessageID != "" || len(r.MessageIDs) > 0 || r.UpToSeq > 0, "or messageIds or upToSeq is required"),
-		optional("messageId", r.MessageID, CheckID),
-		check("messageIds", len(r.MessageIDs) <= 200, "must be at most 200"),
-		each("messageIds", r.MessageIDs, CheckID),
-	)
-}
-
-// DeliveredRes is its ack: where the device's cursor stands now.
-type DeliveredRes struct {
-	ChatID      string    `json:"chatId"`
-	UpToSeq     uint64    `json:"upToSeq"`
-	DeliveredAt Timestamp `json:"deliveredAt"`
 }
 
 // HistoryReq is `message:history`: one page of a chat, before or after a seq;

@@ -133,6 +133,8 @@ type SyncedChat struct {
 	ReadSeq     uint64 `json:"readSeq"`
 	UnreadCount uint64 `json:"unreadCount"`
 	More        bool   `json:"more"` // ask again, after the last seq that is here
+	// Receipts is how far the other members are; only in chats of at most 64.
+	Receipts []MemberReceipt `json:"receipts,omitzero"`
 }
 
 // SyncFailed is a chat that could not be given.

@@ -29,7 +29,7 @@ const MetadataEpoch = "sup-epoch"
 
 // Events is the log: everything durable, appended once, read by position.
 var Events = Stream{
-	Name: "EVENTS", Subjects: []string{"ev.chat.*.*", "ev.user.*"},
+	Name: "EVENTS", Subjects: []string{"ev.chat.*.*", "ev.user.*.*"},
 	RePublishFrom: "ev.>", RePublishTo: "live.>",
 	Dedup: 2 * time.Minute, MaxBytes: 16 << 30,
 	Purpose: "messages, reactions, membership, what concerns one user",

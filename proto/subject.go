@@ -16,6 +16,12 @@ const (
 	KindEdit     Kind = "edit"  // chat: edits and deletions of messages
 )
 
+// Kinds of a user's subjects.
+const (
+	KindLog       Kind = "log" // stored: everything durable that concerns one user
+	KindEphemeral Kind = "eph" // never stored: live notices, at most once
+)
+
 // Subjects of the log. `live.` is the stream's RePublish of `ev.`: the same
 // body after it has been stored, with HeaderStreamSeq and HeaderStreamLast.
 const (
@@ -39,7 +45,7 @@ func ChatLog(chat Token, kind Kind) string { return "ev.chat." + string(chat) + 
 func ChatLogAll(chat Token) string { return "ev.chat." + string(chat) + ".*" }
 
 // UserLog is the log subject of one user.
-func UserLog(user Token) string { return "ev.user." + string(user) }
+func UserLog(user Token) string { return "ev.user." + string(user) + "." + string(KindLog) }
 
 // ChatLive matches the live copies of everything in one chat.
 func ChatLive(chat Token) string { return "live.chat." + string(chat) + ".*" }
@@ -51,8 +57,16 @@ const ChatEphPrefix = "eph.chat."
 // opens and closes it. Core NATS: at most once, never replayed.
 func ChatEph(chat Token) string { return ChatEphPrefix + string(chat) }
 
-// UserLive is the live copy of UserLog.
-func UserLive(user Token) string { return "live.user." + string(user) }
+// UserLive matches all that is live for one user: the copies of UserLog, and
+// what comes on UserEphemeral. One subscription serves both.
+func UserLive(user Token) string { return "live.user." + string(user) + ".*" }
+
+// UserEphemeral is where services publish events for one user that are not
+// stored: client-ready bodies with HeaderEvent, and HeaderSocket for a socket
+// that must not get it. No stream has it, so nothing is ever replayed from it.
+func UserEphemeral(user Token) string {
+	return "live.user." + string(user) + "." + string(KindEphemeral)
+}
 
 // ReceiptLog holds one (chat, user)'s newest cursors: one message a subject.
 func ReceiptLog(chat, user Token) string { return "rc.chat." + string(chat) + "." + string(user) }
@@ -73,13 +87,28 @@ func GatewayInbox(gateway Token, verb string) string { return "edge." + string(g
 
 // ParseChatSubject splits `ev.chat.<chat>.<kind>` or its live copy.
 func ParseChatSubject(subject string) (chat Token, kind Kind, err error) {
-	rest, ok := strings.CutPrefix(subject, "live.chat.")
+	chat, kind, ok := parseSubject(subject, "live.chat.", "ev.chat.")
 	if !ok {
-		rest, ok = strings.CutPrefix(subject, "ev.chat.")
-	}
-	c, k, two := strings.Cut(rest, ".")
-	if !ok || !two || c == "" || k == "" || strings.Contains(k, ".") {
 		return "", "", fmt.Errorf("parse subject %q: not a chat's", subject)
 	}
-	return Token(c), Kind(k), nil
+	return chat, kind, nil
+}
+
+// ParseUserSubject splits `ev.user.<user>.log`, its live copy, or
+// `live.user.<user>.eph`.
+func ParseUserSubject(subject string) (user Token, kind Kind, err error) {
+	user, kind, ok := parseSubject(subject, "live.user.", "ev.user.")
+	if !ok {
+		return "", "", fmt.Errorf("parse subject %q: not a user's", subject)
+	}
+	return user, kind, nil
+}
+
+func parseSubject(subject, live, log string) (owner Token, kind Kind, ok bool) {
+	rest, ok := strings.CutPrefix(subject, live)
+	if !ok {
+		rest, ok = strings.CutPrefix(subject, log)
+	}
+	o, k, two := strings.Cut(rest, ".")
+	return Token(o), Kind(k), ok && two && o != "" && k != "" && !strings.Contains(k, ".")
 }

@@ -26,9 +26,10 @@ func TestSubjects(t *testing.T) {
 		"ev.chat.=YS5i.edit":        proto.ChatLog(chat, proto.KindEdit),
 		"timer.chat.=YS5i":          proto.Timer("chat", chat),
 		"ev.chat.=YS5i.*":           proto.ChatLogAll(chat),
-		"ev.user.=Kg":               proto.UserLog(user),
+		"ev.user.=Kg.log":           proto.UserLog(user),
 		"live.chat.=YS5i.*":         proto.ChatLive(chat),
-		"live.user.=Kg":             proto.UserLive(user),
+		"live.user.=Kg.*":           proto.UserLive(user),
+		"live.user.=Kg.eph":         proto.UserEphemeral(user),
 		"rc.chat.=YS5i.=Kg":         proto.ReceiptLog(chat, user),
 		"rc.device.=Kg.=cGhvbmUgMQ": proto.DeviceLog(user, device),
 		"edge.gw1.kick":             proto.GatewayInbox("gw1", "kick"),
@@ -52,6 +53,39 @@ func TestParseChatSubject(t *testing.T) {
 		_, _, err := proto.ParseChatSubject(bad)
 		require.Error(t, err, bad)
 	}
+}
+
+func TestParseUserSubject(t *testing.T) {
+	for subject, kind := range map[string]proto.Kind{
+		"ev.user.=Kg.log": proto.KindLog, "live.user.=Kg.log": proto.KindLog, "live.user.=Kg.eph": proto.KindEphemeral,
+	} {
+		user, got, err := proto.ParseUserSubject(subject)
+		require.NoError(t, err)
+		require.Equal(t, token(t, "*"), user)
+		require.Equal(t, kind, got)
+	}
+	for _, bad := range []string{
+		"", "ev.user.", "ev.user.a", "ev.user.a.", "ev.user..log", "live.user.a.eph.x", "live.user..eph",
+		"ev.chat.a.msg", "rc.chat.a.b", "live.ev.user.a.log", "xlive.user.a.eph",
+	} {
+		_, _, err := proto.ParseUserSubject(bad)
+		require.Error(t, err, bad)
+	}
+}
+
+// TestEphemeralIsNeverStored: one subscription brings it and the live copies
+// of the user's log, and no stream takes it.
+func TestEphemeralIsNeverStored(t *testing.T) {
+	user := token(t, "a.b")
+	live := proto.LivePrefix + strings.TrimPrefix(proto.UserLog(user), proto.LogPrefix)
+	for _, subject := range []string{proto.UserEphemeral(user), live} {
+		require.True(t, matches(proto.UserLive(user), subject), subject)
+		require.False(t, matches(proto.UserLive(token(t, "b")), subject), subject)
+		for _, s := range proto.Streams {
+			require.False(t, slices.ContainsFunc(s.Subjects, func(p string) bool { return matches(p, subject) }), "%s in %s", subject, s.Name)
+		}
+	}
+	require.NotEqual(t, live, proto.UserEphemeral(user))
 }
 
 // TestLogSubjectsBelongToOneStream: what a builder makes is stored, once.
@@ -143,13 +177,14 @@ func TestKeys(t *testing.T) {
 		"{u:u}:hidden":         proto.HiddenMarkKey(user),
 
 		"{u:u}:hidden:=e2F9OmI": proto.HiddenKey(user, chat),
+		"{c:=e2F9OmI}:turn:r:u": proto.TurnKey(chat, user, "r"),
 		"{u:u}:limit:msg":       proto.LimitKey(user, "msg"),
 		"projection:chat:0a":    proto.ProjectionKey("chat", "0a"),
 	} {
 		require.Equal(t, want, got)
 	}
 	keys := []string{
-		proto.ChatKey(chat), proto.MembersKey(chat), proto.CursorsKey(chat), proto.IndexKey(chat, 1), proto.SentKey(chat, 7), proto.EditsKey(chat),
+		proto.ChatKey(chat), proto.MembersKey(chat), proto.CursorsKey(chat), proto.IndexKey(chat, 1), proto.SentKey(chat, 7), proto.EditsKey(chat), proto.TurnKey(chat, user, "r"),
 	}
 	for _, k := range keys {
 		require.Equal(t, "c:=e2F9OmI", hashTag(k), "one slot for all of a chat's keys")

@@ -80,6 +80,10 @@ func TestValidateNamesTheField(t *testing.T) {
 		{"delivered: nothing", &proto.DeliveredReq{ChatID: "c"}, "messageId", ""},
 		{"delivered: bad message", &proto.DeliveredReq{ChatID: "c", MessageID: long}, "messageId", ""},
 		{"delivered: 201", &proto.DeliveredReq{ChatID: "c", MessageIDs: slices.Repeat([]string{"m"}, 201)}, "messageIds", ""},
+		{"read: no chat", &proto.ReadReq{MessageID: "m"}, "chatId", ""},
+		{"read: nothing", &proto.ReadReq{ChatID: "c"}, "messageId", ""},
+		{"read: 201", &proto.ReadReq{ChatID: "c", MessageIDs: slices.Repeat([]string{"m"}, 201)}, "messageIds", ""},
+		{"read: one bad", &proto.ReadReq{ChatID: "c", MessageIDs: []string{"m", ""}}, "messageIds[1]", ""},
 		{"delivered: one bad", &proto.DeliveredReq{ChatID: "c", MessageIDs: []string{"m", "m", ""}}, "messageIds[2]", ""},
 
 		{"history: no chat", &proto.HistoryReq{}, "chatId", ""},
@@ -150,6 +154,7 @@ func TestValidateAccepts(t *testing.T) {
 		"50 mentions":     send(func(r *proto.SendMessageReq) { r.Mentions = slices.Repeat([]string{"u"}, 50) }),
 		"shortest ttl":    send(func(r *proto.SendMessageReq) { r.TTLSec = proto.MinTTL }),
 		"longest ttl":     send(func(r *proto.SendMessageReq) { r.TTLSec = proto.MaxTTL }),
+		"read up to":      &proto.ReadReq{ChatID: "c", UpToSeq: 1},
 		"delivered up to": &proto.DeliveredReq{ChatID: "c", UpToSeq: 1},
 		"delivered one":   &proto.DeliveredReq{ChatID: "c", MessageID: "m"},
 		"delivered 200":   &proto.DeliveredReq{ChatID: "c", MessageIDs: slices.Repeat([]string{"m"}, 200)},

@@ -116,16 +116,22 @@ func (s *Store) Heal(ctx context.Context, chat proto.Token, after uint64, entrie
 	return uint64(n), err
 }
 
-// Advance moves one cursor of a chat forward: of a user's device, or of what
-// the user has read where device is empty.
-func (s *Store) Advance(ctx context.Context, chat, user, device proto.Token, seq uint64) error {
-	field := string(user)
-	if device != "" {
-		field += "/" + string(device)
+// Advance moves the cursors of a user in a chat forward: of what one device
+// has, and of what is read. 0 leaves one as it is.
+func (s *Store) Advance(ctx context.Context, chat, user, device proto.Token, delivered, read uint64) error {
+	var args []any
+	if delivered > 0 {
+		args = append(args, string(user)+"/"+string(device), delivered)
 	}
-	err := s.pipe.Do(ctx, string(chat), redis.NewCmd(ctx, "evalsha", cursorLua.Hash(), 1, proto.CursorsKey(chat), field, seq))
+	if read > 0 {
+		args = append(args, string(user), read)
+	}
+	if len(args) == 0 {
+		return nil
+	}
+	err := s.pipe.Do(ctx, string(chat), redis.NewCmd(ctx, append([]any{"evalsha", cursorLua.Hash(), 1, proto.CursorsKey(chat)}, args...)...))
 	if err != nil {
-		return fmt.Errorf("advance cursor in chat %s: %w", chat, err)
+		return fmt.Errorf("advance cursors in chat %s: %w", chat, err)
 	}
 	return nil
 }

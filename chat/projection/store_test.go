@@ -100,7 +100,7 @@ func TestStored(t *testing.T) {
 		put(t, s, m)
 		require.Equal(t, map[string]string{".head": "3 300", "ann": "3", "ann/phone": "2"}, cursors(t, client))
 		// What has been read further is not taken back.
-		require.NoError(t, s.Advance(t.Context(), "c", "ann", "", 9))
+		require.NoError(t, s.Advance(t.Context(), "c", "ann", "", 0, 9))
 		put(t, s, message(keys, 4, ""))
 		require.Equal(t, map[string]string{".head": "4 400", "ann": "9", "ann/phone": "2"}, cursors(t, client))
 	})

@@ -25,6 +25,32 @@ redis.call('HSET', KEYS[1], 'ver', ARGV[1], 'mpos', ARGV[2])
 redis.call('HSET', KEYS[2], '.meta', ARGV[2])
 return v`
 
+// receiptScript gives how far each member is: KEYS members, cursors; ARGV the
+// most members it may have, nil beyond (one field of members is no user). Returns user, delivered on the furthest
+// device, read, … Cursors of former members stay in Redis, and are passed over.
+//
+//nolint:dupword // blocks of Lua end inside one another
+const receiptScript = `
+if redis.call('HLEN', KEYS[1]) - 1 > tonumber(ARGV[1]) then return false end
+local at, out = {}, {}
+for _, user in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if user ~= '.meta' then
+    out[#out+1] = user; out[#out+1] = 0; out[#out+1] = 0
+    at[user] = #out - 1
+  end
+end
+local all = redis.call('HGETALL', KEYS[2])
+for i = 1, #all, 2 do
+  local slash = string.find(all[i], '/', 1, true)
+  local k = at[slash and string.sub(all[i], 1, slash - 1) or all[i]]
+  if k then
+    if not slash then k = k + 1 end
+    local seq = tonumber(all[i+1])
+    if seq > out[k] then out[k] = seq end
+  end
+end
+return out`
+
 // markScript moves an existing mark forward: KEYS mark; ARGV position. Returns
 // 0 when there is no mark.
 const markScript = `

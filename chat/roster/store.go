@@ -16,6 +16,7 @@ import (
 var (
 	metaLua    = redis.NewScript(metaScript)
 	cursorLua  = redis.NewScript(projection.CursorScript)
+	receiptLua = redis.NewScript(receiptScript)
 	markLua    = redis.NewScript(markScript)
 	releaseLua = redis.NewScript(releaseScript)
 )
@@ -263,6 +264,76 @@ func (s *Store) Advance(ctx context.Context, cursors []Cursor) error {
 		return fmt.Errorf("advance %d cursors: %w", len(cursors), err)
 	}
 	return nil
+}
+
+// Receipts reads how far each member of several chats is: what the furthest
+// device has, and what is read. A chat with more members than limit is nil.
+func (s *Store) Receipts(ctx context.Context, chats []proto.Token, limit int) ([]map[proto.Token][2]uint64, error) {
+	pipe := s.client.Pipeline()
+	cmds := make([]*redis.Cmd, len(chats))
+	for i, chat := range chats {
+		cmds[i] = receiptLua.Eval(ctx, pipe, []string{proto.MembersKey(chat), proto.CursorsKey(chat)}, limit)
+	}
+	if err := projection.Exec(ctx, pipe); err != nil {
+		return nil, fmt.Errorf("read receipts of %d chats: %w", len(chats), err)
+	}
+	out := make([]map[proto.Token][2]uint64, len(chats))
+	for i, cmd := range cmds {
+		rows, ok := cmd.Val().([]any)
+		if !ok {
+			continue
+		}
+		out[i] = make(map[proto.Token][2]uint64, len(rows)/3)
+		for ; len(rows) >= 3; rows = rows[3:] {
+			user, _ := rows[0].(string)
+			delivered, _ := rows[1].(int64)
+			read, _ := rows[2].(int64)
+			out[i][proto.Token(user)] = [2]uint64{uint64(delivered), uint64(read)}
+		}
+	}
+	return out, nil
+}
+
+// Among says how many members a chat has and which of the users are.
+func (s *Store) Among(ctx context.Context, chat proto.Token, users []proto.Token) (members int, among []bool, err error) {
+	pipe := s.client.Pipeline()
+	all := pipe.HLen(ctx, proto.MembersKey(chat))
+	some := pipe.HMGet(ctx, proto.MembersKey(chat), texts(users)...)
+	if err := projection.Exec(ctx, pipe); err != nil {
+		return 0, nil, fmt.Errorf("look for %d members of chat %s: %w", len(users), chat, err)
+	}
+	among = make([]bool, len(users))
+	for i, v := range some.Val() {
+		among[i] = v != nil
+	}
+	return max(int(all.Val())-1, 0), among, nil // one field is MembersMeta
+}
+
+// Turn asks whether an author of a chat may be told of something.
+type Turn struct {
+	Chat, Author proto.Token
+	What         string
+}
+
+// TurnIs is the answer: is the author a member, and has nobody told of it within the time?
+type TurnIs struct{ Member, Free bool }
+
+// Turns answers each; one that is free is taken, for the time given.
+func (s *Store) Turns(ctx context.Context, asks []Turn, every time.Duration) ([]TurnIs, error) {
+	pipe := s.client.Pipeline()
+	members, free := make([]*redis.BoolCmd, len(asks)), make([]*redis.BoolCmd, len(asks))
+	for i, a := range asks {
+		members[i] = pipe.HExists(ctx, proto.MembersKey(a.Chat), string(a.Author))
+		free[i] = pipe.SetNX(ctx, proto.TurnKey(a.Chat, a.Author, a.What), 1, every)
+	}
+	if err := projection.Exec(ctx, pipe); err != nil {
+		return nil, fmt.Errorf("ask for %d turns: %w", len(asks), err)
+	}
+	out := make([]TurnIs, len(asks))
+	for i := range out {
+		out[i] = TurnIs{Member: members[i].Val(), Free: free[i].Val()}
+	}
+	return out, nil
 }
 
 // DeviceRecord is where one device's queue begins.

@@ -24,6 +24,16 @@ func Events() []Event {
 			ChatID: "chat-7", MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", Seq: 5, DeletedAt: after(2 * time.Minute),
 			DeletedBy: "carol", Reason: proto.ReasonModerated, ForEveryone: true,
 		}},
+		{proto.DeliveredEvent, proto.MessageDelivered{
+			MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", UserID: "bob", DeliveredAt: When, ChatID: "chat-7", Seq: 5,
+			MessageIDs: []string{"msg_01KK8Y8Z0G0000000900BWY4SB", "msg_01KK8Y8Z0G0000000A00BWY4SB"},
+			UserIDs:    []string{"carol", "bob"}, Count: 2,
+		}},
+		{proto.ReadEvent, proto.MessageRead{
+			MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", UserID: "bob", ReadAt: When, ChatID: "chat-7", Seq: 5,
+			MessageIDs: []string{"msg_01KK8Y8Z0G0000000900BWY4SB", "msg_01KK8Y8Z0G0000000A00BWY4SB"},
+			UserIDs:    []string{"carol", "bob"}, Count: 2, UnreadCount: new(uint64(4)),
+		}},
 		{proto.ChatUpdatedEvent, proto.ChatUpdated{
 			ChatID: "chat-7", UpdatedBy: "backend", UpdateType: "members", Timestamp: When, Version: 4,
 			Changes: proto.ChatChanges{

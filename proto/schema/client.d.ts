@@ -166,6 +166,26 @@ export interface Connected {
   maxPayload: number;
 }
 
+/** DeleteAck is its ack; of a message that was deleted before, with the time of that. */
+export interface DeleteAck {
+  success: true;
+  chatId: string;
+  messageId: string;
+  seq: number;
+  deletedAt: Timestamp;
+  forEveryone: boolean;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** DeleteReq is `message:delete`: for everyone, or for the user who asks. */
+export interface DeleteReq {
+  chatId: string;
+  messageId: string;
+  /** false: only this user does not see it any more */
+  forEveryone?: boolean;
+}
+
 /** DeliveredAck is its ack: where the device's cursor stands now. */
 export interface DeliveredAck {
   success: true;
@@ -186,6 +206,30 @@ export interface DeliveredReq {
   upToSeq?: number;
   /** a hint, clamped to [message time, now] */
   deliveredAt?: Timestamp;
+}
+
+/** EditAck is its ack. The same content again gives the time of the edit that brought it. */
+export interface EditAck {
+  success: true;
+  chatId: string;
+  messageId: string;
+  /** of the message; it keeps its place */
+  seq: number;
+  editedAt: Timestamp;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** EditReq is `message:edit`: new content for one's own message. What is absent of metadata and mentions stays as it is; `{}` and `[]` empty them. */
+export interface EditReq {
+  chatId: string;
+  messageId: string;
+  /** 1 to 64 KiB */
+  encryptedContent: string;
+  /** an object, at most 8 KiB */
+  metadata?: Record<string, Raw>;
+  /** those who are no members are left out */
+  mentions?: string[];
 }
 
 /** ErrorEvent is `error`: a failure without an ack to carry it, to its socket alone. */
@@ -224,6 +268,7 @@ export interface Failure {
 export interface ForwardedFrom {
   chatId: string;
   messageId: string;
+  /** filled in by the server; what a client says is ignored */
   senderId: string;
 }
 
@@ -232,7 +277,7 @@ export interface GetChatReq {
   chatId: string;
 }
 
-/** HistoryAck is a page, lowest seq first. Each message is a NewMessage as it stands in the log. */
+/** HistoryAck is a page, lowest seq first. Each message is a NewMessage with its newest edit applied. A seq that is missing between two messages is one the user has deleted for themself. */
 export interface HistoryAck {
   success: true;
   chatId: string;
@@ -261,10 +306,13 @@ export interface JoinChatAck {
   chatId: string;
   lastSeq: number;
   readSeq: number;
+  /** messages of others behind readSeq */
   unreadCount: number;
   role: Role;
   /** of the chat: which membership change the answer knows of */
   version: number;
+  /** Receipts is how far the other members are; only in chats of at most 64. */
+  receipts?: MemberReceipt[];
   /** names the request in logs and traces */
   requestId: string;
 }
@@ -372,6 +420,14 @@ export interface MemberLeft {
   version?: number;
 }
 
+/** MemberReceipt is how far one member of a chat is. */
+export interface MemberReceipt {
+  userId: string;
+  /** on the furthest of the devices; 0: nothing known */
+  deliveredSeq: number;
+  readSeq: number;
+}
+
 /** MembersAck is the answer to a membership change. */
 export interface MembersAck {
   success: true;
@@ -397,7 +453,7 @@ export interface Message {
   replyToId?: string;
   metadata?: Raw;
   createdAt: Timestamp;
-  /** sent, delivered or read */
+  /** sent, as stored: delivered and read follow from receipts */
   status: "sent" | "delivered" | "read";
   /** for the sender only */
   tempId?: string;
@@ -407,8 +463,75 @@ export interface Message {
   forwardedFrom?: ForwardedFrom;
   mentions?: string[];
   editedAt?: Timestamp;
+  /** gone: content is "", metadata and mentions are absent */
   deletedAt?: Timestamp;
+  /** when it is deleted for everyone */
   expiresAt?: Timestamp;
+}
+
+/** MessageDeleted is `message:deleted`. To a whole chat it is final: nothing follows it for this message. With forEveryone false it comes to the sockets of the one user who does not want to see the message any more. */
+export interface MessageDeleted {
+  chatId: string;
+  messageId: string;
+  seq: number;
+  deletedAt: Timestamp;
+  /** absent where it expired */
+  deletedBy?: string;
+  /** deleted, expired or moderated */
+  reason: "deleted" | "expired" | "moderated";
+  forEveryone: boolean;
+}
+
+/** MessageDelivered is the server event `message:delivered`, to an author. Whoever has a message has all before it, so the newest says it all. */
+export interface MessageDelivered {
+  /** the newest of yours that is covered */
+  messageId: string;
+  /** who has it; where coalesced, the last who came so far */
+  userId: string;
+  deliveredAt: Timestamp;
+  chatId: string;
+  /** of messageId */
+  seq: number;
+  /** where it covers several of yours: the newest 200 */
+  messageIds?: string[];
+  /** where coalesced: the newest 100 who got further, each up to seq at most */
+  userIds?: string[];
+  /** where coalesced: how many they are */
+  count?: number;
+}
+
+/** MessageEdited is `message:edited`: what the message is from now on, whole. It is also the log entry from which readers get it. */
+export interface MessageEdited {
+  chatId: string;
+  messageId: string;
+  seq: number;
+  encryptedContent: string;
+  metadata?: Raw;
+  mentions?: string[];
+  editedAt: Timestamp;
+  editedBy: string;
+  /** of the message: 1 as it was sent, one more for each edit */
+  version: number;
+}
+
+/** MessageRead is the server event `message:read`, to an author or to the reader's other sockets. */
+export interface MessageRead {
+  /** the newest of yours that is covered; to the reader, the message read up to */
+  messageId: string;
+  /** who has read it; where coalesced, the last who came so far */
+  userId: string;
+  readAt: Timestamp;
+  chatId: string;
+  /** of messageId */
+  seq: number;
+  /** where it covers several of yours: the newest 200 */
+  messageIds?: string[];
+  /** where coalesced: the newest 100 who got further, each up to seq at most */
+  userIds?: string[];
+  /** where coalesced: how many they are */
+  count?: number;
+  /** to the reader's other sockets alone: of this chat */
+  unreadCount?: number;
 }
 
 /** NewMessage is the payload of the server event `message:new`, and the body of a message's entry in the log. */
@@ -450,6 +573,30 @@ export interface PutChatReq {
   members?: Member[];
 }
 
+/** ReadAck is its ack: where the user's cursor stands now, and what is behind it. */
+export interface ReadAck {
+  success: true;
+  chatId: string;
+  upToSeq: number;
+  readAt: Timestamp;
+  /** messages of others behind the cursor */
+  unreadCount: number;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** ReadReq is `message:read` from a client: its user has read the messages up to a point, named like that of DeliveredReq. */
+export interface ReadReq {
+  chatId: string;
+  messageId?: string;
+  /** at most 200 */
+  messageIds?: string[];
+  /** every message up to this seq */
+  upToSeq?: number;
+  /** a hint, clamped to [message time, now] */
+  readAt?: Timestamp;
+}
+
 /** RemoveMemberReq ends a membership. Backends only. */
 export interface RemoveMemberReq {
   chatId: string;
@@ -484,8 +631,11 @@ export interface SendMessageReq {
   metadata?: Record<string, Raw>;
   /** the idempotency key */
   tempId?: string;
+  /** a message of this chat */
   threadId?: string;
+  /** a message that the sender may read */
   forwardFrom?: ForwardedFrom;
+  /** those who are no members are left out */
   mentions?: string[];
   /** 5 to 2,592,000 s */
   ttlSec?: number;
@@ -525,6 +675,47 @@ export interface StoppedTyping {
   threadId?: string;
   /** absent: the user stopped */
   reason?: "sent" | "expired" | "left" | "disconnected";
+}
+
+/** SyncAck is its ack, chats in the order asked: at most 100 messages of each, and 1 MiB in all. */
+export interface SyncAck {
+  success: true;
+  chats: SyncedChat[];
+  failed: SyncFailed[];
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** SyncFailed is a chat that could not be given. */
+export interface SyncFailed {
+  chatId: string;
+  code: Code;
+}
+
+/** SyncFrom is one chat and the seq up to which the app has it, 0 for nothing. */
+export interface SyncFrom {
+  chatId: string;
+  afterSeq?: number;
+}
+
+/** SyncReq is `sync:pull`: bring these chats current, from where the app has them. */
+export interface SyncReq {
+  /** 1 to 100 */
+  chats: SyncFrom[];
+}
+
+/** SyncedChat is what follows in one chat, lowest seq first. A seq that is missing between two messages is one the user has deleted for themself. */
+export interface SyncedChat {
+  chatId: string;
+  messages: NewMessage[];
+  /** of the chat */
+  lastSeq: number;
+  readSeq: number;
+  unreadCount: number;
+  /** ask again, after the last seq that is here */
+  more: boolean;
+  /** Receipts is how far the other members are; only in chats of at most 64. */
+  receipts?: MemberReceipt[];
 }
 
 /** Typing is `message:typing`: another user is typing. */
@@ -594,7 +785,11 @@ export type FinalCloseCode = 1003 | 1007 | 1009 | 4500 | 4501 | 4502 | 4503;
 export interface Requests {
   "message:new": { request: SendMessageReq; ack: SendMessageAck };
   "message:delivered": { request: DeliveredReq; ack: DeliveredAck };
+  "message:read": { request: ReadReq; ack: ReadAck };
   "message:history": { request: HistoryReq; ack: HistoryAck };
+  "sync:pull": { request: SyncReq; ack: SyncAck };
+  "message:edit": { request: EditReq; ack: EditAck };
+  "message:delete": { request: DeleteReq; ack: DeleteAck };
   "chat:join": { request: JoinChatReq; ack: JoinChatAck };
   "chat:leave": { request: LeaveChatReq; ack: LeaveChatAck };
   "chat:join-multiple": { request: JoinChatsReq; ack: JoinChatsAck };
@@ -607,6 +802,10 @@ export interface Requests {
 /** What the server sends, by event. */
 export interface Payloads {
   "message:new": NewMessage;
+  "message:edited": MessageEdited;
+  "message:deleted": MessageDeleted;
+  "message:delivered": MessageDelivered;
+  "message:read": MessageRead;
   "chat:updated": ChatUpdated;
   "chat:member-joined": MemberJoined;
   "chat:member-left": MemberLeft;
@@ -623,10 +822,18 @@ export interface Payloads {
 export interface ClientEvents {
   /** Send a message to a chat. The ack comes once it is stored. A repeated tempId gives the same message. At most 30 per 60 s. */
   "message:new": (request: SendMessageReq, ack: (reply: Reply<SendMessageAck>) => void) => void;
-  /** This device has the messages up to a point; its offline queue moves there. At most 100 per 60 s. */
+  /** This device has the messages up to a point; its offline queue moves there. The first device of a user to have them tells their authors. At most 100 per 60 s. */
   "message:delivered": (request: DeliveredReq, ack: (reply: Reply<DeliveredAck>) => void) => void;
-  /** A page of a chat's messages, before or after a seq. At most 120 per 60 s. */
+  /** The user has read the messages up to a point, and this device has them. Their authors and the user's other sockets are told. At most 100 per 60 s. */
+  "message:read": (request: ReadReq, ack: (reply: Reply<ReadAck>) => void) => void;
+  /** A page of a chat's messages as they are now, before or after a seq; status stays sent: ticks follow from receipts, in chat:join and the events. At most 120 per 60 s. */
   "message:history": (request: HistoryReq, ack: (reply: Reply<HistoryAck>) => void) => void;
+  /** What follows in several chats at once, from where the app has them. At most 30 per 60 s. */
+  "sync:pull": (request: SyncReq, ack: (reply: Reply<SyncAck>) => void) => void;
+  /** Give one's own message new content, for a while after it was sent. The ack comes once it is stored. At most 30 per 60 s. */
+  "message:edit": (request: EditReq, ack: (reply: Reply<EditAck>) => void) => void;
+  /** Delete a message for everyone (its sender for a while, admins and owners at any time), or hide it from oneself. At most 30 per 60 s. */
+  "message:delete": (request: DeleteReq, ack: (reply: Reply<DeleteAck>) => void) => void;
   /** This socket has the chat open. Membership is never granted by it, but in the dev run's open policy. At most 120 per 60 s. */
   "chat:join": (request: JoinChatReq, ack: (reply: Reply<JoinChatAck>) => void) => void;
   /** This socket has the chat open no more. Membership stays. At most 120 per 60 s. */
@@ -647,6 +854,14 @@ export interface ClientEvents {
 export interface ServerEvents {
   /** A message was stored; to every member's sockets but the sending one. */
   "message:new": (payload: NewMessage, offset: string) => void;
+  /** A message has new content; to every socket of every member, the editing one too. */
+  "message:edited": (payload: MessageEdited, offset: string) => void;
+  /** A message is gone for everyone; or, with forEveryone false, for the one user whose sockets get it. */
+  "message:deleted": (payload: MessageDeleted, offset: string) => void;
+  /** To the author: a user has messages of yours, on the first of their devices. In a chat of more than 64 members one a second, for all who came since the last. */
+  "message:delivered": (payload: MessageDelivered) => void;
+  /** To the author: a user has read messages of yours; coalesced like message:delivered. To the reader's other sockets: with what is unread now. */
+  "message:read": (payload: MessageRead) => void;
   /** Name, avatar, description, settings or members of a chat changed. */
   "chat:updated": (payload: ChatUpdated, offset: string) => void;
   /** A user became a member. Kind active: a user opened the chat; only to sockets that have it open, without an offset. */

@@ -1,0 +1,118 @@
+package chat
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"supmesh.dev/chat/eventlog"
+	"supmesh.dev/proto"
+)
+
+// standingOf asks where a user stands in a chat.
+type standingOf struct {
+	chat proto.Token
+	last eventlog.Entry // the chat's last message
+}
+
+// standing is what a client is shown of receipts when it opens a chat. Of a
+// chat that the user is no member of it is zero.
+type standing struct {
+	member  bool
+	version uint64 // of the chat, read before the membership
+	readSeq uint64
+	unread  uint64                // messages of others behind readSeq
+	others  []proto.MemberReceipt // of the other members; nil in a chat of more than 64
+}
+
+// standings answers for one user and several chats, as chat:join and sync:pull
+// show it.
+func (s *Service) standings(ctx context.Context, who caller, asks []standingOf) ([]standing, error) {
+	out, err := s.unread(ctx, who, asks)
+	if err != nil {
+		return nil, err
+	}
+	chats := make([]proto.Token, len(asks))
+	for i, a := range asks {
+		chats[i] = a.chat
+	}
+	receipts, err := s.roster.Load().Receipts(ctx, chats, proto.SmallChat)
+	if err != nil {
+		return nil, err
+	}
+	for i := range out {
+		if !out[i].member {
+			continue
+		}
+		if out[i].others, err = othersOf(who.user, receipts[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// unread is standings without the other members. What a user says is read by that user, and what was said before the user
+// joined does not count as unread.
+func (s *Service) unread(ctx context.Context, who caller, asks []standingOf) (out []standing, err error) {
+	chats := make([]proto.Token, len(asks))
+	for i, a := range asks {
+		chats[i] = a.chat
+	}
+	places, err := s.roster.Load().Places(ctx, who.user, who.device, chats)
+	if err != nil {
+		return nil, err
+	}
+	// Where Redis has not heard of all that was said, it may lack what this user
+	// said, or the others.
+	healed := false
+	for i, a := range asks {
+		if p := &places[i]; p.IsMember && p.Head.Seq < a.last.Seq {
+			if err := s.heal(ctx, a.chat, a.last.Seq); err != nil {
+				return nil, err
+			}
+			healed = true
+		}
+	}
+	if healed {
+		if places, err = s.roster.Load().Places(ctx, who.user, who.device, chats); err != nil {
+			return nil, err
+		}
+	}
+	floors := make([]floorOf, len(asks))
+	for i, a := range asks {
+		floors[i] = floorOf{chat: a.chat, lastSeq: a.last.Seq, lastPosition: a.last.Position, floor: places[i].Member.Joined, atLeast: places[i].Read}
+	}
+	reads, err := s.floors(ctx, floors)
+	if err != nil {
+		return nil, err
+	}
+	out = make([]standing, len(asks))
+	for i, a := range asks {
+		if places[i].IsMember {
+			out[i].member, out[i].version = true, places[i].Version
+			out[i].readSeq = min(reads[i], a.last.Seq)
+			out[i].unread = a.last.Seq - out[i].readSeq
+		}
+	}
+	return out, nil
+}
+
+// othersOf lists how far members are, but one of them, in the order of their ids.
+func othersOf(user proto.Token, receipts map[proto.Token][2]uint64) ([]proto.MemberReceipt, error) {
+	if receipts == nil {
+		return nil, nil
+	}
+	out := make([]proto.MemberReceipt, 0, len(receipts))
+	for member, at := range receipts {
+		if member == user {
+			continue
+		}
+		id, err := member.ID()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, proto.MemberReceipt{UserID: id, DeliveredSeq: max(at[0], at[1]), ReadSeq: at[1]})
+	}
+	slices.SortFunc(out, func(a, b proto.MemberReceipt) int { return strings.Compare(a.UserID, b.UserID) })
+	return out, nil
+}
