@@ -24,6 +24,9 @@ type Reply struct {
 	Body      []byte
 	Err       *proto.Error // the service answered a failure
 	RequestID string
+	// Replayed says that Body is the kept answer to an earlier request with the
+	// same idempotency key.
+	Replayed bool
 }
 
 type requestOptions struct {
@@ -217,7 +220,7 @@ func checkSubject(s string) *proto.Error {
 }
 
 func readReply(msg *nats.Msg) Reply {
-	r := Reply{Body: msg.Data}
+	r := Reply{Body: msg.Data, Replayed: first(msg.Header, proto.HeaderReplayed) != ""}
 	code := first(msg.Header, proto.HeaderError)
 	if code == "" {
 		return r
