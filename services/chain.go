@@ -228,9 +228,7 @@ func (r *request) answer(res any, err error) (code proto.Code) {
 		buf.b = appendFailure(buf.b[:0], e, c.RequestID)
 		out.Header = failureHeader(e)
 	}
-	if !replay {
-		r.keep(code, buf.b)
-	}
+	r.settle(kept, code, buf.b)
 	out.Data = buf.b
 	if r.reply != "" {
 		err := h.nc.PublishMsg(out)

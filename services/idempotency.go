@@ -1,6 +1,7 @@
 package services
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -50,10 +51,21 @@ var errParked = errors.New("the request waits for its idempotency key")
 
 // hold is one request's part in its idempotency key.
 type hold struct {
-	key     string // in Redis
-	print   string // of what is asked: the same key means the same request
-	token   string // names this run among others of the key
-	decided bool   // it is to run: the key is its own, or Redis is away
+	key     string  // in Redis
+	digest  string  // of what is asked: the same key means the same request
+	token   string  // names this run among others of the key
+	decided bool    // it is to run
+	taken   bool    // the key is its own; not so while Redis is away
+	flight  *flight // that it leads
+}
+
+// flight is the requests of one key at this instance. One leads: it asks Redis,
+// or runs; the others wait for what it hears, so that a hundred repeats are one
+// look at Redis.
+type flight struct {
+	digest string
+	landed chan struct{}
+	kept   *keptAnswer // once landed; nil: the next may try
 }
 
 // keptAnswer is the answer that a key has.
@@ -91,9 +103,9 @@ func (r *request) readKey(header nats.Header) error {
 	}
 	asked := sha256.Sum256(append([]byte(c.Actor.User+"\x00"), wire.Canonical(c.Data)...))
 	r.hold = &hold{
-		key:   proto.IdempotencyRecordKey(r.server.host.name, r.server.route.row.Subject, c.IdempotencyKey),
-		print: hex.EncodeToString(asked[:]),
-		token: rand.Text(),
+		key:    proto.IdempotencyRecordKey(r.server.host.name, r.server.route.row.Subject, c.IdempotencyKey),
+		digest: hex.EncodeToString(asked[:]),
+		token:  rand.Text(),
 	}
 	return nil
 }
@@ -105,11 +117,15 @@ func (r *request) claim() (any, error) {
 	if r.hold == nil || r.hold.decided {
 		return nil, nil //nolint:nilnil // it runs
 	}
-	kept, err := r.server.records.begin(&r.ctx, r.hold)
-	if errors.Is(err, errRunning) {
+	s := r.server.records
+	if !s.lead(r.hold) {
 		return nil, r.park()
 	}
-	if kept == nil { // not a nil pointer in an interface
+	kept, err := s.begin(&r.ctx, r.hold)
+	switch {
+	case errors.Is(err, errRunning):
+		return nil, r.park()
+	case kept == nil: // no nil pointer in an interface
 		return nil, err
 	}
 	return kept, err
@@ -142,42 +158,68 @@ func (r *request) park() error {
 	return errParked
 }
 
-// await looks until the key has an answer or is this request's own.
+// await returns when the key has an answer or is this request's own.
 func (r *request) await() (*keptAnswer, error) {
+	const longest = 100 * time.Millisecond
 	ctx, cancel := context.WithDeadline(&r.ctx, r.ctx.call.Deadline.Add(-keyMargin))
 	defer cancel()
-	const longest = 100 * time.Millisecond
+	s := r.server.records
 	for pause := 2 * time.Millisecond; ; pause = min(2*pause, longest) {
+		if f := s.follows(r.hold); f != nil {
+			select {
+			case <-f.landed:
+			case <-ctx.Done():
+				return nil, errStillRuns()
+			}
+			if f.kept != nil {
+				s.counted(outcomeReplayed)
+				return f.kept, nil
+			}
+			continue
+		}
 		timer := time.NewTimer(pause/2 + mathrand.N(pause))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return nil, &proto.Error{Code: proto.ServiceUnavailable, Message: "the first request with this " + proto.IdempotencyKey + " still runs", RetryAfter: time.Second}
+			return nil, errStillRuns()
 		}
-		kept, err := r.server.records.begin(&r.ctx, r.hold)
+		kept, err := s.begin(&r.ctx, r.hold)
 		if !errors.Is(err, errRunning) {
 			return kept, err
 		}
 	}
 }
 
-// keep records the answer of a request that ran, before it is sent: who has an
-// answer will get the same again.
-func (r *request) keep(code proto.Code, body []byte) {
-	if r.hold == nil || !r.hold.decided {
-		return
-	}
-	if code != "" && code.Row().Retryable {
-		r.giveUp()
-		return
-	}
-	r.server.records.keep(&r.ctx, r.hold, keptAnswer{requestID: r.ctx.call.RequestID, code: code, body: body})
+func errStillRuns() *proto.Error {
+	return &proto.Error{Code: proto.ServiceUnavailable, Message: "the first request with this " + proto.IdempotencyKey + " still runs", RetryAfter: time.Second}
 }
 
-// giveUp frees the key of a request that has no answer to keep.
+// settle does at a request's end what its key needs, before the answer is sent:
+// who has an answer will get the same again. replay is the answer where an
+// earlier request made it.
+func (r *request) settle(replay *keptAnswer, code proto.Code, body []byte) {
+	if r.hold == nil {
+		return
+	}
+	switch {
+	case replay != nil || !r.hold.decided:
+	case code != "" && code.Row().Retryable:
+		r.server.records.release(&r.ctx, r.hold)
+	default:
+		replay = &keptAnswer{requestID: r.ctx.call.RequestID, code: code, body: bytes.Clone(body)}
+		r.server.records.keep(&r.ctx, r.hold, replay)
+	}
+	r.server.records.land(r.hold, replay)
+}
+
+// giveUp frees the key of a request that will not be answered.
 func (r *request) giveUp() {
-	if r.hold != nil && r.hold.decided {
+	if r.hold == nil {
+		return
+	}
+	if r.hold.decided {
 		r.server.records.release(&r.ctx, r.hold)
 	}
+	r.server.records.land(r.hold, nil)
 }

@@ -313,6 +313,23 @@ func TestAKeyWithoutRedis(t *testing.T) {
 	require.Equal(t, int32(1), k.runs.Load(), "a service that was given no Redis")
 }
 
+// Redis hangs while the first runs: it is answered, and kept once Redis is back.
+func TestAnAnswerIsKeptWhenRedisIsBack(t *testing.T) {
+	n, r := servicestest.RunNATS(t), servicestest.RunRedis(t)
+	k := runKeyed(t, n, r, 1, func(context.Context, echoReq) (echoRes, error) { r.Pause(); return echoRes{N: 1}, nil })
+	first := k.ask(once.Row, "k", `{}`)
+	require.Nil(t, first.Err)
+	r.Resume()
+	var again services.Reply
+	servicestest.Eventually(t, 5*time.Second, "Redis is asked again", func() bool {
+		again = k.ask(once.Row, "k", `{}`)
+		return again.Err == nil
+	})
+	require.True(t, again.Replayed)
+	require.Equal(t, string(first.Body), string(again.Body))
+	require.Equal(t, int32(1), k.runs.Load())
+}
+
 // Redis loses everything while the first runs: its answer is kept all the same.
 func TestAKeyWhoseRecordIsLost(t *testing.T) {
 	n, r := servicestest.RunNATS(t), servicestest.RunRedis(t)
@@ -328,7 +345,7 @@ func TestAKeyWhoseRecordIsLost(t *testing.T) {
 	lose = func() {
 		ctx := context.Background()
 		require.NoError(t, client.Del(ctx, record).Err())
-		require.NoError(t, client.HSet(ctx, record, "print", "x", "by", "another").Err())
+		require.NoError(t, client.HSet(ctx, record, "digest", "x", "by", "another").Err())
 	}
 	require.Nil(t, k.ask(once.Row, "l", `{}`).Err)
 	by, err := client.HGet(t.Context(), record, "by").Result()
