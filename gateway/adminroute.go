@@ -106,9 +106,9 @@ func (route *adminRoute) readQuery(u *url.URL, fields map[string]proto.Raw) erro
 // queryValue is a text as the JSON of a field's kind; one that is not of it
 // stays a text, which the service refuses by the field's name.
 func queryValue(kind reflect.Kind, text string) proto.Raw {
-	switch {
-	case kind == reflect.String:
-	case kind == reflect.Bool:
+	switch kind {
+	case reflect.String:
+	case reflect.Bool:
 		if text == "true" || text == "false" {
 			return proto.Raw(text)
 		}
