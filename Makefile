@@ -107,7 +107,7 @@ deps: deps-test $(GOTESTSUM) $(GOLANGCI_LINT) ## install everything the other ta
 .PHONY: deps-test
 deps-test: deps-debian $(NODE)/node_modules/.package-lock.json
 
-DEBIAN := gcc:gcc redis-server:redis-server chromium:chromium node:nodejs npm:npm
+DEBIAN := gcc:gcc curl:curl redis-server:redis-server chromium:chromium node:nodejs npm:npm
 .PHONY: deps-debian
 deps-debian:
 	@want=; for p in $(DEBIAN); do command -v "$${p%%:*}" >/dev/null || want="$$want $${p##*:}"; done; \

@@ -2,17 +2,19 @@ package chat
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
-	"slices"
 
 	"supmesh.dev/chat/roster"
 	"supmesh.dev/proto"
 )
 
-// shownMembers bounds the members in the answer to GET.
-const shownMembers = 10_000
+// membersBytes bounds the members of one answer: a thousand of the longest ids
+// would not fit into a NATS message of the smallest bound one may set.
+const membersBytes = 100_000
+
+// memberBytes is what a member takes beside the id.
+const memberBytes = len(`{"userId":"","role":"member"},`)
 
 // putChat creates a chat, or sets what is given and adds the members listed.
 func (s *Service) putChat(ctx context.Context, req proto.PutChatReq) (proto.ChatRes, error) {
@@ -51,7 +53,7 @@ func (s *Service) setChat(ctx context.Context, req proto.PutChatReq, create bool
 	return res, unavailable(err)
 }
 
-// getChat shows a chat with its members, sorted by id.
+// getChat shows a chat with a page of its members.
 func (s *Service) getChat(ctx context.Context, req proto.GetChatReq) (proto.ChatRes, error) {
 	_, c, err := s.administer(ctx, req.ChatID)
 	if err != nil {
@@ -68,18 +70,29 @@ func (s *Service) getChat(ctx context.Context, req proto.GetChatReq) (proto.Chat
 	if err != nil {
 		return proto.ChatRes{}, unavailable(err)
 	}
-	members, err := s.roster.Load().AllMembers(ctx, c.token, shownMembers)
+	limit := req.Limit
+	if limit == 0 {
+		limit = proto.MaxMembersPage
+	}
+	page, more, err := s.roster.Load().MembersPage(ctx, c.token, proto.Token(req.Cursor), limit)
 	if err != nil {
 		return proto.ChatRes{}, unavailable(err)
 	}
-	for token, m := range members {
-		id, err := token.ID()
+	room := membersBytes
+	for i, m := range page {
+		id, err := m.User.ID()
 		if err != nil {
 			return proto.ChatRes{}, err
 		}
+		if room -= len(id) + memberBytes; room < 0 && i > 0 {
+			more = true
+			break
+		}
 		res.Members = append(res.Members, proto.Member{UserID: id, Role: m.Role})
 	}
-	slices.SortFunc(res.Members, func(a, b proto.Member) int { return cmp.Compare(a.UserID, b.UserID) })
+	if more {
+		res.NextCursor = string(page[len(res.Members)-1].User)
+	}
 	return res, nil
 }
 

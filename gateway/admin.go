@@ -4,118 +4,153 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
-	"io"
+	"math"
 	"net/http"
+	"path"
+	"slices"
+	"strconv"
 	"strings"
 
 	"supmesh.dev/gateway/auth"
 	"supmesh.dev/proto"
+	"supmesh.dev/proto/schema"
 	"supmesh.dev/services"
-	"supmesh.dev/services/wire"
 )
 
-// maxAdminBody bounds a backend's request, in bytes.
-const maxAdminBody = 1 << 20
-
-// maxIdempotencyKey bounds the Idempotency-Key header, in bytes.
-const maxIdempotencyKey = 128
+// replayedHeader is on an answer that an earlier request with the same
+// Idempotency-Key made.
+const replayedHeader = "Idempotency-Replayed"
 
 // adminHandler is the admin HTTP API: every row of the catalogue that has an
-// HTTP route, as a request with a backend's rights to the row's subject.
+// HTTP route, as a request with a backend's rights to the row's subject, and
+// the document that describes them, which needs no token.
 func (svc *Service) adminHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
 	for _, e := range proto.Endpoints {
-		row, _, _ := e.Describe()
+		row, req, _ := e.Describe()
 		if row.HTTP == "" {
 			continue
 		}
 		if row.Subject == "" {
 			return nil, errors.New("catalogue: " + row.HTTP + " has no subject")
 		}
-		mux.HandleFunc(row.HTTP, func(w http.ResponseWriter, r *http.Request) { svc.serveAdmin(w, r, row) })
+		route := newAdminRoute(row, req)
+		mux.HandleFunc(row.HTTP, func(w http.ResponseWriter, r *http.Request) { svc.serveAdmin(w, r, route) })
 	}
+	public := http.NewServeMux()
+	public.HandleFunc("GET /openapi.json", serveDocument)
 	want := sha256.Sum256([]byte(svc.cfg.AdminToken.Reveal()))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if allowed(public, r) != nil {
+			serveRoute(public, w, r)
+			return
+		}
 		// Hashed first, so that the comparison tells nothing of the length either.
-		got := sha256.Sum256([]byte(auth.Bearer(r.Header.Get("Authorization"))))
+		given := auth.Bearer(r.Header.Get("Authorization"))
+		got := sha256.Sum256([]byte(given))
 		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			challenge := `Bearer realm="admin"`
+			if given != "" { // RFC 6750 §3.1: no error code where no token was given
+				challenge += `, error="invalid_token"`
+			}
+			w.Header().Set("WWW-Authenticate", challenge)
 			writeFailure(w, proto.Errorf(proto.AuthenticationRequired, "a bearer token of the admin API is required"))
 			return
 		}
-		if _, pattern := mux.Handler(r); pattern == "" {
-			writeFailure(w, proto.Errorf(proto.UnknownEvent, "no such route"))
-			return
-		}
-		mux.ServeHTTP(w, r)
+		serveRoute(mux, w, r)
 	}), nil
 }
 
-func (svc *Service) serveAdmin(w http.ResponseWriter, r *http.Request, row proto.Row) {
-	body, err := adminBody(w, r, row)
+// serveRoute serves what the mux has, with the API's own words for what it has not.
+func serveRoute(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
+	methods := allowed(mux, r)
+	switch {
+	case methods == nil:
+		writeFailure(w, proto.Errorf(proto.UnknownEvent, "no such route"))
+	case !slices.Contains(methods, r.Method):
+		// The closed list of codes has none for it; the status says which it is.
+		w.Header().Set("Allow", strings.Join(methods, ", "))
+		e := proto.Errorf(proto.UnknownEvent, "the route allows %s", strings.Join(methods, ", "))
+		writeJSON(w, http.StatusMethodNotAllowed, failureBody(e, newRequestID()))
+	default:
+		mux.ServeHTTP(w, r)
+	}
+}
+
+// allowed is the methods that the path has; nil: there is no such path. One
+// that ServeMux would redirect to its clean form is none: what a redirect
+// makes of a PUT is the client's guess.
+func allowed(mux *http.ServeMux, r *http.Request) (methods []string) {
+	escaped := r.URL.EscapedPath()
+	if path.Clean(escaped) != escaped {
+		return nil
+	}
+	for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodPatch, http.MethodPost, http.MethodPut} {
+		probe := http.Request{Method: method, URL: r.URL, Host: r.Host}
+		if _, pattern := mux.Handler(&probe); pattern != "" {
+			methods = append(methods, method)
+		}
+	}
+	return methods
+}
+
+func serveDocument(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-cache")
+	_, _ = w.Write(schema.OpenAPI) // a client that left is no error
+}
+
+func (svc *Service) serveAdmin(w http.ResponseWriter, r *http.Request, route *adminRoute) {
+	body, err := route.read(w, r)
 	if err != nil {
 		writeFailure(w, proto.AsError(err))
 		return
 	}
-	options := []services.RequestOption{services.WithRow(row)}
-	if key := r.Header.Get("Idempotency-Key"); key != "" {
-		if len(key) > maxIdempotencyKey || strings.ContainsFunc(key, func(c rune) bool { return c < ' ' || c > '~' }) {
-			writeFailure(w, proto.Errorf(proto.InvalidPayload, "Idempotency-Key must be at most %d printable ASCII characters", maxIdempotencyKey))
+	options := []services.RequestOption{services.WithRow(route.row)}
+	if keys, given := r.Header[proto.IdempotencyKey]; given {
+		if len(keys) > 1 {
+			err = proto.FieldError(proto.IdempotencyKey, errors.New("must not stand twice"))
+		} else {
+			err = proto.CheckIdempotencyKey(keys[0])
+		}
+		if err != nil {
+			writeFailure(w, proto.AsError(err))
 			return
 		}
-		options = append(options, services.WithIdempotencyKey(key))
+		options = append(options, services.WithIdempotencyKey(keys[0]))
 	}
 	actor := proto.Actor{Backend: true, Gateway: svc.host.InstanceID()}
-	reply, err := svc.host.Request(r.Context(), row.Subject, actor, body, options...)
-	status := http.StatusOK
-	switch {
-	case err != nil:
-		status = proto.AsError(err).Code.Row().Status
-	case reply.Err != nil:
-		status = reply.Err.Code.Row().Status
+	reply, err := svc.host.Request(r.Context(), route.row.Subject, actor, body, options...)
+	if err == nil && reply.Err == nil {
+		replayed(w, reply)
+		writeJSON(w, http.StatusOK, reply.Body)
+		return
 	}
-	writeJSON(w, status, reply.Body)
+	e := reply.Err
+	if err != nil {
+		e = proto.AsError(err)
+	}
+	replayed(w, reply)
+	retryAfter(w, e)
+	writeJSON(w, e.Code.Row().Status, reply.Body)
 }
 
-// adminBody is the request's JSON object with the path's parameters in it;
-// what the path says wins.
-func adminBody(w http.ResponseWriter, r *http.Request, row proto.Row) ([]byte, error) {
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAdminBody))
-	var tooBig *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooBig):
-		return nil, proto.Errorf(proto.PayloadTooLarge, "the body must be at most %d bytes", maxAdminBody)
-	case err != nil:
-		return nil, proto.Errorf(proto.InvalidPayload, "the body cannot be read")
+func replayed(w http.ResponseWriter, reply services.Reply) {
+	if reply.Replayed {
+		w.Header().Set(replayedHeader, "true")
 	}
-	fields := map[string]proto.Raw{}
-	if len(data) > 0 {
-		if err := wire.Unmarshal(data, &fields); err != nil {
-			return nil, err
-		}
-		if fields == nil {
-			fields = map[string]proto.Raw{}
-		}
-	}
-	for name := range pathParameters(row.HTTP) {
-		fields[name] = wire.AppendString(nil, r.PathValue(name))
-	}
-	return wire.Marshal(fields)
 }
 
-// pathParameters is the names in braces of a route.
-func pathParameters(route string) map[string]bool {
-	names := map[string]bool{}
-	for rest := route; ; {
-		_, after, ok := strings.Cut(rest, "{")
-		if !ok {
-			return names
-		}
-		name, behind, _ := strings.Cut(after, "}")
-		names[name], rest = true, behind
+// retryAfter says in whole seconds (RFC 9110 §10.2.3) what the body says in
+// milliseconds.
+func retryAfter(w http.ResponseWriter, e *proto.Error) {
+	if e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
 	}
 }
 
 func writeFailure(w http.ResponseWriter, e *proto.Error) {
+	retryAfter(w, e)
 	writeJSON(w, e.Code.Row().Status, failureBody(e, newRequestID()))
 }
 
@@ -123,5 +158,5 @@ func writeJSON(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) // a client that left is no error
+	_, _ = w.Write(append(body, '\n')) //nolint:gosec // JSON, and declared as such; a client that left is no error
 }

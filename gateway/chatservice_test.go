@@ -49,10 +49,10 @@ type chatState struct {
 	metaLast uint64
 }
 
-func runChat(tb testing.TB, n *servicestest.NATS) *chatService {
+func runChat(tb testing.TB, n *servicestest.NATS, r *servicestest.Redis) *chatService {
 	tb.Helper()
 	c := &chatService{t: tb, chats: map[string]*chatState{}, delivered: map[string]uint64{}}
-	c.host = servicestest.NewHost(tb, "chat", n, nil)
+	c.host = servicestest.NewHost(tb, "chat", n, r)
 	require.NoError(tb, c.host.EnsureStreams(tb.Context(), true, proto.Events))
 	c.host.Serve(
 		services.On(proto.OpenDevice, c.open), services.On(proto.Backlog, c.backlog),
@@ -60,6 +60,7 @@ func runChat(tb testing.TB, n *servicestest.NATS) *chatService {
 		services.On(proto.PutChat, c.put), services.On(proto.GetChat, c.get),
 		services.On(proto.JoinChats, c.joinMultiple), services.On(proto.ActiveMembers, c.active),
 		services.On(proto.ViewChats, c.view, services.KeyBy(func(r *proto.ViewReq) string { return r.Gateway })), services.On(proto.RenewLease, c.lease),
+		services.On(proto.RemoveMember, c.leave),
 	)
 	c.stop = servicestest.Run(tb, c.host, servicestest.Service{})
 	return c
@@ -298,5 +299,10 @@ func (c *chatService) get(_ context.Context, req proto.GetChatReq) (proto.ChatRe
 	if !ok {
 		return proto.ChatRes{}, proto.Errorf(proto.ChatNotFound, "no such chat")
 	}
-	return proto.ChatRes{ChatID: req.ChatID, MemberCount: len(s.members)}, nil
+	return proto.ChatRes{ChatID: req.ChatID, Name: fmt.Sprint(req.Cursor, " ", req.Limit), MemberCount: len(s.members)}, nil
+}
+
+// leave tells what it was asked.
+func (c *chatService) leave(_ context.Context, req proto.RemoveMemberReq) (proto.MembersRes, error) {
+	return proto.MembersRes{ChatID: req.ChatID + " " + req.UserID + " " + req.Reason}, nil
 }

@@ -45,7 +45,7 @@ func testConfig() Config {
 func runMesh(tb testing.TB, change ...func(*Config)) *mesh {
 	tb.Helper()
 	m := &mesh{t: tb, nats: servicestest.RunNATS(tb), redis: servicestest.RunRedis(tb)}
-	m.chat = runChat(tb, m.nats)
+	m.chat = runChat(tb, m.nats, m.redis)
 	m.runGateway(change...)
 	return m
 }

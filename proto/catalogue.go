@@ -104,7 +104,7 @@ var (
 	GetChat = Endpoint[GetChatReq, ChatRes]{Row{
 		Subject: "rpc.chat.get", HTTP: "GET /v1/chats/{chatId}", Timeout: RequestTimeout, Idempotent: true,
 		Errors:  []Code{PermissionDenied, ChatNotFound},
-		Summary: "A chat with its members.",
+		Summary: "A chat with a page of its members and their roles.",
 	}}
 	AddMembers = Endpoint[AddMembersReq, MembersRes]{Row{
 		Subject: "rpc.chat.member-add", HTTP: "POST /v1/chats/{chatId}/members", Timeout: RequestTimeout, Idempotent: true,

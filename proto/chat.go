@@ -153,17 +153,39 @@ type ChatRes struct {
 	Version     uint64         `json:"version"`
 	LastSeq     uint64         `json:"lastSeq"`
 	MemberCount int            `json:"memberCount"`
-	Members     []Member       `json:"members,omitzero"` // of GET, at most 10,000
+	Members     []Member       `json:"members,omitzero"`    // of GET: one page
+	NextCursor  string         `json:"nextCursor,omitzero"` // of GET: asks for the next page; absent on the last
 	Created     bool           `json:"created,omitzero"`
 }
 
-// GetChatReq asks for a chat.
+// MaxMembersPage bounds a page of members, and is what a page has where no
+// limit is asked for.
+const MaxMembersPage = 1000
+
+// GetChatReq asks for a chat and one page of its members. A member throughout
+// the reading stands in exactly one page, whatever joins and leaves meanwhile.
 type GetChatReq struct {
 	ChatID string `json:"chatId" rule:"id"`
+	Cursor string `json:"cursor,omitzero"`                 // nextCursor of the page before
+	Limit  int    `json:"limit,omitzero" rule:"n=1..1000"` // members a page, 1000 by default; a page may have fewer
 }
 
 // Validate checks every field; the error names the first that is wrong.
-func (r *GetChatReq) Validate() error { return field("chatId", CheckID(r.ChatID)) }
+func (r *GetChatReq) Validate() error {
+	return first(
+		field("chatId", CheckID(r.ChatID)),
+		optional("cursor", r.Cursor, checkCursor),
+		check("limit", r.Limit >= 0 && r.Limit <= MaxMembersPage, "must be 1 to 1000"),
+	)
+}
+
+// checkCursor: a cursor is the last member's token.
+func checkCursor(cursor string) error {
+	if _, err := Token(cursor).ID(); err != nil {
+		return Errorf(InvalidPayload, "must be the nextCursor of a page")
+	}
+	return nil
+}
 
 // AddMembersReq adds members to a chat, or sets their role. Backends only.
 type AddMembersReq struct {

@@ -6,9 +6,10 @@ const (
 	HeaderActor          = "Sup-Actor"           // who acts, see Actor.Header
 	HeaderDeadline       = "Sup-Deadline"        // absolute, Unix milliseconds; a service drops a request past it
 	HeaderRequestID      = "Sup-Request-Id"      // the requestId of the ack: the trace id, 32 hex digits
-	HeaderIdempotencyKey = "Sup-Idempotency-Key" // of a backend's request
+	HeaderIdempotencyKey = "Sup-Idempotency-Key" // of a backend's request, see CheckIdempotencyKey
 	HeaderTrace          = "traceparent"         // W3C Trace Context
 	HeaderError          = "Sup-Error"           // the Code on a failure reply; absent on success
+	HeaderReplayed       = "Sup-Replayed"        // "true" on the kept answer to an earlier request with this key
 )
 
 // Headers on what is never stored (eph.*), beside HeaderEvent.

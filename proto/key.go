@@ -1,10 +1,14 @@
 package proto
 
-import "strconv"
+import (
+	"encoding/base64"
+	"strconv"
+)
 
 // Redis keys, all of them. A chat's keys share the hash tag {c:<chat>}, a
 // user's {u:<user>}, so that a script may touch several in a cluster. All of
-// this is working state: chat rebuilds it from the log.
+// this is working state: chat rebuilds its own from the log, limits and
+// idempotency records may be lost.
 
 // ChatKey is the hash of a chat: version, name, avatar, description, settings.
 func ChatKey(chat Token) string { return "{c:" + string(chat) + "}" }
@@ -88,3 +92,10 @@ func ViewsKey(gateway Token) string { return "{v:" + string(gateway) + "}:views"
 
 // LimitKey is one user's rate limit for one event.
 func LimitKey(user Token, rule string) string { return "{u:" + string(user) + "}:limit:" + rule }
+
+// IdempotencyRecordKey is the record of one idempotency key of a service's row: who runs for
+// it, or the answer that is kept. The key, anything that CheckIdempotencyKey
+// accepts, is encoded injectively, since it may hold braces.
+func IdempotencyRecordKey(service, subject, key string) string {
+	return "{i:" + service + ":" + subject + ":" + base64.RawURLEncoding.EncodeToString([]byte(key)) + "}"
+}

@@ -101,6 +101,26 @@ func CheckClientID(id string) error {
 	return nil
 }
 
+// IdempotencyKey is what the header with a backend's key is called on HTTP, and
+// so the field that an error about one names.
+const IdempotencyKey = "Idempotency-Key"
+
+// MaxIdempotencyKey bounds a backend's idempotency key, in bytes.
+const MaxIdempotencyKey = 255
+
+// CheckIdempotencyKey says whether a backend's key is 1–255 visible ASCII
+// characters. Quotes, in which the IETF draft wants a key, are part of it.
+func CheckIdempotencyKey(key string) error {
+	ok := key != "" && len(key) <= MaxIdempotencyKey
+	for i := range len(key) {
+		ok = ok && key[i] > ' ' && key[i] < 0x7f
+	}
+	if ok {
+		return nil
+	}
+	return FieldError(IdempotencyKey, Errorf(InvalidPayload, "must be 1 to %d visible ASCII characters", MaxIdempotencyKey))
+}
+
 func plainByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
 }

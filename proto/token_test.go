@@ -139,3 +139,20 @@ func TestCheckClientID(t *testing.T) {
 		require.Error(t, proto.CheckClientID(bad), bad)
 	}
 }
+
+func TestIdempotencyRecordKeyIsInjective(t *testing.T) {
+	seen := map[string]string{}
+	for _, key := range []string{"a", "A", "{a}", "a}", "a:b", `"a"`, strings.Repeat("~", proto.MaxIdempotencyKey)} {
+		require.NoError(t, proto.CheckIdempotencyKey(key))
+		record := proto.IdempotencyRecordKey("chat", "rpc.chat.put", key)
+		require.Empty(t, seen[record], "%s and %s share %s", key, seen[record], record)
+		seen[record] = key
+		require.Equal(t, 1, strings.Count(record, "{"))
+		require.Equal(t, 1, strings.Count(record, "}"))
+	}
+	for _, key := range []string{"", " ", "a b", "é", "a\n", strings.Repeat("k", proto.MaxIdempotencyKey+1)} {
+		err := proto.AsError(proto.CheckIdempotencyKey(key))
+		require.Equal(t, proto.InvalidPayload, err.Code, "%q", key)
+		require.Equal(t, proto.IdempotencyKey, err.Field)
+	}
+}

@@ -21,12 +21,13 @@ type server struct {
 	route   Route
 	queue   *queue
 	metrics *routeMetrics
+	records *records // of idempotency keys
 
 	complained atomic.Int64 // Unix seconds of the last word about late requests
 }
 
 func newServer(h *Host, r Route) *server {
-	s := &server{host: h, route: r, metrics: h.metrics.route(r.row.Subject)}
+	s := &server{host: h, route: r, metrics: h.metrics.route(r.row.Subject), records: newRecords(h, &r.row)}
 	s.queue = newQueue(r.workers, r.maxPending, h.requests.Go)
 	h.metrics.watch(r.row.Subject, s.queue)
 	return s
@@ -38,13 +39,15 @@ type request struct {
 	ctx     callContext
 	reply   string
 	arrived time.Time
-	decoded any   // by receive, on a keyed route
-	err     error // found before a worker took it
+	lane    string // key of its order
+	decoded any    // by receive, on a keyed route
+	err     error  // found before a worker took it
+	hold    *hold  // of its idempotency key, where a backend gave one
 }
 
 // The chain, in its one order:
 //
-//	recover → trace → deadline → concurrency → decode → validate → handler → error mapping → metrics
+//	recover → trace → deadline → concurrency → decode → validate → idempotency key → handler → error mapping → metrics
 //
 // receive is everything up to concurrency and runs on the route's one
 // receiving goroutine, so that order is what arrived; run is the rest and runs
@@ -52,32 +55,35 @@ type request struct {
 // depends on it.
 func (s *server) receive(msg micro.Request) {
 	r := &request{server: s, reply: msg.Reply(), arrived: time.Now()}
-	key := ""
 	r.err = guard(func() error {
 		if err := r.read(msg); err != nil {
 			return err
 		}
 		if s.route.keyBy == nil {
-			key = r.ctx.call.Actor.User
+			r.lane = r.ctx.call.Actor.User
 			return nil
 		}
 		var err error
 		if r.decoded, err = s.route.decode(r.ctx.call.Data); err != nil {
 			return err
 		}
-		key = s.route.keyBy(r.decoded)
+		r.lane = s.route.keyBy(r.decoded)
 		return nil
 	})
 	if r.expired() {
 		s.late(r)
 		return
 	}
-	if r.err == nil && !s.queue.push(key, r) {
-		r.err = &proto.Error{Code: proto.ServiceUnavailable, Message: "too many requests are waiting", RetryAfter: time.Second}
+	if r.err == nil && !s.queue.push(r.lane, r) {
+		r.err = errCrowded()
 	}
 	if r.err != nil {
 		r.answer(nil, r.err)
 	}
+}
+
+func errCrowded() *proto.Error {
+	return &proto.Error{Code: proto.ServiceUnavailable, Message: "too many requests are waiting", RetryAfter: time.Second}
 }
 
 // late drops a request past its deadline. When all are late a service looks
@@ -97,7 +103,6 @@ func (r *request) read(msg micro.Request) error {
 	c := &r.ctx.call
 	c.Subject, c.Data = msg.Subject(), msg.Data()
 	c.trace = first(header, proto.HeaderTrace)
-	c.IdempotencyKey = first(header, proto.HeaderIdempotencyKey)
 	c.RequestID = first(header, proto.HeaderRequestID)
 	if !isRequestID(c.RequestID) {
 		if c.RequestID = traceID(c.trace); c.RequestID == "" {
@@ -125,7 +130,7 @@ func (r *request) read(msg micro.Request) error {
 			return proto.Errorf(proto.InvalidPayload, "header %s is not an actor", proto.HeaderActor)
 		}
 	}
-	return nil
+	return r.readKey(header)
 }
 
 func (s *server) timeout() time.Duration {
@@ -140,6 +145,7 @@ func (r *request) expired() bool { return !time.Now().Before(r.ctx.call.Deadline
 
 func (r *request) run() {
 	if r.expired() {
+		r.giveUp()
 		r.server.late(r)
 		return
 	}
@@ -149,6 +155,10 @@ func (r *request) run() {
 		res, err = r.serve()
 		return err
 	})
+	if errors.Is(err, errParked) { // answered by who waits for the key
+		end("")
+		return
+	}
 	r.ctx.finish()
 	code := r.answer(res, err)
 	end(code)
@@ -165,6 +175,9 @@ func (r *request) serve() (any, error) {
 	}
 	if err := route.validate(req); err != nil {
 		return nil, err
+	}
+	if kept, err := r.claim(); kept != nil || err != nil {
+		return kept, err
 	}
 	return route.handle(&r.ctx, req)
 }
@@ -198,8 +211,16 @@ func (r *request) answer(res any, err error) (code proto.Code) {
 	buf := ackBuffers.Get().(*ackBuffer)
 	defer ackBuffers.put(buf)
 	out := &nats.Msg{Subject: r.reply}
-	if err == nil {
+	kept, replay := res.(*keptAnswer)
+	switch {
+	case replay && err == nil:
+		code, out.Header = kept.code, kept.header(c.RequestID)
+		buf.b = append(buf.b[:0], kept.body...)
+	case err == nil:
 		buf.b, err = appendSuccess(buf.b[:0], res, c.RequestID)
+		if err == nil && r.hold != nil && int64(len(buf.b)+replayMargin) > h.nc.MaxPayload() {
+			err = errAnswerTooLarge()
+		}
 	}
 	if err != nil {
 		e := r.failure(err)
@@ -207,11 +228,12 @@ func (r *request) answer(res any, err error) (code proto.Code) {
 		buf.b = appendFailure(buf.b[:0], e, c.RequestID)
 		out.Header = failureHeader(e)
 	}
+	r.settle(kept, code, buf.b)
 	out.Data = buf.b
 	if r.reply != "" {
 		err := h.nc.PublishMsg(out)
 		if errors.Is(err, nats.ErrMaxPayload) {
-			e := proto.Errorf(proto.PayloadTooLarge, "the answer is too large")
+			e := errAnswerTooLarge()
 			code = e.Code
 			out.Header, out.Data = failureHeader(e), appendFailure(nil, e, c.RequestID)
 			err = h.nc.PublishMsg(out)
@@ -222,6 +244,10 @@ func (r *request) answer(res any, err error) (code proto.Code) {
 	}
 	r.server.metrics.answered(code, time.Since(r.arrived))
 	return code
+}
+
+func errAnswerTooLarge() *proto.Error {
+	return proto.Errorf(proto.PayloadTooLarge, "the answer is too large")
 }
 
 // failure is what the caller is told of err. What it is not told is logged.

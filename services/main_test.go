@@ -1,6 +1,7 @@
 package services_test
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -9,6 +10,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if addresses := os.Getenv(crashVariable); addresses != "" {
+		serveUntilKilled(addresses)
+		return
+	}
 	servicestest.Leak(m,
 		// nats-server 2.15.2: of two creations of one stream in the same moment the
 		// refused one leaves its file store running. TestManyMayProvisionAtOnce

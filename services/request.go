@@ -22,6 +22,9 @@ type Reply struct {
 	// Err is the failure that the service answered; from Ask also one of its own.
 	Err       *proto.Error
 	RequestID string
+	// Replayed says that Body is the kept answer to an earlier request with the
+	// same idempotency key.
+	Replayed bool
 
 	unanswered bool // Err is not the service's
 }
@@ -90,7 +93,7 @@ func (r Reply) split() (Reply, error) {
 }
 
 func readReply(msg *nats.Msg) Reply {
-	r := Reply{Body: msg.Data}
+	r := Reply{Body: msg.Data, Replayed: first(msg.Header, proto.HeaderReplayed) != ""}
 	code := first(msg.Header, proto.HeaderError)
 	if code == "" {
 		return r

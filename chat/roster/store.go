@@ -1,9 +1,11 @@
 package roster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -143,22 +145,39 @@ func (s *Store) Are(ctx context.Context, chat proto.Token, users []proto.Token) 
 	return out, nil
 }
 
-// AllMembers reads a chat's members, at most limit of them.
-func (s *Store) AllMembers(ctx context.Context, chat proto.Token, limit int) (map[proto.Token]projection.Member, error) {
-	out := map[proto.Token]projection.Member{}
+// Listed is one member of a page.
+type Listed struct {
+	User proto.Token
+	projection.Member
+}
+
+// MembersPage reads a chat's members in the order of their tokens: at most limit
+// of those behind a token. more says that others follow. Redis keeps them in no
+// order, so that each page looks at all of them.
+func (s *Store) MembersPage(ctx context.Context, chat, after proto.Token, limit int) (page []Listed, more bool, err error) {
 	var cursor uint64
 	for { // MembersMeta does not parse as a member
 		pairs, next, err := s.client.HScan(ctx, proto.MembersKey(chat), cursor, "", 1000).Result()
 		if err = projection.Outcome(ctx, err); err != nil {
-			return nil, fmt.Errorf("read members of chat %s: %w", chat, err)
+			return nil, false, fmt.Errorf("read members of chat %s: %w", chat, err)
 		}
-		for i := 0; i+1 < len(pairs) && len(out) < limit; i += 2 {
-			if m, ok := projection.ParseMember(pairs[i+1]); ok {
-				out[proto.Token(pairs[i])] = m
+		for i := 0; i+1 < len(pairs); i += 2 {
+			if user := proto.Token(pairs[i]); user > after {
+				if m, ok := projection.ParseMember(pairs[i+1]); ok {
+					page = append(page, Listed{user, m})
+				}
 			}
 		}
-		if cursor = next; cursor == 0 || len(out) >= limit {
-			return out, nil
+		if cursor = next; cursor == 0 || len(page) > 4*limit {
+			// A scan may show a member twice.
+			slices.SortFunc(page, func(a, b Listed) int { return cmp.Compare(a.User, b.User) })
+			page = slices.CompactFunc(page, func(a, b Listed) bool { return a.User == b.User })
+			if len(page) > limit {
+				page, more = page[:limit], true
+			}
+		}
+		if cursor == 0 {
+			return page, more, nil
 		}
 	}
 }

@@ -119,7 +119,7 @@ func Requests() []Request {
 			Res: proto.LeaseRes{Known: true, Swept: true}},
 		{Row: proto.PutChat, Req: chat(), Res: chatRes(true)},
 		{Row: proto.PatchChat, Req: proto.PutChatReq{ChatID: "chat-7", Description: ptr("")}, Res: chatRes(false)},
-		{Row: proto.GetChat, Req: proto.GetChatReq{ChatID: "chat-7"}, Res: chatRes(false)},
+		{Row: proto.GetChat, Req: proto.GetChatReq{ChatID: "chat-7", Cursor: "alice", Limit: 2}, Res: chatPage()},
 		{Row: proto.AddMembers,
 			Req: proto.AddMembersReq{ChatID: "chat-7", Members: members(), AddedBy: "alice"},
 			Or:  proto.AddMembersReq{ChatID: "chat-7", UserID: "carol", Role: proto.RoleAdmin},
@@ -147,6 +147,12 @@ func chatRes(created bool) proto.ChatRes {
 		Settings: map[string]proto.Raw{"muted": proto.Raw(`false`)}, Version: 4, LastSeq: 9,
 		MemberCount: 2, Members: members(), Created: created,
 	}
+}
+
+func chatPage() proto.ChatRes {
+	res := chatRes(false)
+	res.MemberCount, res.Members, res.NextCursor = 4, []proto.Member{{UserID: "bob", Role: proto.RoleMember}, {UserID: "carol", Role: proto.RoleAdmin}}, "carol"
+	return res
 }
 
 func members() []proto.Member {

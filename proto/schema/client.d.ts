@@ -96,8 +96,10 @@ export interface ChatAck {
   version: number;
   lastSeq: number;
   memberCount: number;
-  /** of GET, at most 10,000 */
+  /** of GET: one page */
   members?: Member[];
+  /** of GET: asks for the next page; absent on the last */
+  nextCursor?: string;
   created?: boolean;
   /** names the request in logs and traces */
   requestId: string;
@@ -272,9 +274,13 @@ export interface ForwardedFrom {
   senderId: string;
 }
 
-/** GetChatReq asks for a chat. */
+/** GetChatReq asks for a chat and one page of its members. A member throughout the reading stands in exactly one page, whatever joins and leaves meanwhile. */
 export interface GetChatReq {
   chatId: string;
+  /** nextCursor of the page before */
+  cursor?: string;
+  /** members a page, 1000 by default; a page may have fewer */
+  limit?: number;
 }
 
 /** HistoryAck is a page, lowest seq first. Each message is a NewMessage with its newest edit applied. A seq that is missing between two messages is one the user has deleted for themself. */

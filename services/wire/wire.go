@@ -59,6 +59,18 @@ func Unmarshal(data []byte, v any) error {
 	return nil
 }
 
+// Canonical is data, one JSON value, in one spelling (RFC 8785): members
+// sorted, no space, so that two writings of one request are equal bytes. Only
+// integers keep their digits, since beyond 2^53 the RFC would round them. What
+// is not JSON stays as it is.
+func Canonical(data []byte) []byte {
+	v := jsontext.Value(append([]byte(nil), data...))
+	if err := v.Canonicalize(jsontext.CanonicalizeRawInts(false)); err != nil {
+		return data
+	}
+	return v
+}
+
 // Restore decodes what the mesh itself encoded: an answer, an entry of the
 // log. There is no limit of depth, since metadata that was just accepted lies
 // deeper in what wraps it, and an entry that cannot be read back would stand in

@@ -128,3 +128,12 @@ func BenchmarkUnmarshal(b *testing.B) {
 		}
 	}
 }
+
+func TestCanonicalIsOneSpelling(t *testing.T) {
+	want := `{"a":[1,2.5,"é"],"b":12345678901234567890}`
+	for _, data := range []string{want, ` { "b" : 12345678901234567890, "a":[ 1,2.50 , "\u00e9"]} `} {
+		require.Equal(t, want, string(wire.Canonical([]byte(data))))
+	}
+	require.NotEqual(t, want, string(wire.Canonical([]byte(`{"a":[2.5,1,"é"],"b":12345678901234567890}`))), "order in a list counts")
+	require.Equal(t, "{", string(wire.Canonical([]byte("{"))))
+}

@@ -1,5 +1,5 @@
-// Command gen writes what proto/schema holds: JSON Schemas, the AsyncAPI
-// document, TypeScript declarations, the API reference and the tables of rows
+// Command gen writes what proto/schema holds: JSON Schemas, the AsyncAPI and
+// OpenAPI documents, TypeScript declarations, the API reference and the tables of rows
 // and codes, all from the Go types of proto. And it writes
 // docs/configuration.md from the configuration structs of the programs.
 //

@@ -21,6 +21,7 @@ func TestReadersAccept(t *testing.T) {
 	require.NoError(t, err, "the npm packages are not installed: make deps")
 	for name, args := range map[string][]string{
 		"AsyncAPI":    {"asyncapi.check.mjs", "../../../proto/schema/asyncapi.json"},
+		"OpenAPI":     {"openapi.check.mjs", "../../../proto/schema/openapi.json"},
 		"JSON Schema": {"schema.check.mjs", "../../../proto"},
 		"TypeScript":  {"node_modules/typescript/bin/tsc", "-p", "tsconfig.json"},
 	} {

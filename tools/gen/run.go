@@ -14,6 +14,7 @@ import (
 	"supmesh.dev/tools/gen/asyncapi"
 	"supmesh.dev/tools/gen/compat"
 	"supmesh.dev/tools/gen/contract"
+	"supmesh.dev/tools/gen/openapi"
 	"supmesh.dev/tools/gen/reference"
 	"supmesh.dev/tools/gen/schemas"
 	"supmesh.dev/tools/gen/settings"
@@ -57,7 +58,7 @@ func generate(protoDir string) (map[string][]byte, error) {
 		return nil, err
 	}
 	for path, writer := range map[string]func(*contract.Model) ([]byte, error){
-		"asyncapi.json": asyncapi.File, "client.d.ts": typescript.File, "API.md": reference.File,
+		"asyncapi.json": asyncapi.File, "openapi.json": openapi.File, "client.d.ts": typescript.File, "API.md": reference.File,
 	} {
 		if files[path], err = writer(m); err != nil {
 			return nil, fmt.Errorf("write %s: %w", path, err)
@@ -67,6 +68,7 @@ func generate(protoDir string) (map[string][]byte, error) {
 }
 
 // existing is the generated files that are there, so that a stale one is seen.
+// The folder's Go files hand the others out and are written by hand.
 func existing(dir string) ([]string, error) {
 	var out []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -75,7 +77,7 @@ func existing(dir string) ([]string, error) {
 			return err
 		case d.IsDir() && d.Name() == releasedDir:
 			return fs.SkipDir
-		case !d.IsDir():
+		case !d.IsDir() && filepath.Ext(path) != ".go":
 			rel, err := filepath.Rel(dir, path)
 			out = append(out, filepath.ToSlash(rel))
 			return err

@@ -32,50 +32,64 @@ type admin struct {
 	Token services.Secret `name:"admin-token" env:"ADMIN_TOKEN" help:"Its bearer token; the data folder's by default."`
 }
 
-// maxAnswer bounds what is read of an answer: a chat with 10,000 members fits.
+// maxAnswer bounds what is read of one answer.
 const maxAnswer = 8 << 20
 
 // call makes one request of the row's route and prints the answer.
 func (a admin) call(ctx context.Context, row proto.Row, body any, ids ...string) error {
-	token, err := a.find(a.Token, "ADMIN_TOKEN", datadir.AdminToken)
+	answer, err := a.ask(ctx, row, body, ids...)
 	if err != nil {
 		return err
+	}
+	return show(answer)
+}
+
+func show(answer []byte) error {
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, answer, "", "  "); err != nil {
+		return fmt.Errorf("admin answer: %w", err)
+	}
+	_, err := fmt.Fprintln(os.Stdout, pretty.String())
+	return err
+}
+
+// ask makes one request of the row's route. The method and path say which: the
+// body holds the other fields, of a GET too.
+func (a admin) ask(ctx context.Context, row proto.Row, body any, ids ...string) ([]byte, error) {
+	token, err := a.find(a.Token, "ADMIN_TOKEN", datadir.AdminToken)
+	if err != nil {
+		return nil, err
 	}
 	method, path := route(row, ids...)
 	raw, err := json.Marshal(body)
 	if err != nil {
-		return fmt.Errorf("encode request: %w", err)
+		return nil, fmt.Errorf("encode request: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, row.Timeout+5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(a.URL, "/")+path, bytes.NewReader(raw))
 	if err != nil {
-		return fmt.Errorf("admin request: %w", err)
+		return nil, fmt.Errorf("admin request: %w", err)
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", "application/json")
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("admin request: %w", err)
+		return nil, fmt.Errorf("admin request: %w", err)
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("admin answer: %w", err)
+		return nil, fmt.Errorf("admin answer: %w", err)
 	}
 	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusCreated {
 		var f proto.Failure
 		if json.Unmarshal(answer, &f) == nil && f.Code != "" {
-			return fmt.Errorf("%s: %s (request %s)", f.Code, f.Message, f.RequestID)
+			return nil, fmt.Errorf("%s: %s (request %s)", f.Code, f.Message, f.RequestID)
 		}
-		return fmt.Errorf("admin side answered %s", res.Status)
+		return nil, fmt.Errorf("admin side answered %s", res.Status)
 	}
-	var pretty bytes.Buffer
-	if err := json.Indent(&pretty, answer, "", "  "); err != nil {
-		return fmt.Errorf("admin answer: %w", err)
-	}
-	_, err = fmt.Fprintln(os.Stdout, pretty.String())
-	return err
+	return answer, nil
 }
 
 // route is a catalogue row's method and path with the ids in their places.
@@ -124,9 +138,37 @@ type chatGet struct {
 	Chat string `arg:"" help:"Chat id."`
 }
 
-// Run shows the chat.
+// wholeChat is a chat as the admin side answers it, with all its members.
+type wholeChat struct {
+	Success bool `json:"success"`
+	proto.ChatRes
+	RequestID string `json:"requestId"`
+}
+
+// Run shows the chat, its members gathered from all pages.
 func (c *chatGet) Run(ctx context.Context) error {
-	return c.call(ctx, proto.GetChat.Row, nil, c.Chat)
+	var whole wholeChat
+	req := proto.GetChatReq{ChatID: c.Chat}
+	for {
+		answer, err := c.ask(ctx, proto.GetChat.Row, req, c.Chat)
+		if err != nil {
+			return err
+		}
+		var page wholeChat
+		if err := json.Unmarshal(answer, &page); err != nil {
+			return fmt.Errorf("admin answer: %w", err)
+		}
+		page.Members = append(whole.Members, page.Members...)
+		if whole = page; whole.NextCursor == "" {
+			break
+		}
+		req.Cursor, whole.NextCursor = whole.NextCursor, ""
+	}
+	raw, err := json.Marshal(whole)
+	if err != nil {
+		return fmt.Errorf("encode chat: %w", err)
+	}
+	return show(raw)
 }
 
 type chatAdd struct {

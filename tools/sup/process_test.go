@@ -165,6 +165,7 @@ func TestCommandsOnARunningMesh(t *testing.T) {
 	out, _, err = p.run(t, "chat", "get", "team")
 	require.NoError(t, err)
 	require.Contains(t, out, `"name": "The team"`)
+	require.Equal(t, 3, strings.Count(out, `"userId"`), "members of all pages")
 	_, errs, err = p.run(t, "chat", "get", "nowhere")
 	require.Error(t, err)
 	require.Contains(t, errs, "CHAT_NOT_FOUND")

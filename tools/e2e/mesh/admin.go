@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"testing"
@@ -12,24 +13,39 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Admin makes one request of the admin HTTP API of gateway 0 and decodes the answer.
-func (m *Mesh) Admin(t testing.TB, method, path string, body any) (status int, answer map[string]any) {
+// AdminAnswer is an answer of the admin HTTP API.
+type AdminAnswer struct {
+	Status int
+	Header http.Header
+	Body   string
+}
+
+// AdminAt makes one request of the admin HTTP API of a gateway; header is beside the token's.
+func (m *Mesh) AdminAt(t testing.TB, gateway int, method, path string, body any, header http.Header) AdminAnswer {
 	t.Helper()
 	raw, err := json.Marshal(body)
 	require.NoError(t, err)
-	req, err := http.NewRequestWithContext(t.Context(), method, m.Gateways[0].AdminURL+path, bytes.NewReader(raw))
+	req, err := http.NewRequestWithContext(t.Context(), method, m.Gateways[gateway].AdminURL+path, bytes.NewReader(raw))
 	require.NoError(t, err)
+	maps.Copy(req.Header, header)
 	req.Header.Set("Authorization", "Bearer "+AdminToken)
 	req.Header.Set("Content-Type", "application/json")
-	client := http.Client{Timeout: 20 * time.Second}
+	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
 	res, err := client.Do(req)
 	require.NoError(t, err)
 	defer res.Body.Close()
 	data, err := io.ReadAll(res.Body)
 	require.NoError(t, err)
-	require.NoError(t, json.Unmarshal(data, &answer), "admin answered %q", data)
-	return res.StatusCode, answer
+	return AdminAnswer{Status: res.StatusCode, Header: res.Header, Body: string(data)}
+}
+
+// Admin makes one request of the admin HTTP API of gateway 0 and decodes the answer.
+func (m *Mesh) Admin(t testing.TB, method, path string, body any) (status int, answer map[string]any) {
+	t.Helper()
+	a := m.AdminAt(t, 0, method, path, body, nil)
+	require.NoError(t, json.Unmarshal([]byte(a.Body), &answer), "admin answered %q", a.Body)
+	return a.Status, answer
 }
 
 // PutChat creates a chat with members.
