@@ -305,7 +305,7 @@ func TestReceiptsOutliveRedis(t *testing.T) {
 			want[user] = b.joined(t, user, "c")
 		}
 		require.Equal(t, proto.JoinChatRes{
-			ChatID: "c", LastSeq: 6, ReadSeq: 2, UnreadCount: 4, Role: proto.RoleMember, Receipts: []proto.MemberReceipt{
+			ChatID: "c", LastSeq: 6, ReadSeq: 2, UnreadCount: 4, Role: proto.RoleMember, Version: 1, Receipts: []proto.MemberReceipt{
 				{UserID: "ann", DeliveredSeq: 5, ReadSeq: 5}, {UserID: "cat", DeliveredSeq: 6, ReadSeq: 6}, {UserID: "dan"},
 			},
 		}, want["bob"])

@@ -81,8 +81,10 @@ func TestSync(t *testing.T) {
 		require.Equal(t, uint64(110), decode(t, c.Messages[99]).Message.Seq)
 		require.Equal(t, "uno", decode(t, res.Chats[1].Messages[0]).Message.EncryptedContent)
 		require.False(t, res.Chats[1].More)
-		require.Equal(t, proto.SyncedChat{ChatID: "e", Messages: []proto.Raw{}}, res.Chats[2])
-		require.Equal(t, proto.SyncedChat{ChatID: "c", Messages: []proto.Raw{}, LastSeq: 150, UnreadCount: 150}, res.Chats[3])
+		require.Equal(t, proto.SyncedChat{ChatID: "e", Messages: []proto.Raw{}, Receipts: []proto.MemberReceipt{{UserID: "ann"}}}, res.Chats[2])
+		require.Equal(t, proto.SyncedChat{
+			ChatID: "c", Messages: []proto.Raw{}, LastSeq: 150, UnreadCount: 150, Receipts: []proto.MemberReceipt{{UserID: "ann", DeliveredSeq: 150, ReadSeq: 150}},
+		}, res.Chats[3])
 
 		servicestest.Eventually(t, 10*time.Second, "what one said one has read", func() bool {
 			mine, err := b.sync(as(t, "ann"), proto.SyncReq{Chats: []proto.SyncFrom{{ChatID: "d"}}})
