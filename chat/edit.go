@@ -42,7 +42,8 @@ func (s *Service) edit(ctx context.Context, req proto.EditReq) (proto.EditRes, e
 	return res, nil
 }
 
-// enterChat is what every request about one chat begins with.
+// enterChat is what a request about a message of a chat begins with. Membership
+// comes before the message: what a stranger hears must not depend on its being there.
 func (s *Service) enterChat(ctx context.Context, chatID string) (caller, *chatState, error) {
 	who, err := callerOf(ctx)
 	if err != nil {
@@ -52,5 +53,11 @@ func (s *Service) enterChat(ctx context.Context, chatID string) (caller, *chatSt
 		return caller{}, nil, err
 	}
 	c, err := s.chatOf(chatID)
-	return who, c, err
+	if err != nil {
+		return caller{}, nil, err
+	}
+	if _, err := s.member(ctx, c, who); err != nil {
+		return caller{}, nil, unavailable(err)
+	}
+	return who, c, nil
 }
