@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -77,7 +78,7 @@ func TestEveryEventByMembersAndOthers(t *testing.T) {
 		}
 		_, one := single[row.Event]
 		_, many := several[row.Event]
-		require.True(t, one || many || contains(aboutNoChat, row.Event), "%s is a client event without a row in this test", row.Event)
+		require.True(t, one || many || slices.Contains(aboutNoChat, row.Event), "%s is a client event without a row in this test", row.Event)
 	}
 
 	for _, user := range []string{"former", "stranger"} {
@@ -142,13 +143,4 @@ func messageOf(t *testing.T, ack mesh.Ack) (message string) {
 	var f struct{ Message string }
 	require.NoError(t, json.Unmarshal(ack.Raw, &f))
 	return f.Message
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
