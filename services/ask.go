@@ -35,8 +35,10 @@ const (
 	// attempts is how often an idempotent request is made while the outcome of
 	// the one before is unknown; each waits its share of the time.
 	attempts = 3
-	// refusals is how often a request that nobody executed is repeated.
-	refusals = 3
+	// refusals is how often a request is repeated because nobody subscribes to
+	// it: after a restart of NATS a service is back within half a second, and the
+	// pauses add up to more. Times without a connection do not count.
+	refusals = 5
 )
 
 // Ask asks a service and does not wait: done is called exactly once, with the

@@ -48,7 +48,8 @@ type ask struct {
 	msg             question
 	idempotent      bool
 	deadline, share time.Duration
-	refused         int  // times that nobody was there to run it
+	refused         int  // times that it could not be sent, or nobody was there to run it
+	nobody          int  // of those, times that nobody was there
 	unknown         int  // times that its share passed without a reply
 	pausing         bool // refused, to be repeated at due; otherwise it is under way
 
@@ -188,9 +189,12 @@ func (t *asks) refuse(id uint64, nobodyThere bool) {
 		return
 	}
 	a.refused++
+	if nobodyThere {
+		a.nobody++
+	}
 	a.pausing = true
 	at := t.now() + backoff(a.refused)
-	if at < a.deadline && (a.refused <= refusals || !nobodyThere) {
+	if at < a.deadline && a.nobody <= refusals {
 		s.unplan(a)
 		s.plan(a, at)
 		s.mu.Unlock()

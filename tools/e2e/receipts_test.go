@@ -4,11 +4,15 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
+	"supmesh.dev/proto"
 	"supmesh.dev/tools/e2e/mesh"
 )
 
@@ -244,15 +248,16 @@ func TestDisappearingMessageAcrossKills(t *testing.T) {
 	c.m.StartAll(t)
 	back := mesh.DialPlain(t, c.m.Gateways[1].URL, mesh.Token(t, "bob", "tablet"))
 	require.Equal(t, []string{"", ""}, contentsOf(history(t, back, "room")), "not shown past its time, timer or not")
+	nc, err := nats.Connect(c.m.NATSURL)
+	require.NoError(t, err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	log, err := js.Stream(t.Context(), proto.Events.Name)
+	require.NoError(t, err)
 	mesh.Eventually(t, 30*seconds, "the deletion is in the log", func() bool {
-		for _, e := range append(back.Events("message:deleted"), c.bobPhone.Events("message:deleted")...) {
-			var d struct{ MessageID string }
-			e.Decode(t, &d)
-			if d.MessageID == long.Message.ID {
-				return true
-			}
-		}
-		return false
+		entry, err := log.GetLastMsgForSubject(t.Context(), proto.ChatLog("room", proto.KindEdit))
+		return err == nil && strings.Contains(string(entry.Data), long.Message.ID) && strings.Contains(string(entry.Data), `"reason":"expired"`)
 	})
 }
 
