@@ -21,12 +21,9 @@ func (svc *Service) drain(ctx context.Context) {
 	}
 	window := time.Duration(len(sessions)) * time.Second / time.Duration(svc.cfg.DrainRate)
 	svc.host.Log().InfoContext(ctx, "draining", "connections", len(sessions), "window", window)
+	svc.drainWindow.Store(int64(window))
 	for _, s := range sessions {
-		if s.is(open) {
-			s.emit(proto.ServerDrainEvent.Name, proto.ServerDrain{
-				ReconnectInMs: (svc.cfg.DrainNotice + rand.N(window+time.Second)).Milliseconds(), Reason: "restart",
-			})
-		}
+		svc.tellDrain(s)
 	}
 	for end := time.Now().Add(svc.cfg.DrainNotice); !svc.hub.empty() && time.Now().Before(end); {
 		if !wait(ctx, min(50*time.Millisecond, time.Until(end))) {
@@ -58,6 +55,21 @@ func (svc *Service) drain(ctx context.Context) {
 		if !wait(ctx, 20*time.Millisecond) {
 			return
 		}
+	}
+}
+
+// tellDrain announces the drain to a session, once, if it has been greeted; one
+// that is being greeted meanwhile tells itself.
+func (svc *Service) tellDrain(s *Session) {
+	s.mu.Lock()
+	tell := s.counted && !s.drainTold
+	s.drainTold = s.drainTold || tell
+	s.mu.Unlock()
+	if tell {
+		window := time.Duration(svc.drainWindow.Load())
+		s.emit(proto.ServerDrainEvent.Name, proto.ServerDrain{
+			ReconnectInMs: (svc.cfg.DrainNotice + rand.N(window+time.Second)).Milliseconds(), Reason: "restart",
+		})
 	}
 }
 

@@ -69,6 +69,25 @@ func TestDrain(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
+// TestDrainTellsWhoHasJustBeenGreeted: a client that has its connected event is
+// told, also while what it is owed is still being found out.
+func TestDrainTellsWhoHasJustBeenGreeted(t *testing.T) {
+	m := runMesh(t, func(c *Config) { c.DrainNotice = 100 * time.Millisecond })
+	ann := m.plain("ann", "")
+	s := m.svc.hub.everyone()[0]
+	require.Eventually(t, func() bool { return s.is(open) }, patience, time.Millisecond)
+	s.mu.Lock()
+	s.phase = opening
+	s.mu.Unlock()
+	done := make(chan error, 1)
+	go func() { done <- m.stop() }()
+	require.Equal(t, "server:drain", ann.next().event)
+	m.svc.tellDrain(s) // as its greeting would
+	require.EqualValues(t, proto.CloseDrain, ann.closed())
+	require.Empty(t, ann.in, "it is told once")
+	require.NoError(t, <-done)
+}
+
 // TestDrainOfThoseWhoLeft: a gateway whose clients have gone waits neither for
 // the notice nor for their turns.
 func TestDrainOfThoseWhoLeft(t *testing.T) {

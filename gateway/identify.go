@@ -118,6 +118,9 @@ func (svc *Service) start(ctx context.Context, s *Session) {
 	s.counted = true
 	s.mu.Unlock()
 	svc.metrics.connections.add(s.peer.profile(), 1)
+	if svc.admission.draining.Load() {
+		svc.tellDrain(s)
+	}
 	svc.activate(ctx, s, o.res)
 	now := time.Now()
 	s.mu.Lock()

@@ -36,16 +36,17 @@ type Service struct {
 	admission *admission
 	timers    *deadline.Queue
 
-	store     *store
-	announcer *announcer
-	lag       lag
-	hub       *hub
-	repairs   *repairs
-	run       string // names this process among gateways, and those that had its INSTANCE_ID
-	recheck   chan struct{}
-	departed  departed
-	readers   chan struct{} // slots for backlog pages
-	sealer    atomic.Pointer[sealer]
+	store       *store
+	announcer   *announcer
+	lag         lag
+	hub         *hub
+	repairs     *repairs
+	run         string // names this process among gateways, and those that had its INSTANCE_ID
+	recheck     chan struct{}
+	departed    departed
+	drainWindow atomic.Int64  // nanoseconds over which a drain closes
+	readers     chan struct{} // slots for backlog pages
+	sealer      atomic.Pointer[sealer]
 
 	clientAddr, adminAddr chan string
 	listening             atomic.Bool // /ready waits for it

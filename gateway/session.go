@@ -38,20 +38,21 @@ type Session struct {
 	expires atomic.Int64 // of the token, Unix milliseconds
 	active  atomic.Int64 // last event, Unix milliseconds
 
-	mu      sync.Mutex
-	topics  []*topic
-	lanes   *lane  // those with requests
-	header  string // actor's, once there is a request
-	bytes   int    // of the requests in lanes
-	strikes int    // protocol errors, weighed, since window
-	window  int64  // Unix seconds
-	phase   phase
-	stale   bool      // membership changed while opening
-	behind  bool      // a goroutine sends what is owed
-	warned  bool      // auth:expiring has been sent
-	ending  bool      // close has been called
-	counted bool      // in the metric of connections
-	watchAt time.Time // when the peer's liveness is looked at
+	mu        sync.Mutex
+	topics    []*topic
+	lanes     *lane  // those with requests
+	header    string // actor's, once there is a request
+	bytes     int    // of the requests in lanes
+	strikes   int    // protocol errors, weighed, since window
+	window    int64  // Unix seconds
+	phase     phase
+	stale     bool      // membership changed while opening
+	behind    bool      // a goroutine sends what is owed
+	warned    bool      // auth:expiring has been sent
+	ending    bool      // close has been called
+	counted   bool      // greeted, and in the metric of connections
+	drainTold bool      // server:drain has been sent
+	watchAt   time.Time // when the peer's liveness is looked at
 }
 
 func (svc *Service) newSession(p peer, id string, who auth.Identity) (*Session, error) {

@@ -12,11 +12,7 @@ import (
 // typing answers message:typing. It is told to the others from here, without a
 // service: a member is who is in the chat's topic.
 func (svc *Service) typing(_ context.Context, s *Session, data []byte) ([]byte, error) {
-	var req proto.TypingReq
-	if err := decode(data, &req); err != nil {
-		return nil, err
-	}
-	t, err := svc.lockMember(s, req.ChatID)
+	req, t, err := lockFor(svc, s, data, typingChat)
 	if err != nil {
 		return nil, err
 	}
@@ -37,11 +33,7 @@ func (svc *Service) typing(_ context.Context, s *Session, data []byte) ([]byte, 
 
 // typingOver answers message:typing beyond the limit: nobody is told.
 func (svc *Service) typingOver(_ context.Context, s *Session, data []byte) ([]byte, error) {
-	var req proto.TypingReq
-	if err := decode(data, &req); err != nil {
-		return nil, err
-	}
-	t, err := svc.lockMember(s, req.ChatID)
+	_, t, err := lockFor(svc, s, data, typingChat)
 	if err != nil {
 		return nil, err
 	}
@@ -52,11 +44,7 @@ func (svc *Service) typingOver(_ context.Context, s *Session, data []byte) ([]by
 
 // stopTyping answers message:stop-typing.
 func (svc *Service) stopTyping(_ context.Context, s *Session, data []byte) ([]byte, error) {
-	var req proto.StopTypingReq
-	if err := decode(data, &req); err != nil {
-		return nil, err
-	}
-	t, err := svc.lockMember(s, req.ChatID)
+	req, t, err := lockFor(svc, s, data, stopTypingChat)
 	if err != nil {
 		return nil, err
 	}
@@ -69,16 +57,27 @@ func (svc *Service) stopTyping(_ context.Context, s *Session, data []byte) ([]by
 
 // stopTypingOver answers message:stop-typing beyond the limit: the indicator expires.
 func (svc *Service) stopTypingOver(_ context.Context, s *Session, data []byte) ([]byte, error) {
-	var req proto.StopTypingReq
-	if err := decode(data, &req); err != nil {
-		return nil, err
-	}
-	t, err := svc.lockMember(s, req.ChatID)
+	req, t, err := lockFor(svc, s, data, stopTypingChat)
 	if err != nil {
 		return nil, err
 	}
 	t.mu.Unlock()
 	return ack(proto.StopTypingRes{ChatID: req.ChatID})
+}
+
+func typingChat(r *proto.TypingReq) string         { return r.ChatID }
+func stopTypingChat(r *proto.StopTypingReq) string { return r.ChatID }
+
+// lockFor reads a request about a chat and gives the chat's locked topic, if the
+// session is a member.
+func lockFor[Req any, P interface {
+	*Req
+	Validate() error
+}](svc *Service, s *Session, data []byte, chat func(P) string) (req Req, t *topic, err error) {
+	if err = decode(data, P(&req)); err == nil {
+		t, err = svc.lockMember(s, chat(&req))
+	}
+	return req, t, err
 }
 
 // lockMember is the locked topic of a chat of which the session is a member.

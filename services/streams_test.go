@@ -128,8 +128,10 @@ func TestADifferenceInAStreamIsNamed(t *testing.T) {
 				RePublish: &jetstream.RePublish{Source: "ev.>", Destination: "live.>"},
 			}
 			tt.change(&cfg)
-			_, err := h.JetStream().CreateStream(ctx, cfg)
-			require.NoError(t, err)
+			servicestest.Eventually(t, 5*time.Second, "the last one's files are gone and the stream is made", func() bool {
+				_, err := h.JetStream().CreateStream(ctx, cfg)
+				return err == nil
+			})
 			defer func() { require.NoError(t, h.JetStream().DeleteStream(context.WithoutCancel(ctx), "EVENTS")) }()
 			expect := func(err error, want string) {
 				t.Helper()

@@ -187,7 +187,9 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	p := newPlace(t)
 	p.env = append(p.env, "DRAIN_NOTICE=20s") // a stop that takes its time
 	mesh := p.up(t)
-	client := p.command(t.Context(), "client", "--url", "ws"+strings.TrimPrefix(p.gatewayURL, "http")+"/ws")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // where no line comes: fail, do not hang
+	defer cancel()
+	client := p.command(ctx, "client", "--url", "ws"+strings.TrimPrefix(p.gatewayURL, "http")+"/ws")
 	in, err := client.StdinPipe()
 	require.NoError(t, err)
 	out, err := client.StdoutPipe()
