@@ -95,7 +95,7 @@ func (r *result) judge(l load, t *tally, m measurement, a audit, lost error) {
 	if t.refused > 0 {
 		r.problemf("%d messages refused", t.refused)
 	}
-	if open := int64(m.sent-m.unsent) - t.stored - t.refused; open > 0 {
+	if open := int64(m.sent-m.unsent) - t.acked - t.refused; open > 0 {
 		r.problemf("%d messages without an ack", open)
 	}
 	for _, c := range []struct {
