@@ -36,15 +36,53 @@ func (q *burst) ack(p packet, now time.Time) {
 	}
 }
 
-// atOnce is a schedule in which everything is due at the start.
-func atOnce(n int) schedule { return schedule{rate: math.Inf(1), count: n} }
+// spread is a schedule of n requests over a time; over none they are all due at the start.
+func spread(n int, over time.Duration) schedule {
+	if over == 0 {
+		return schedule{rate: math.Inf(1), count: n}
+	}
+	return schedule{rate: float64(n) / over.Seconds(), count: n}
+}
 
 var coalescedBytes = []byte(`"coalesced":true`)
 
 // heard is what the author was told of one kind of receipt.
 type heard struct {
 	at      []time.Time
-	covered int64 // receipts, of all events together
+	covered []int64 // receipts in the events so far, by event
+}
+
+func (h *heard) add(now time.Time, receipts int) {
+	h.at = append(h.at, now)
+	h.covered = append(h.covered, h.total()+int64(receipts))
+}
+
+// total is how many receipts all events tell of.
+func (h *heard) total() int64 {
+	if len(h.covered) == 0 {
+		return 0
+	}
+	return h.covered[len(h.covered)-1]
+}
+
+// until is what was heard up to a moment: who reads later, and was refused
+// before, is told as one who has the message then.
+func (h *heard) until(end time.Time) heard {
+	n := 0
+	for n < len(h.at) && !h.at[n].After(end) {
+		n++
+	}
+	return heard{h.at[:n], h.covered[:n]}
+}
+
+// knows is when the author had heard of so many receipts; false if never.
+func (h *heard) knows(receipts int64) (at time.Time, ok bool) {
+	for i, n := range h.covered {
+		if n >= receipts {
+			return h.at[i], true
+		}
+	}
+	return time.Time{}, false
 }
 
 // densest is the most events within any second.

@@ -109,14 +109,15 @@ func (c *PairsCmd) Run(ctx context.Context) error {
 
 // StormCmd is `bench storm`.
 type StormCmd struct {
-	Options  `embed:""`
-	Members  int           `default:"10000" help:"Members of the chat, all connected."`
-	Typists  int           `default:"2000" help:"Members who type, each three times within 2 s."`
-	Viewers  int           `default:"500" help:"Other members, who have the chat open meanwhile."`
-	Messages int           `default:"20" help:"Messages measured, one a second."`
-	Content  int           `default:"64" help:"Bytes of a message's encryptedContent."`
-	Limit    time.Duration `default:"1s" help:"p99 of a delivery above which the messages do not count as held."`
-	Pace     time.Duration `default:"1ms" help:"Shortest time between two rounds of the reading loop: cheaper counting, latency up to this much longer."`
+	Options    `embed:""`
+	Members    int           `default:"10000" help:"Members of the chat, all connected."`
+	Typists    int           `default:"2000" help:"Members who type, each three times within 2 s."`
+	Viewers    int           `default:"500" help:"Other members, who have the chat open meanwhile."`
+	Messages   int           `default:"20" help:"Messages measured, one a second."`
+	ReceiptsIn time.Duration `default:"0s" help:"Time over which the receipts are sent; 0s is all at once."`
+	Content    int           `default:"64" help:"Bytes of a message's encryptedContent."`
+	Limit      time.Duration `default:"1s" help:"p99 of a delivery above which the messages do not count as held."`
+	Pace       time.Duration `default:"1ms" help:"Shortest time between two rounds of the reading loop: cheaper counting, latency up to this much longer."`
 }
 
 // Run measures and prints.
@@ -128,15 +129,17 @@ func (c *StormCmd) Run(ctx context.Context) error {
 		within("members", c.Members, proto.SmallChat+1, 19_000), // up to SmallChat each receipt is told by itself
 		within("typists", c.Typists, 1, c.Members-2), within("viewers", c.Viewers, 1, c.Members-1-c.Typists),
 		within("messages", c.Messages, 1, 600), within("content", c.Content, minContent, proto.MaxContent),
+		between("receipts-in", c.ReceiptsIn, 0, time.Minute),
 		between("limit", c.Limit, time.Millisecond, maxLatency), between("pace", c.Pace, 0, 100*time.Millisecond),
 	); err != nil {
 		return err
 	}
 	l := stormLoad{
 		members: c.Members, typists: c.Typists, viewers: c.Viewers, messages: c.Messages, content: c.Content, pace: c.Pace, limit: c.Limit,
-		giveUp: proto.RequestTimeout + 3*time.Second, typingFor: 2 * time.Second, ends: proto.TypingFor + time.Second,
+		giveUp: proto.RequestTimeout + 3*time.Second, receiptsIn: c.ReceiptsIn, typingFor: 2 * time.Second,
+		ends: proto.TypingFor + time.Second, quiet: 500 * time.Millisecond,
 	}
-	title := fmt.Sprintf("storm: one chat of %d, %d typists, %d viewers", c.Members, c.Typists, c.Viewers)
+	title := fmt.Sprintf("storm: one chat of %d, receipts in %v, %d typists, %d viewers", c.Members, c.ReceiptsIn, c.Typists, c.Viewers)
 	return c.run(ctx, title, c.Members, func(ctx context.Context, b *bench, s *system) ([]result, error) { return b.storm(ctx, s, l) })
 }
 

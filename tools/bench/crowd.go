@@ -62,11 +62,10 @@ func newCrowd(w wire, l stormLoad, chat string, list []who) *crowd {
 		k.viewers[i].shown = map[int]time.Time{}
 	}
 	others := l.members - 1
-	k.marks[0] = k.add(proto.MarkDelivered.Event, 1, others, atOnce(others))
-	k.marks[1] = k.add(proto.MarkRead.Event, 1, others, atOnce(others))
-	k.joins = k.add(proto.JoinChat.Event, 1, l.viewers, atOnce(l.viewers))
-	k.typing = k.add(proto.StartTyping.Event, l.members-l.typists, l.typists,
-		schedule{rate: float64(typingRounds*l.typists) / l.typingFor.Seconds(), count: typingRounds * l.typists})
+	k.marks[0] = k.add(proto.MarkDelivered.Event, 1, others, spread(others, l.receiptsIn))
+	k.marks[1] = k.add(proto.MarkRead.Event, 1, others, spread(others, l.receiptsIn))
+	k.joins = k.add(proto.JoinChat.Event, 1, l.viewers, spread(l.viewers, 0))
+	k.typing = k.add(proto.StartTyping.Event, l.members-l.typists, l.typists, spread(typingRounds*l.typists, l.typingFor))
 	return k
 }
 
@@ -84,7 +83,7 @@ func (k *crowd) publish() {
 		moved += q.acked + q.refused
 	}
 	for i := range k.author {
-		k.covered[i].Store(k.author[i].covered)
+		k.covered[i].Store(k.author[i].total())
 	}
 	k.typedNow.Store(k.typed.n)
 	k.moved.Store(moved)
@@ -136,6 +135,7 @@ func (k *crowd) event(c *conn, p packet, now time.Time) {
 
 // receipt reads an event to the author. proto.MessageRead has the same fields.
 func (k *crowd) receipt(kind int, p packet, now time.Time) {
+	q := k.marks[kind]
 	raw, err := k.wire.payload(p.body)
 	var event proto.MessageDelivered
 	if err == nil {
@@ -143,15 +143,13 @@ func (k *crowd) receipt(kind int, p packet, now time.Time) {
 	}
 	switch {
 	case err != nil:
-		k.bad(err)
+		q.bad(err)
 	case event.MessageID != k.message || event.ChatID != k.chat:
-		k.bad(fmt.Errorf("%s of message %s, not of %s", p.event, event.MessageID, k.message))
+		q.bad(fmt.Errorf("%s of message %s, not of %s", p.event, event.MessageID, k.message))
 	case len(event.UserIDs) > proto.MaxReceiptUsers:
-		k.bad(fmt.Errorf("%s names %d users", p.event, len(event.UserIDs)))
+		q.bad(fmt.Errorf("%s names %d users", p.event, len(event.UserIDs)))
 	}
-	h := &k.author[kind]
-	h.at = append(h.at, now)
-	h.covered += int64(max(event.Count, 1))
+	k.author[kind].add(now, max(event.Count, 1))
 }
 
 func (k *crowd) show(v *viewer, p packet, now time.Time) {
@@ -169,7 +167,7 @@ func (k *crowd) show(v *viewer, p packet, now time.Time) {
 	if k.typed.n%decodeEvery == 1 {
 		k.decoded++
 		if err := k.checkTyping(p, who); err != nil {
-			k.bad(err)
+			k.typing.bad(err)
 		}
 	}
 }
@@ -206,7 +204,7 @@ func (k *crowd) member(body []byte) (index int, ok bool) {
 		}
 	}
 	if !ok || index < k.typing.from {
-		k.bad(fmt.Errorf("typing of nobody who types: %.200q", body))
+		k.typing.bad(fmt.Errorf("typing of nobody who types: %.200q", body))
 		return 0, false
 	}
 	return index, true

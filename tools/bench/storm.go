@@ -21,15 +21,15 @@ type stormLoad struct {
 	limit    time.Duration // p99 of a delivery
 	giveUp   time.Duration // so long without anything ends a wait: longer than a request may take
 
-	typingFor time.Duration // in which each typist types typingRounds times
-	ends      time.Duration // how long an indicator may live after it was last told
+	receiptsIn time.Duration // over which receipts are sent, 0 for all at once
+	typingFor  time.Duration // in which each typist types typingRounds times
+	ends       time.Duration // how long an indicator may live after it was last told
+	quiet      time.Duration // so long nothing must come for the next part to begin
 }
 
 const (
 	// typingRounds is how often each typist types: the later ones are coalesced.
 	typingRounds = 3
-	// quiet is how long nothing must come for the next part to begin.
-	quiet = 500 * time.Millisecond
 	// stormSettle bounds the wait for the end of one part.
 	stormSettle = time.Minute
 )
@@ -108,7 +108,7 @@ func (b *bench) bursts(ctx context.Context, s *system, cs *clients, k *crowd, l 
 		}); err != nil {
 			return parts, fmt.Errorf("%s: %w", event.event, err)
 		}
-		if err := k.quiet(ctx); err != nil {
+		if err := k.quiet(ctx, l.quiet); err != nil {
 			return parts, err
 		}
 	}
@@ -119,14 +119,14 @@ func (b *bench) bursts(ctx context.Context, s *system, cs *clients, k *crowd, l 
 	if _, err := b.burst(ctx, s, cs, k, k.joins, open, l.giveUp, func() bool { return true }); err != nil {
 		return parts, fmt.Errorf("%s: %w", k.joins.event, err)
 	}
-	if err := k.quiet(ctx); err != nil { // each viewer hears of those who came after it
+	if err := k.quiet(ctx, l.quiet); err != nil { // each viewer hears of those who came after it
 		return parts, err
 	}
 	types, err := json.Marshal(proto.TypingReq{ChatID: k.chat})
 	if err != nil {
 		return parts, fmt.Errorf("encode request: %w", err)
 	}
-	parts[2], err = b.burst(ctx, s, cs, k, k.typing, types, max(l.giveUp, l.ends+quiet), func() bool {
+	parts[2], err = b.burst(ctx, s, cs, k, k.typing, types, max(l.giveUp, l.ends+l.quiet), func() bool {
 		return k.showing.Load() == 0 && k.typedNow.Load() >= k.typing.toldNow.Load()*int64(l.viewers)
 	})
 	return parts, err
@@ -194,6 +194,6 @@ func (b *bench) burst(ctx context.Context, s *system, cs *clients, k *crowd, q *
 }
 
 // quiet waits until nothing comes any more, so that no part pays for the one before.
-func (k *crowd) quiet(ctx context.Context) error {
-	return settled(ctx, stormSettle, quiet, k.moved.Load, func() bool { return false })
+func (k *crowd) quiet(ctx context.Context, long time.Duration) error {
+	return settled(ctx, stormSettle, long, k.moved.Load, func() bool { return false })
 }

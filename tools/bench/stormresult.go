@@ -2,6 +2,7 @@ package bench
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"time"
 )
@@ -34,6 +35,7 @@ func (r *result) fillBurst(s *system, q *burst, m part) {
 	r.add("requests", "", float64(m.sent))
 	r.add("sent within", "ms", m.lag.quantile(100)+ms(q.plan.due(q.plan.count)))
 	r.add("acked", "", float64(q.acked))
+	r.add("refused", "", float64(q.refused))
 	if q.lastAck > 0 {
 		r.add("acks", "/s", float64(q.acked)/q.lastAck.Seconds())
 	}
@@ -58,23 +60,26 @@ func (r *result) fillBurst(s *system, q *burst, m part) {
 		r.problemf("%v", m.lost)
 	}
 	q.judge(r, q.event, m.sending)
+	if lag := m.lag.quantile(99); !math.IsInf(q.plan.rate, 1) && lag > ms(lateSends) {
+		r.problemf("the load tool sent late (p99 %.0f ms): it had no CPU", lag)
+	}
 }
 
 // fillReceipts is the result of one kind of receipts.
 func (r *result) fillReceipts(s *system, k *crowd, kind int, m part) {
-	q, h := k.marks[kind], &k.author[kind]
+	q, all := k.marks[kind], &k.author[kind]
+	h := all.until(m.to.at)
 	r.fillBurst(s, q, m)
 	r.add("events to the author", "", float64(len(h.at)))
-	r.add("most in a second", "", float64(h.densest()))
-	r.add("receipts in them", "", float64(h.covered))
-	if n := len(h.at); n > 0 {
-		r.add("author knows all", "ms", ms(h.at[n-1].Sub(q.start)))
+	r.add("most in a second", "", float64(all.densest()))
+	r.add("receipts in them", "", float64(h.total()))
+	if at, ok := h.knows(q.acked); ok {
+		r.add("author knows all", "ms", ms(at.Sub(q.start)))
+	} else if q.acked > 0 {
+		r.problemf("the author heard of %d of %d receipts", h.total(), q.acked)
 	}
-	if most := h.densest(); most > maxAuthorRate {
+	if most := all.densest(); most > maxAuthorRate {
 		r.problemf("the author got %d events within a second", most)
-	}
-	if h.covered < q.acked {
-		r.problemf("the author heard of %d of %d receipts", h.covered, q.acked)
 	}
 	if n := k.stray[q.event]; n > 0 {
 		r.problemf("%d %s at members who are not the author", n, q.event)
