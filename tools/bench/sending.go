@@ -55,7 +55,8 @@ func settled(ctx context.Context, longest, giveUp time.Duration, moved func() in
 		}
 		sleepUntil(time.Now(), 5*time.Millisecond)
 	}
-	// What comes twice comes late: leave it a moment.
-	sleepUntil(time.Now(), 100*time.Millisecond)
 	return nil
 }
+
+// linger leaves a moment to what comes twice: it comes late.
+func linger() { sleepUntil(time.Now(), 100*time.Millisecond) }

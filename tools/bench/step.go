@@ -146,9 +146,12 @@ func (b *bench) messages(cs *clients, t *tally) func(text []byte, i int) (*conn,
 
 // drain waits for every ack and every delivery, or until nothing moves.
 func drain(ctx context.Context, t *tally, l load, sent int) error {
-	return settled(ctx, settle, l.giveUp, func() int64 { return t.answeredNow.Load() + t.deliveredNow.Load() }, func() bool {
+	moved := func() int64 { return t.answeredNow.Load() + t.deliveredNow.Load() }
+	err := settled(ctx, settle, l.giveUp, moved, func() bool {
 		return t.answeredNow.Load() >= int64(sent) && t.deliveredNow.Load() >= t.ackedNow.Load()*int64(l.members-1)
 	})
+	linger()
+	return err
 }
 
 // population makes chats with as many members each, and their clients.

@@ -185,6 +185,7 @@ func (b *bench) burst(ctx context.Context, s *system, cs *clients, k *crowd, q *
 	if err := settled(ctx, stormSettle, giveUp, k.moved.Load, over); err != nil {
 		return m, err
 	}
+	linger()
 	if m.to, err = s.measure(nil); err != nil {
 		return m, err
 	}
