@@ -37,8 +37,8 @@ test: deps-test $(GOTESTSUM) ## every test of every module, with the race detect
 
 # The mesh as separate processes under load: figures for a quiet machine.
 RUNS ?= 3
-.PHONY: bench bench-idle bench-fanout bench-pairs
-bench: bench-idle bench-fanout bench-pairs ## the mesh under load: memory, fan-out, pairs (RUNS=3 for medians)
+.PHONY: bench bench-idle bench-fanout bench-pairs bench-storm
+bench: bench-idle bench-fanout bench-pairs bench-storm ## the mesh under load: memory, fan-out, pairs, one large chat (RUNS=3 for medians)
 
 bench-idle: build
 	bin/sup bench idle --runs $(RUNS)
@@ -46,6 +46,8 @@ bench-fanout: build
 	bin/sup bench fanout --runs $(RUNS) --rate 200,400,600,800,1000
 bench-pairs: build
 	bin/sup bench pairs --runs $(RUNS) --rate 1000,5000,10000,15000
+bench-storm: build
+	bin/sup bench storm --runs $(RUNS)
 
 .PHONY: bench-go
 bench-go: ## Go benchmarks (PKG=./proto/... RUN=Encode)

@@ -178,10 +178,21 @@ func (b *bench) said(r result) {
 	delivered, _ := r.value("delivered")
 	p50, _ := r.value("ack p50")
 	p99, _ := r.value("delivery p99")
-	state := "holds"
-	if !r.sustained() {
-		state = "does not hold: " + strings.Join(r.Problems, "; ")
-	}
 	b.sayf("%s %s msg/s: acked %s/s, delivered %s/s, ack p50 %s ms, delivery p99 %s ms; %s",
-		r.Scenario, short(r.Offered), short(acked), short(delivered), short(p50), short(p99), state)
+		r.Scenario, short(r.Offered), short(acked), short(delivered), short(p50), short(p99), r.state())
+}
+
+// saidBurst is said for one part of a storm.
+func (b *bench) saidBurst(r result) {
+	acks, _ := r.value("acks")
+	p99, _ := r.value("ack p99")
+	last, _ := r.value("last ack")
+	b.sayf("%s %s: acks %s/s, p99 %s ms, the last after %s ms; %s", r.Scenario, r.Step, short(acks), short(p99), short(last), r.state())
+}
+
+func (r *result) state() string {
+	if r.sustained() {
+		return "holds"
+	}
+	return "does not hold: " + strings.Join(r.Problems, "; ")
 }

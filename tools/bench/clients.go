@@ -27,12 +27,19 @@ type who struct {
 	chat        int
 }
 
-// clients are the connections of one step and the loop that reads them. The
-// traffic it counts is in tally.
+// counter is told by the reader loop what came; it is called by that loop alone.
+type counter interface {
+	delivery(c *conn, body []byte, size int, now time.Time)
+	ack(c *conn, p packet, now time.Time)
+	event(c *conn, p packet, now time.Time)
+	publish() // at the end of each round
+}
+
+// clients are the connections of one step and the loop that reads them.
 type clients struct {
-	wire  wire
-	conns []atomic.Pointer[conn]
-	tally *tally
+	wire    wire
+	conns   []atomic.Pointer[conn]
+	counter counter
 
 	ep      int
 	pace    time.Duration // shortest time between two rounds of the loop
@@ -48,13 +55,13 @@ type clients struct {
 }
 
 // newClients starts the reader loop; close ends it.
-func newClients(w wire, n int, pace time.Duration, t *tally) (*clients, error) {
+func newClients(w wire, n int, pace time.Duration, count counter) (*clients, error) {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
 	cs := &clients{
-		wire: w, conns: make([]atomic.Pointer[conn], n), tally: t, ep: ep, pace: pace,
+		wire: w, conns: make([]atomic.Pointer[conn], n), counter: count, ep: ep, pace: pace,
 		slots: make(chan struct{}, handshakes),
 	}
 	cs.loop.Go(cs.read)
@@ -136,7 +143,7 @@ func (cs *clients) read() {
 				}
 			}
 		}
-		cs.tally.publish()
+		cs.counter.publish()
 		if cs.pace > 0 && n > 0 {
 			sleepUntil(began, cs.pace)
 		}
@@ -204,9 +211,11 @@ func (cs *clients) handle(c *conn, f frame, now time.Time) error {
 	p := cs.wire.classify(f.payload)
 	switch p.kind {
 	case kindMessage:
-		cs.tally.delivery(c, p.body, len(f.payload), now)
+		cs.counter.delivery(c, p.body, len(f.payload), now)
 	case kindAck:
-		cs.tally.ack(c, p, now)
+		cs.counter.ack(c, p, now)
+	case kindEvent:
+		cs.counter.event(c, p, now)
 	case kindHeartbeat:
 		return c.write(cs.ep, appendFrame(nil, opText, []byte("3")))
 	case kindRefused:
@@ -219,10 +228,10 @@ func (cs *clients) handle(c *conn, f frame, now time.Time) error {
 			<-cs.slots
 		}
 	case kindOther:
-		if c.stage != stageGreeting {
-			cs.tally.others++
-		} else if reply := cs.wire.greeting(f.payload, c.token); reply != nil {
-			return c.write(cs.ep, appendFrame(nil, opText, reply))
+		if c.stage == stageGreeting {
+			if reply := cs.wire.greeting(f.payload, c.token); reply != nil {
+				return c.write(cs.ep, appendFrame(nil, opText, reply))
+			}
 		}
 	}
 	return nil

@@ -17,6 +17,7 @@ type Cmd struct {
 	Idle   IdleCmd   `cmd:"" help:"Memory and CPU of connections that do nothing, and connects a second."`
 	Fanout FanoutCmd `cmd:"" help:"One large chat, everybody connected: deliveries a second."`
 	Pairs  PairsCmd  `cmd:"" help:"Many chats of two: messages a second and their latency."`
+	Storm  StormCmd  `cmd:"" help:"One very large chat: a message, everybody's receipts of it at once, many who type."`
 }
 
 // Options are what every scenario takes.
@@ -104,6 +105,42 @@ func (c *PairsCmd) Run(ctx context.Context) error {
 	}
 	l := load{scenario: "pairs", chats: c.Chats, members: c.Members, pace: c.Pace}
 	return c.measure(ctx, &c.Options, l, fmt.Sprintf("pairs: %d chats of %d", c.Chats, c.Members))
+}
+
+// StormCmd is `bench storm`.
+type StormCmd struct {
+	Options    `embed:""`
+	Members    int           `default:"10000" help:"Members of the chat, all connected."`
+	Typists    int           `default:"2000" help:"Members who type, each three times within 2 s."`
+	Viewers    int           `default:"500" help:"Other members, who have the chat open meanwhile."`
+	Messages   int           `default:"20" help:"Messages measured, one a second."`
+	ReceiptsIn time.Duration `default:"0s" help:"Time over which the receipts are sent; 0s is all at once."`
+	Content    int           `default:"64" help:"Bytes of a message's encryptedContent."`
+	Limit      time.Duration `default:"1s" help:"p99 of a delivery above which the messages do not count as held."`
+	Pace       time.Duration `default:"1ms" help:"Shortest time between two rounds of the reading loop: cheaper counting, latency up to this much longer."`
+}
+
+// Run measures and prints.
+func (c *StormCmd) Run(ctx context.Context) error {
+	if c.Target != "mesh" {
+		return errors.New("the stock Socket.IO server has neither receipts nor typing: storm measures only --target mesh")
+	}
+	if err := errors.Join(
+		within("members", c.Members, proto.SmallChat+1, 19_000), // up to SmallChat each receipt is told by itself
+		within("typists", c.Typists, 1, c.Members-2), within("viewers", c.Viewers, 1, c.Members-1-c.Typists),
+		within("messages", c.Messages, 1, 600), within("content", c.Content, minContent, proto.MaxContent),
+		between("receipts-in", c.ReceiptsIn, 0, time.Minute),
+		between("limit", c.Limit, time.Millisecond, maxLatency), between("pace", c.Pace, 0, 100*time.Millisecond),
+	); err != nil {
+		return err
+	}
+	l := stormLoad{
+		members: c.Members, typists: c.Typists, viewers: c.Viewers, messages: c.Messages, content: c.Content, pace: c.Pace, limit: c.Limit,
+		giveUp: proto.RequestTimeout + 3*time.Second, receiptsIn: c.ReceiptsIn, typingFor: 2 * time.Second,
+		ends: proto.TypingFor + time.Second, quiet: 500 * time.Millisecond,
+	}
+	title := fmt.Sprintf("storm: one chat of %d, receipts in %v, %d typists, %d viewers", c.Members, c.ReceiptsIn, c.Typists, c.Viewers)
+	return c.run(ctx, title, c.Members, func(ctx context.Context, b *bench, s *system) ([]result, error) { return b.storm(ctx, s, l) })
 }
 
 // measure runs the steps asked for, or searches.

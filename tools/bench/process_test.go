@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"supmesh.dev/proto"
 )
 
 func TestParseStat(t *testing.T) {
@@ -87,4 +89,13 @@ func TestOptionsAreChecked(t *testing.T) {
 	require.ErrorContains(t, (&PairsCmd{Chats: 1, Members: 2, Options: Options{Runs: 10}, Rates: Rates{
 		For: time.Second, Limit: time.Second, Content: 64, Rate: []float64{10},
 	}}).Run(ctx), "--runs")
+	storm := func(change func(*StormCmd)) error {
+		c := StormCmd{Options: Options{Target: "mesh"}, Members: 100, Typists: 60, Viewers: 39, Messages: 1, Content: 64, Limit: time.Second}
+		change(&c)
+		return c.Run(ctx)
+	}
+	require.ErrorContains(t, storm(func(c *StormCmd) { c.Target = "socketio-npm" }), "--target")
+	require.ErrorContains(t, storm(func(c *StormCmd) { c.Members = proto.SmallChat }), "--members")
+	require.ErrorContains(t, storm(func(c *StormCmd) { c.Viewers = 40 }), "--viewers", "the author neither views nor types")
+	require.ErrorContains(t, storm(func(c *StormCmd) { c.Messages = 0 }), "--messages")
 }

@@ -29,6 +29,9 @@ func printTable(w io.Writer, title string, results []result) error {
 		return err
 	}
 	var errs []error
+	if results[0].Step != "" {
+		errs = append(errs, line("", func(r *result) string { return r.Step }))
+	}
 	for _, f := range figureNames(results) {
 		errs = append(errs, line(f.label(), func(r *result) string {
 			if v, ok := r.value(f.Name); ok {
@@ -42,7 +45,7 @@ func printTable(w io.Writer, title string, results []result) error {
 	}), tab.Flush())
 	for _, r := range results {
 		for _, p := range r.Problems {
-			page.WriteString("at " + short(r.Offered) + " msg/s: " + p + "\n")
+			page.WriteString(r.where() + ": " + p + "\n")
 		}
 	}
 	_, err := page.WriteTo(w)
@@ -50,6 +53,14 @@ func printTable(w io.Writer, title string, results []result) error {
 		return fmt.Errorf("print table: %w", err)
 	}
 	return nil
+}
+
+// where is which of the columns a result is.
+func (r *result) where() string {
+	if r.Step != "" {
+		return r.Step
+	}
+	return "at " + short(r.Offered) + " msg/s"
 }
 
 // figureNames is every figure that occurs, in order of first appearance.

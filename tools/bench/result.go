@@ -16,6 +16,7 @@ type figure struct {
 // result is one row of measurements, or the medians of several.
 type result struct {
 	Scenario   string   `json:"scenario"`
+	Step       string   `json:"step,omitzero"` // which part of a scenario that has several
 	Target     string   `json:"target"`
 	Profile    string   `json:"profile"`
 	Durability string   `json:"durability"`
@@ -53,6 +54,9 @@ func (r *result) fill(s *system, l load, t *tally, m measurement, a audit, lost 
 	r.add("delivery p50", "ms", t.deliveryTime.quantile(50))
 	r.add("delivery p99", "ms", t.deliveryTime.quantile(99))
 	r.add("delivery p99.9", "ms", t.deliveryTime.quantile(99.9))
+	if l.each {
+		r.fillEach(l, t)
+	}
 	if edge > 0 {
 		r.add("deliveries per "+s.edge+" CPU-s", "", delivered/edge)
 	}
@@ -89,34 +93,49 @@ func (r *result) judge(l load, t *tally, m measurement, a audit, lost error) {
 	if lost != nil {
 		r.problemf("%v", lost)
 	}
-	if m.unsent > 0 {
-		r.problemf("%d of %d messages could not be written", m.unsent, m.sent)
-	}
-	if t.refused > 0 {
-		r.problemf("%d messages refused", t.refused)
-	}
-	if open := int64(m.sent-m.unsent) - t.stored - t.refused; open > 0 {
-		r.problemf("%d messages without an ack", open)
-	}
-	for _, c := range []struct {
-		n    uint64
-		what string
-	}{
-		{a.missing, "deliveries missing"}, {a.repeated, "deliveries repeated"}, {a.disordered, "deliveries out of order"},
-		{uint64(t.answered2), "acks repeated"}, {uint64(t.unreadable), "frames not as sent"},
-	} {
-		if c.n > 0 {
-			r.problemf("%d %s", c.n, c.what)
-		}
-	}
-	if t.firstBad != nil {
-		r.problemf("first: %v", t.firstBad)
-	}
+	t.requests.judge(r, "messages", m.sending)
+	r.judgeDeliveries(a)
 	if p99 := t.deliveryTime.quantile(99); p99 > float64(l.limit.Milliseconds()) {
 		r.problemf("delivery p99 %.0f ms is over %v", p99, l.limit)
 	}
 	if lag := m.lag.quantile(99); lag > float64(lateSends.Milliseconds()) {
 		r.problemf("the load tool sent late (p99 %.0f ms): it had no CPU", lag)
+	}
+}
+
+// judge names the requests that were not acked once and with success.
+func (q *requests) judge(r *result, what string, m sending) {
+	if m.unsent > 0 {
+		r.problemf("%d of %d %s could not be written", m.unsent, m.sent, what)
+	}
+	if q.refused > 0 {
+		r.problemf("%d %s refused", q.refused, what)
+	}
+	if open := int64(m.sent-m.unsent) - q.acked - q.refused; open > 0 {
+		r.problemf("%d %s without an ack", open, what)
+	}
+	if q.answered2 > 0 {
+		r.problemf("%d acks repeated", q.answered2)
+	}
+	if q.unreadable > 0 {
+		r.problemf("%d frames not as sent", q.unreadable)
+	}
+	if q.firstBad != nil {
+		r.problemf("first: %v", q.firstBad)
+	}
+}
+
+// judgeDeliveries names what the receivers did not get once and in order.
+func (r *result) judgeDeliveries(a audit) {
+	for _, c := range []struct {
+		n    uint64
+		what string
+	}{
+		{a.missing, "deliveries missing"}, {a.repeated, "deliveries repeated"}, {a.disordered, "deliveries out of order"},
+	} {
+		if c.n > 0 {
+			r.problemf("%d %s", c.n, c.what)
+		}
 	}
 }
 

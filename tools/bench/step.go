@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"runtime"
 	"time"
+
+	"supmesh.dev/proto"
 )
 
 // load is one step: a constant rate into chats of one size.
@@ -18,6 +20,7 @@ type load struct {
 	content  int           // bytes of encryptedContent
 	pace     time.Duration // of the reader loop
 	limit    time.Duration // p99 of a delivery over which the rate is not sustained
+	each     bool          // also when the last member had each message
 	giveUp   time.Duration // ends the wait for what is missing: so long without one delivery or ack
 }
 
@@ -29,19 +32,15 @@ const settle = 20 * time.Second
 func (b *bench) step(ctx context.Context, s *system, l load) (result, error) {
 	b.steps++
 	plan := newSchedule(l.rate, l.warm+l.length, l.chats*l.members, uint64(b.steps))
-	chats, list, err := population(fmt.Sprintf("%s%d", l.scenario[:1], b.steps), l.chats, l.members)
+	ids, list, err := b.people(ctx, s, l)
 	if err != nil {
 		return result{}, err
 	}
-	if err := s.createChats(ctx, chats); err != nil {
-		return result{}, err
-	}
-	ids := make([]string, len(chats))
-	for i, c := range chats {
-		ids[i] = c.id
-	}
 	t := newTally(b.wire, plan, l.content, plan.at(l.warm), ids)
-	cs, err := newClients(b.wire, len(list), l.pace, t)
+	if l.each {
+		t.lastAt = make([]time.Duration, plan.count)
+	}
+	cs, err := b.connected(ctx, s, list, l.pace, t)
 	if err != nil {
 		return result{}, err
 	}
@@ -53,13 +52,10 @@ func (b *bench) step(ctx context.Context, s *system, l load) (result, error) {
 		}
 	}
 	defer shut()
-	if err := cs.connect(ctx, s.addr, list); err != nil {
-		return result{}, err
-	}
 	b.sayf("%d clients connected, %s msg/s for %v", len(list), short(l.rate), l.warm+l.length)
 	runtime.GC() // the set-up's garbage is not collected in the middle of the measurement
 	r := result{Scenario: l.scenario, Target: b.options.Target, Profile: b.options.Profile, Durability: b.durability(), Offered: l.rate}
-	m, err := b.measured(ctx, s, cs, l)
+	m, err := b.measured(ctx, s, cs, t, l)
 	if err != nil {
 		return result{}, err
 	}
@@ -70,19 +66,42 @@ func (b *bench) step(ctx context.Context, s *system, l load) (result, error) {
 	return r, nil
 }
 
+// people makes the chats of a load and their members, whom nobody has seen before.
+func (b *bench) people(ctx context.Context, s *system, l load) (ids []string, list []who, err error) {
+	chats, list, err := population(fmt.Sprintf("%s%d", l.scenario[:1], b.steps), l.chats, l.members)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, c := range chats {
+		ids = append(ids, c.id)
+	}
+	return ids, list, s.createChats(ctx, chats)
+}
+
+// connected connects everybody; the caller closes.
+func (b *bench) connected(ctx context.Context, s *system, list []who, pace time.Duration, count counter) (*clients, error) {
+	cs, err := newClients(b.wire, len(list), pace, count)
+	if err != nil {
+		return nil, err
+	}
+	if err := cs.connect(ctx, s.addr, list); err != nil {
+		cs.close()
+		return nil, err
+	}
+	return cs, nil
+}
+
 // measurement is what was seen from outside while the load ran.
 type measurement struct {
+	sending
+
 	from, to usage
-	sent     int
-	unsent   int // not taken by the connection
-	lag      latency
 	memory   map[string]memory
 }
 
 // measured sends the plan and samples the processes around the measured part.
-func (b *bench) measured(ctx context.Context, s *system, cs *clients, l load) (measurement, error) {
-	m := measurement{lag: newLatency()}
-	t := cs.tally
+func (b *bench) measured(ctx context.Context, s *system, cs *clients, t *tally, l load) (measurement, error) {
+	m := measurement{sending: sending{lag: newLatency()}}
 	t.start = time.Now().Add(50 * time.Millisecond)
 	sampled := make(chan error, 1)
 	go func() { // ends by itself when the measured part is over, and is waited for
@@ -100,14 +119,14 @@ func (b *bench) measured(ctx context.Context, s *system, cs *clients, l load) (m
 			return err
 		}()
 	}()
-	sendErr := b.send(ctx, cs, &m)
+	sendErr := m.send(ctx, cs, &t.requests, b.messages(cs, t))
 	if err := <-sampled; err != nil {
 		return m, err
 	}
 	if sendErr != nil {
 		return m, sendErr
 	}
-	if err := drain(ctx, cs, l, m.sent-m.unsent); err != nil {
+	if err := drain(ctx, t, l, m.sent-m.unsent); err != nil {
 		return m, err
 	}
 	var err error
@@ -115,59 +134,24 @@ func (b *bench) measured(ctx context.Context, s *system, cs *clients, l load) (m
 	return m, err
 }
 
-// send is the open loop.
-func (b *bench) send(ctx context.Context, cs *clients, m *measurement) error {
-	t := cs.tally
-	var event, text, data []byte
-	for i := 0; i < t.plan.count; {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		sleepUntil(t.start, max(t.plan.due(i), time.Since(t.start)+pause))
-		for ; i < t.plan.count; i++ {
-			lag := time.Since(t.start) - t.plan.due(i)
-			if lag < 0 {
-				break
-			}
-			c := cs.conns[t.plan.sender(i)].Load()
-			event = appendEvent(event[:0], t.chats[c.chat], i, t.size)
-			text = b.wire.message(text[:0], uint64(firstAckID+i), event)
-			data = appendFrame(data[:0], opText, text)
-			m.sent++
-			if err := c.write(cs.ep, data); err != nil {
-				m.unsent++
-			}
-			if i >= t.warm {
-				m.lag.record(lag)
-			}
-		}
+// messages makes the messages of a plan.
+func (b *bench) messages(cs *clients, t *tally) func(text []byte, i int) (*conn, []byte) {
+	var event []byte
+	return func(text []byte, i int) (*conn, []byte) {
+		c := cs.conns[t.plan.sender(i)].Load()
+		event = appendEvent(event[:0], t.chats[c.chat], i, t.size)
+		return c, b.wire.request(text, proto.SendMessage.Event, t.first+uint64(i), event)
 	}
-	return nil
 }
 
 // drain waits for every ack and every delivery, or until nothing moves.
-func drain(ctx context.Context, cs *clients, l load, sent int) error {
-	t := cs.tally
-	var last int64
-	moved := time.Now()
-	for end := moved.Add(settle); time.Now().Before(end); {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		answered, delivered := t.answeredNow.Load(), t.deliveredNow.Load()
-		if answered >= int64(sent) && delivered >= t.storedNow.Load()*int64(l.members-1) {
-			break
-		}
-		if now := answered + delivered; now != last {
-			last, moved = now, time.Now()
-		} else if time.Since(moved) > l.giveUp {
-			break
-		}
-		sleepUntil(time.Now(), 5*time.Millisecond)
-	}
-	// What comes twice comes late: leave it a moment.
-	sleepUntil(time.Now(), 100*time.Millisecond)
-	return nil
+func drain(ctx context.Context, t *tally, l load, sent int) error {
+	moved := func() int64 { return t.answeredNow.Load() + t.deliveredNow.Load() }
+	err := settled(ctx, settle, l.giveUp, moved, func() bool {
+		return t.answeredNow.Load() >= int64(sent) && t.deliveredNow.Load() >= t.ackedNow.Load()*int64(l.members-1)
+	})
+	linger()
+	return err
 }
 
 // population makes chats with as many members each, and their clients.

@@ -17,38 +17,33 @@ const firstAckID = 1_000_000_000
 // decodeEvery is how often a delivery is decoded in full and compared.
 const decodeEvery = 1000
 
-// tally is what one step counted. The reader loop owns it; other goroutines
-// may look at the counters it publishes, and at the rest once the loop ended.
+// tally is what one step counted: the acks of its messages, and deliveries at
+// the receivers.
 type tally struct {
-	wire    wire
-	plan    schedule
-	size    int // bytes of a content
-	chats   []string
-	start   time.Time
-	warm    int     // messages before this index are not in the histograms
-	answers []uint8 // per message: 0 none, 1 stored, 2 refused
+	requests
 
-	delivered, deliveredBytes   int64
-	stored, refused, answered2  int64
-	others, unreadable, decoded int64
-	firstBad                    error // first refused ack, or delivery that is not what was sent
-	ackTime, deliveryTime       latency
-	scan, ackScan               scanner
+	wire   wire
+	size   int // bytes of a content
+	chats  []string
+	lastAt []time.Duration // per message: its last delivery, from the start; nil where nobody asks
 
-	deliveredNow, answeredNow, storedNow atomic.Int64 // published once per round
+	delivered, deliveredBytes int64
+	decoded                   int64
+	deliveryTime              latency
+	scan, ackScan             scanner
+
+	deliveredNow atomic.Int64 // published once per round
 }
 
 func newTally(w wire, plan schedule, size, warm int, chats []string) *tally {
 	return &tally{
-		wire: w, plan: plan, size: size, warm: warm, chats: chats, answers: make([]uint8, plan.count),
-		ackTime: newLatency(), deliveryTime: newLatency(),
+		requests: newRequests(plan, firstAckID, warm), wire: w, size: size, chats: chats, deliveryTime: newLatency(),
 	}
 }
 
 func (t *tally) publish() {
+	t.requests.publish()
 	t.deliveredNow.Store(t.delivered)
-	t.storedNow.Store(t.stored)
-	t.answeredNow.Store(t.stored + t.refused)
 }
 
 func (t *tally) delivery(c *conn, body []byte, size int, now time.Time) {
@@ -63,6 +58,9 @@ func (t *tally) delivery(c *conn, body []byte, size int, now time.Time) {
 	if i >= t.warm {
 		t.deliveryTime.record(now.Sub(t.start) - t.plan.due(i))
 	}
+	if t.lastAt != nil {
+		t.lastAt[i] = now.Sub(t.start)
+	}
 	if t.delivered%decodeEvery == 1 {
 		t.decoded++
 		if err := t.check(c, body, i, seq); err != nil {
@@ -72,38 +70,14 @@ func (t *tally) delivery(c *conn, body []byte, size int, now time.Time) {
 }
 
 func (t *tally) ack(c *conn, p packet, now time.Time) {
-	i := int(p.ackID) - firstAckID
-	if i < 0 || i >= len(t.answers) {
-		t.bad(fmt.Errorf("ack %d was not asked for", p.ackID))
-		return
-	}
-	if t.answers[i] != 0 {
-		t.answered2++
-		return
-	}
 	seq, ok := t.ackScan.ack(p.body)
-	if !ok {
-		t.answers[i] = 2
-		t.refused++
-		if t.firstBad == nil {
-			t.firstBad = fmt.Errorf("refused: %.300s", p.body)
-		}
-		return
-	}
-	t.answers[i] = 1
-	t.stored++
-	c.book.own(seq)
-	if i >= t.warm {
-		t.ackTime.record(now.Sub(t.start) - t.plan.due(i))
+	if t.answer(p, ok, now) {
+		c.book.own(seq)
 	}
 }
 
-func (t *tally) bad(err error) {
-	t.unreadable++
-	if t.firstBad == nil {
-		t.firstBad = err
-	}
-}
+// event ignores what is no message.
+func (t *tally) event(*conn, packet, time.Time) {}
 
 // check decodes a delivery in full and compares it with what was sent.
 func (t *tally) check(c *conn, body []byte, i int, seq uint64) error {

@@ -21,7 +21,7 @@ type usage struct {
 func (s *system) measure(t *tally) (usage, error) {
 	u := usage{at: time.Now(), cpu: map[string]time.Duration{}}
 	if t != nil {
-		u.delivered, u.stored = t.deliveredNow.Load(), t.storedNow.Load()
+		u.delivered, u.stored = t.deliveredNow.Load(), t.ackedNow.Load()
 	}
 	for name, pid := range s.pids() {
 		cpu, err := cpuTime(pid)

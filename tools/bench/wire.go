@@ -15,16 +15,19 @@ const (
 	kindOther     kind = iota
 	kindReady          // the connection may be used
 	kindMessage        // message:new
-	kindAck            // answer to a message sent here
+	kindEvent          // any other event
+	kindAck            // answer to a request sent here
 	kindHeartbeat      // Engine.IO ping, to be answered
 	kindRefused        // the server ends or refuses the connection
 )
 
-// packet is a classified frame. body aliases the frame: the event's payload and
-// what follows it, or the ack's first argument and what follows it.
+// packet is a classified frame. event and body alias the frame: the name of an
+// event that is not message:new, and the payload and what follows it, or the
+// ack's first argument and what follows it.
 type packet struct {
 	kind  kind
 	ackID uint64
+	event []byte
 	body  []byte
 }
 
@@ -35,9 +38,9 @@ type wire interface {
 	// greeting answers the handshake frames before the connection is ready; nil where nothing is to be said.
 	greeting(payload []byte, token string) []byte
 	classify(payload []byte) packet
-	// message appends the text of a message:new; event is its payload.
-	message(dst []byte, ackID uint64, event []byte) []byte
-	// payload strips a classified message down to the JSON of its payload.
+	// request appends the text of an event that wants an ack.
+	request(dst []byte, event string, ackID uint64, payload []byte) []byte
+	// payload strips a classified event down to the JSON of its payload.
 	payload(body []byte) ([]byte, error)
 }
 
@@ -78,8 +81,10 @@ func openResponse(data []byte) (n int, err error) {
 type socketIO struct{}
 
 var (
+	sioEvent     = []byte(`42["`)
 	sioMessage   = []byte(`42["message:new",`)
 	sioConnected = []byte(`42["connected",`)
+	sioData      = []byte(`,`)
 )
 
 func (socketIO) upgrade(host, _ string) []byte {
@@ -117,6 +122,7 @@ func (socketIO) classify(p []byte) packet {
 		if bytes.HasPrefix(p, sioConnected) {
 			return packet{kind: kindReady}
 		}
+		return named(p, sioEvent, sioData)
 	case '3':
 		if id, rest := digits(p[2:]); len(rest) > 1 && rest[0] == '[' {
 			return packet{kind: kindAck, ackID: id, body: rest[1:]}
@@ -127,10 +133,10 @@ func (socketIO) classify(p []byte) packet {
 	return packet{}
 }
 
-func (socketIO) message(dst []byte, ackID uint64, event []byte) []byte {
+func (socketIO) request(dst []byte, event string, ackID uint64, payload []byte) []byte {
 	dst = strconv.AppendUint(append(dst, "42"...), ackID, 10)
-	dst = append(append(dst, `["message:new",`...), event...)
-	return append(dst, ']')
+	dst = append(append(append(dst, `["`...), event...), `",`...)
+	return append(append(dst, payload...), ']')
 }
 
 func (socketIO) payload(body []byte) ([]byte, error) {
@@ -145,11 +151,12 @@ func (socketIO) payload(body []byte) ([]byte, error) {
 type plain struct{}
 
 var (
+	wsEvent     = []byte(`{"event":"`)
 	wsMessage   = []byte(`{"event":"message:new","data":`)
 	wsConnected = []byte(`{"event":"connected",`)
 	wsError     = []byte(`{"event":"error",`)
 	wsAck       = []byte(`{"ack":`)
-	wsAckData   = []byte(`,"data":`)
+	wsData      = []byte(`,"data":`)
 )
 
 func (plain) upgrade(host, token string) []byte {
@@ -163,19 +170,20 @@ func (plain) classify(p []byte) packet {
 	case bytes.HasPrefix(p, wsMessage):
 		return packet{kind: kindMessage, body: p[len(wsMessage):]}
 	case bytes.HasPrefix(p, wsAck):
-		if id, rest := digits(p[len(wsAck):]); bytes.HasPrefix(rest, wsAckData) {
-			return packet{kind: kindAck, ackID: id, body: rest[len(wsAckData):]}
+		if id, rest := digits(p[len(wsAck):]); bytes.HasPrefix(rest, wsData) {
+			return packet{kind: kindAck, ackID: id, body: rest[len(wsData):]}
 		}
 	case bytes.HasPrefix(p, wsConnected):
 		return packet{kind: kindReady}
 	case bytes.HasPrefix(p, wsError):
 		return packet{kind: kindRefused, body: p}
 	}
-	return packet{}
+	return named(p, wsEvent, wsData)
 }
 
-func (plain) message(dst []byte, ackID uint64, event []byte) []byte {
-	dst = append(append(dst, `{"event":"message:new","data":`...), event...)
+func (plain) request(dst []byte, event string, ackID uint64, payload []byte) []byte {
+	dst = append(append(append(dst, `{"event":"`...), event...), `","data":`...)
+	dst = append(dst, payload...)
 	dst = strconv.AppendUint(append(dst, `,"ack":`...), ackID, 10)
 	return append(dst, '}')
 }
@@ -188,6 +196,21 @@ func (plain) payload(body []byte) ([]byte, error) {
 		return nil, fmt.Errorf("decode event: %w", err)
 	}
 	return envelope.Data, nil
+}
+
+// named is an event: its name stands between head and a quote, its payload
+// behind data. Anything else is a packet of no kind.
+func named(p, head, data []byte) packet {
+	name, ok := bytes.CutPrefix(p, head)
+	if !ok {
+		return packet{}
+	}
+	name, body, _ := bytes.Cut(name, []byte(`"`))
+	body, ok = bytes.CutPrefix(body, data)
+	if !ok || len(name) == 0 {
+		return packet{}
+	}
+	return packet{kind: kindEvent, event: name, body: body}
 }
 
 func digits(p []byte) (n uint64, rest []byte) {

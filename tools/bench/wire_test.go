@@ -20,7 +20,10 @@ func TestClassify(t *testing.T) {
 		{socketIO{}, `40{"sid":"a"}`, packet{}},
 		{socketIO{}, `42["connected",{}]`, packet{kind: kindReady}},
 		{socketIO{}, `42["message:new",{"a":1},"o"]`, packet{kind: kindMessage, body: []byte(`{"a":1},"o"]`)}},
-		{socketIO{}, `42["chat:updated",{}]`, packet{}},
+		{socketIO{}, `42["chat:updated",{"a":1}]`, packet{kind: kindEvent, event: []byte("chat:updated"), body: []byte(`{"a":1}]`)}},
+		{socketIO{}, `42["pong"]`, packet{}},
+		{socketIO{}, `42[1]`, packet{}},
+		{socketIO{}, `42["`, packet{}},
 		{socketIO{}, `431000000007[{"success":true}]`, packet{kind: kindAck, ackID: 1000000007, body: []byte(`{"success":true}]`)}},
 		{socketIO{}, `44{"message":"no"}`, packet{kind: kindRefused, body: []byte(`44{"message":"no"}`)}},
 		{socketIO{}, `41`, packet{kind: kindRefused, body: []byte(`41`)}},
@@ -32,6 +35,9 @@ func TestClassify(t *testing.T) {
 		{plain{}, `{"ack":1000000007,"data":{"success":true}}`, packet{kind: kindAck, ackID: 1000000007, body: []byte(`{"success":true}}`)}},
 		{plain{}, `{"event":"error","data":{}}`, packet{kind: kindRefused, body: []byte(`{"event":"error","data":{}}`)}},
 		{plain{}, `{"ack":`, packet{}},
+		{plain{}, `{"event":"message:read","data":{"a":1}}`, packet{kind: kindEvent, event: []byte("message:read"), body: []byte(`{"a":1}}`)}},
+		{plain{}, `{"event":"","data":{}}`, packet{}},
+		{plain{}, `{"event":"pong"}`, packet{}},
 	} {
 		require.Equal(t, c.want, c.wire.classify([]byte(c.text)), c.text)
 	}
@@ -58,7 +64,7 @@ func TestSentMessageIsAValidRequest(t *testing.T) {
 	require.Len(t, req.EncryptedContent, 64)
 
 	var items []json.RawMessage
-	text := socketIO{}.message(nil, firstAckID+0x2A, event)
+	text := socketIO{}.request(nil, "message:new", firstAckID+0x2A, event)
 	id, rest := digits(text[2:])
 	require.EqualValues(t, firstAckID+0x2A, id)
 	require.NoError(t, json.Unmarshal(rest, &items))
@@ -69,7 +75,7 @@ func TestSentMessageIsAValidRequest(t *testing.T) {
 		Data  json.RawMessage
 		Ack   uint64
 	}
-	require.NoError(t, json.Unmarshal(plain{}.message(nil, 7, event), &frame))
+	require.NoError(t, json.Unmarshal(plain{}.request(nil, "message:new", 7, event), &frame))
 	require.Equal(t, "message:new", frame.Event)
 	require.EqualValues(t, 7, frame.Ack)
 	require.JSONEq(t, string(event), string(frame.Data))
