@@ -75,11 +75,16 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 	return s, nil
 }
 
+// maxReceipts is how many receipts of a kind may wait: about what is stored of
+// them before the first of them is too late. A chat of ten thousand sends that
+// many at once when its message comes.
+const maxReceipts = 16 << 10
+
 func (s *Service) routes() []services.Route {
 	return []services.Route{
 		services.On(sendEndpoint, s.send, services.KeyBy(func(r *proto.SendMessageReq) string { return r.ChatID }), services.Workers(s.cfg.SendWorkers), services.MaxPending(8*s.cfg.SendWorkers)),
-		services.On(proto.MarkDelivered, s.delivered),
-		services.On(proto.MarkRead, s.read),
+		services.On(proto.MarkDelivered, s.delivered, services.MaxPending(maxReceipts)),
+		services.On(proto.MarkRead, s.read, services.MaxPending(maxReceipts)),
 		services.On(proto.History, s.history, services.Unordered()),
 		services.On(proto.SyncPull, s.sync, services.Unordered()),
 		services.On(proto.EditMessage, s.edit, services.KeyBy(func(r *proto.EditReq) string { return r.ChatID })),
