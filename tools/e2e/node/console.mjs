@@ -235,6 +235,17 @@ try {
   await quote.click();
   assert.match(await alice.evaluate(() => document.activeElement.textContent), /a message without one/, 'jumped to what it answers');
   await alice.locator('#context').waitFor({ state: 'hidden' });
+  await say(alice, 'not for long');
+  await sees(bob, 'not for long');
+  await act(bob, 'not for long', 'Reply');
+  await act(alice, 'not for long', 'Delete…');
+  await alice.getByRole('button', { name: 'Delete for everyone' }).click();
+  await gone(bob, 'not for long');
+  await say(bob, 'too late');
+  await bubble(bob, 'too late').locator('.fault', { hasText: 'Not sent: replyToId is not a message of this chat' }).waitFor();
+  await picture(bob, 'bob-refused');
+  await bubble(bob, 'too late').getByRole('button', { name: 'Discard' }).click();
+  await gone(bob, 'too late');
   step('replied');
 
   const carol = await person('carol', 'Carol', { width: 390, height: 700 }, 'light');

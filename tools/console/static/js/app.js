@@ -26,7 +26,7 @@ const composer = new Composer({
     connection.typist.sent();
     send(connection, chats.get(openId), what);
   },
-  save: async (message, text) => message && tell(() => connection.edit(message, text)),
+  save: (message, text) => tell(() => connection.edit(message, text)),
 });
 
 function logIn(who) {
@@ -104,7 +104,7 @@ function see(chat, seq) {
 }
 
 function openChat(id) {
-  if (openId === id) return;
+  if (openId === id && chats.get(id).loaded) return;
   openId = id;
   byId("pane").hidden = false;
   byId("empty").hidden = true;
@@ -121,6 +121,8 @@ function openChat(id) {
 
 function leaveChat() {
   composer.show(chats, null);
+  byId("members").hidden = true;
+  byId("members-open").setAttribute("aria-expanded", "false");
   openId = "";
   connection.open = "";
   byId("pane").hidden = true;

@@ -142,28 +142,30 @@ export class Chats extends EventTarget {
 
   /** Takes a stored message in, as it comes live or as one's own is acked. */
   add(entry) {
-    const { chatId, seq, senderId } = entry.message;
+    const { chatId, seq } = entry.message;
     const chat = this.get(chatId);
     if (chat.messages.has(seq)) return;
-    this.hear(entry);
+    this.hear(chat, entry);
     chat.put(entry);
     chat.lastSeq = Math.max(chat.lastSeq, seq);
     while (chat.messages.has(chat.haveSeq + 1)) chat.haveSeq++;
-    if (senderId === this.me) chat.readSeq = Math.max(chat.readSeq, seq);
     this.changed(chat, true);
   }
 
   /** Takes a page in; of what is here already the page is the newer. */
   addAll(chat, entries) {
     for (const entry of entries) {
-      this.hear(entry);
+      this.hear(chat, entry);
       chat.put(entry);
     }
     this.changed(chat, entries.length > 0);
   }
 
-  hear({ sender }) {
+  /** What a message says of its sender: a name, and that all before it is read. */
+  hear(chat, { message, sender }) {
     if (sender?.username) this.names.set(sender.id, sender.username);
+    if (message.senderId === this.me) chat.readSeq = Math.max(chat.readSeq, message.seq);
+    else chat.advance(message.senderId, message.seq, message.seq);
   }
 
   /** message:edited or message:deleted, also of a message that is on its way here. */

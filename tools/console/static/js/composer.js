@@ -113,11 +113,12 @@ export class Composer {
       return;
     }
     const { editing } = draft;
+    const entry = chat.messages.get(editing);
     this.stopped();
     byId("send").disabled = true;
-    const saved = await this.save(chat.messages.get(editing)?.message, words);
+    const done = !entry || (await this.save(entry.message, words)); // without one: hidden meanwhile
     byId("send").disabled = false;
-    if (!saved || draft.editing !== editing) return;
+    if (!done || draft.editing !== editing) return;
     if (this.chat === chat) {
       this.leave();
       this.context();
