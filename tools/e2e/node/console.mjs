@@ -242,7 +242,7 @@ try {
   await alice.getByRole('button', { name: 'Delete for everyone' }).click();
   await gone(bob, 'not for long');
   await say(bob, 'too late');
-  await bubble(bob, 'too late').locator('.fault', { hasText: 'Not sent: replyToId is not a message of this chat' }).waitFor();
+  await bubble(bob, 'too late').locator('.fault', { hasText: 'Not sent: The message it replies to is gone.' }).waitFor();
   await picture(bob, 'bob-refused');
   await bubble(bob, 'too late').getByRole('button', { name: 'Discard' }).click();
   await gone(bob, 'too late');

@@ -6,6 +6,7 @@ import { catchUp, meet } from "./catchup.js";
 import { sendAgain } from "./outbox.js";
 import { Receipts } from "./receipts.js";
 import { Typist } from "./typist.js";
+import { refusalWords } from "./words.js";
 
 const ackTimeout = 16_000; // the server answers a send within 15 s
 
@@ -161,7 +162,7 @@ export class Connection extends EventTarget {
     } catch {
       throw new Error("The server did not answer in time.");
     }
-    if (!ack.success) throw Object.assign(new Error(ack.message), { code: ack.code, retryable: ack.retryable, retryAfterMs: ack.retryAfterMs });
+    if (!ack.success) throw Object.assign(new Error(refusalWords(ack)), { code: ack.code, retryable: ack.retryable, retryAfterMs: ack.retryAfterMs });
     return ack;
   }
 

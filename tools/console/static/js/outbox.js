@@ -42,7 +42,7 @@ async function transmit(connection, chat, item) {
       item.note = error.code === "RATE_LIMIT_EXCEEDED" ? "waiting: too many messages" : "waiting for the server…";
       setTimeout(() => connection.ready && !item.sending && chat.outbox.includes(item) && transmit(connection, chat, item), error.retryAfterMs ?? 2_000);
     } else {
-      item.fault = error.message;
+      item.fault = error.code === "MESSAGE_NOT_FOUND" ? "The message it replies to is gone." : error.message;
     }
   }
   chats.changed(chat);

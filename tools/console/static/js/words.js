@@ -26,3 +26,13 @@ export function receiptWords({ state, others, read, delivered }) {
   const words = state === "read" ? `read by ${read.length} of ${others}` : state === "delivered" ? `delivered to ${delivered.length} of ${others}` : "sent";
   return { state, marks: read.length ? `${marks} ${read.length}` : marks, words };
 }
+
+/** Why the server refused, where its own words are those for a developer. */
+export function refusalWords({ code, message }) {
+  return {
+    MESSAGE_NOT_FOUND: "The message is not there any more.",
+    CHAT_NOT_FOUND: "There is no such chat, or you are not a member of it.",
+    RATE_LIMIT_EXCEEDED: "That was too much at once. Try again in a moment.",
+    PAYLOAD_TOO_LARGE: "The message is too long.",
+  }[code] ?? message;
+}
