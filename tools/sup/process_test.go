@@ -227,7 +227,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 func TestConsoleInABrowser(t *testing.T) {
 	p := newPlace(t)
 	mesh := p.up(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	args := []string{"console.mjs", p.consoleURL}
 	if folder := os.Getenv("CONSOLE_PICTURES"); folder != "" {
@@ -254,5 +254,8 @@ func TestConsoleInABrowser(t *testing.T) {
 		}
 	}
 	require.NoError(t, browser.Wait(), "after %q:\n%s", steps, &errs)
-	require.Equal(t, []string{"logged in", "exchanged", "harmless", "unread", "history", "restart", "came back", "done"}, steps)
+	require.Equal(t, []string{
+		"logged in", "exchanged", "harmless", "unread", "history", "two tabs", "ticks", "typing", "edited", "deleted",
+		"replied", "members", "disappearing", "restart", "came back", "disappeared", "done",
+	}, steps)
 }

@@ -19,6 +19,10 @@ const browser = await chromium.launch({
 const complaints = [];
 async function person(user, name, viewport, colorScheme) {
   const context = await browser.newContext({ viewport, colorScheme, locale: 'en-GB', hasTouch: viewport.width < 500 });
+  return tab(context, user, name);
+}
+
+async function tab(context, user, name) {
   const page = await context.newPage();
   page.setDefaultTimeout(limit);
   page.on('pageerror', (error) => complaints.push(`${user}: ${error}`));
@@ -29,11 +33,15 @@ async function person(user, name, viewport, colorScheme) {
   const answer = await page.goto(url);
   assert.match(answer.headers()['content-security-policy'], /^default-src 'none'; script-src 'self';/);
   if (folder) await page.screenshot({ path: `${folder}/${user}-login.png` });
+  await logIn(page, user, name);
+  return page;
+}
+
+async function logIn(page, user, name) {
   await page.getByLabel('User id').fill(user);
   await page.getByLabel('Display name').fill(name);
   await page.getByRole('button', { name: 'Log in' }).click();
   await page.locator('#state.online').waitFor();
-  return page;
 }
 
 const open = async (page, chat) => {
@@ -47,6 +55,21 @@ const say = async (page, text) => {
   await page.keyboard.press('Enter');
 };
 const sees = (page, text) => page.locator('.message .text', { hasText: text }).last().waitFor();
+const composer = (page) => page.getByLabel('Message', { exact: true });
+const row = (page, chat) => page.locator(`[data-chat="${chat}"]`);
+const bubble = (page, text) => page.locator('.message', { has: page.locator('.text', { hasText: text }) }).last();
+const ticks = (page, text, state) => bubble(page, text).locator(`.ticks[data-state="${state}"]`).waitFor();
+const back = (page) => page.getByRole('button', { name: 'Back to the chats' }).click();
+const act = async (page, text, action) => {
+  await bubble(page, text).hover();
+  await bubble(page, text).getByRole('button', { name: 'Message actions' }).click();
+  await page.getByRole('menuitem', { name: action }).click();
+};
+const gone = (page, text) => page.locator('.message .text', { hasText: text }).waitFor({ state: 'detached' });
+const hide = (page, hidden) => page.evaluate((hidden) => {
+  Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
+  document.dispatchEvent(new Event('visibilitychange'));
+}, hidden);
 const picture = (page, name) => (folder ? page.screenshot({ path: `${folder}/${name}.png` }) : undefined);
 
 try {
@@ -103,6 +126,157 @@ try {
   assert.deepEqual(shown, shown.map((_, i) => i + 1), 'every message once, in order');
   step('history');
 
+  const team = `team-${Date.now()}`;
+  await open(alice, team);
+  await back(bob);
+  await open(bob, team);
+  await say(bob, 'Here I am');
+  await sees(alice, 'Here I am');
+  await alice.locator('#members-count', { hasText: '2 active' }).waitFor();
+  await back(bob);
+  const second = await tab(bob.context(), 'bob', 'Bob');
+  await say(alice, 'for both of your tabs');
+  await say(alice, 'twice');
+  for (const page of [bob, second]) {
+    await row(page, team).locator('.badge', { hasText: '2' }).waitFor();
+    await page.waitForFunction(() => document.title === '(2) SUP console');
+  }
+  await row(bob, team).click();
+  await sees(bob, 'twice');
+  await row(second, team).locator('.badge').waitFor({ state: 'detached' });
+  assert.equal(await second.title(), 'SUP console');
+  await second.close();
+  step('two tabs');
+
+  await back(bob);
+  await bob.getByRole('button', { name: 'Log out' }).click();
+  await bob.getByLabel('User id').waitFor();
+  await say(alice, 'see my ticks');
+  await ticks(alice, 'see my ticks', 'sent');
+  assert.equal(await bubble(alice, 'see my ticks').locator('.ticks').innerText(), '✓\nsent');
+  await logIn(bob, 'bob', 'Bob');
+  await ticks(alice, 'see my ticks', 'delivered');
+  await row(bob, team).locator('.badge', { hasText: '1' }).waitFor();
+  await row(bob, team).click();
+  await ticks(alice, 'see my ticks', 'read');
+  assert.match(await bubble(alice, 'see my ticks').locator('.ticks').innerText(), /^✓✓\s*read$/);
+  await hide(bob, true);
+  await say(alice, 'nobody looks');
+  await bob.waitForFunction(() => document.title === '(1) SUP console');
+  await ticks(alice, 'nobody looks', 'delivered');
+  await hide(bob, false);
+  await ticks(alice, 'nobody looks', 'read');
+  step('ticks');
+
+  const writes = 'Alice Ångström is typing…';
+  await composer(alice).pressSequentially('Let me');
+  await bob.locator('#typing', { hasText: writes }).waitFor();
+  await picture(bob, 'bob-typing');
+  await composer(alice).fill('');
+  await bob.locator('#typing', { hasText: /^$/ }).waitFor({ state: 'attached' });
+  await back(bob);
+  await composer(alice).pressSequentially('Let me think');
+  await row(bob, team).locator('.last.typing', { hasText: writes }).waitFor();
+  await picture(bob, 'bob-list-typing');
+  await say(alice, 'I have thought');
+  await row(bob, team).locator('.last', { hasText: 'Alice Ångström: I have thought' }).waitFor();
+  await row(bob, team).click();
+  await composer(bob).pressSequentially('hm');
+  await alice.locator('#typing', { hasText: 'Bob is typing…' }).waitFor();
+  await row(alice, team).locator('.last.typing', { hasText: 'Bob is typing…' }).waitFor();
+  await back(bob);
+  await alice.locator('#typing', { hasText: /^$/ }).waitFor({ state: 'attached' });
+  await row(bob, team).click();
+  assert.equal(await composer(bob).inputValue(), 'hm', 'the draft is kept');
+  await composer(bob).fill('');
+  step('typing');
+
+  await say(alice, 'a massage with a typo');
+  await sees(bob, 'a massage');
+  await composer(alice).press('ArrowUp');
+  assert.equal(await composer(alice).inputValue(), 'a massage with a typo');
+  await picture(alice, 'alice-editing');
+  await composer(alice).press('Escape');
+  assert.equal(await composer(alice).inputValue(), '');
+  await composer(alice).press('ArrowUp');
+  await say(alice, 'a message without one');
+  await sees(bob, 'a message without one');
+  await bubble(bob, 'a message without one').locator('.edited').waitFor();
+  await gone(bob, 'a massage');
+  await gone(alice, 'a massage');
+  assert.equal(await composer(alice).inputValue(), '');
+  step('edited');
+
+  await say(alice, 'for nobody');
+  await sees(bob, 'for nobody');
+  await act(bob, 'for nobody', 'Delete…');
+  assert.equal(await bob.getByRole('button', { name: 'Delete for everyone' }).count(), 0, 'not of others');
+  await bob.getByRole('button', { name: 'Cancel' }).click();
+  await act(alice, 'for nobody', 'Delete…');
+  await picture(alice, 'alice-delete');
+  await alice.getByRole('button', { name: 'Delete for everyone' }).click();
+  await sees(bob, 'This message was deleted');
+  await sees(alice, 'You deleted this message');
+  await gone(bob, 'for nobody');
+  await row(alice, team).locator('.last.gone', { hasText: 'You deleted this message' }).waitFor();
+  await act(bob, 'nobody looks', 'Delete…');
+  await picture(bob, 'bob-delete');
+  await bob.getByRole('button', { name: 'Delete for me' }).click();
+  await gone(bob, 'nobody looks');
+  await sees(alice, 'nobody looks');
+  step('deleted');
+
+  await act(bob, 'a message without one', 'Reply');
+  await picture(bob, 'bob-replying');
+  await say(bob, 'a reply to it');
+  await sees(alice, 'a reply to it');
+  const quote = bubble(alice, 'a reply to it').locator('.quote');
+  assert.match(await quote.innerText(), /You[\s\S]*a message without one/);
+  await quote.click();
+  assert.match(await alice.evaluate(() => document.activeElement.textContent), /a message without one/, 'jumped to what it answers');
+  await alice.locator('#context').waitFor({ state: 'hidden' });
+  await say(alice, 'not for long');
+  await sees(bob, 'not for long');
+  await act(bob, 'not for long', 'Reply');
+  await act(alice, 'not for long', 'Delete…');
+  await alice.getByRole('button', { name: 'Delete for everyone' }).click();
+  await gone(bob, 'not for long');
+  await say(bob, 'too late');
+  await bubble(bob, 'too late').locator('.fault', { hasText: 'Not sent: The message it replies to is gone.' }).waitFor();
+  await picture(bob, 'bob-refused');
+  await bubble(bob, 'too late').getByRole('button', { name: 'Discard' }).click();
+  await gone(bob, 'too late');
+  step('replied');
+
+  const carol = await person('carol', 'Carol', { width: 390, height: 700 }, 'light');
+  await open(carol, team);
+  await alice.locator('#members-count', { hasText: '3 active' }).waitFor();
+  await say(carol, 'Hello from Carol');
+  await sees(alice, 'Hello from Carol');
+  await say(alice, 'who has read it?');
+  await sees(carol, 'who has read it');
+  await bubble(alice, 'who has read it').locator('.ticks', { hasText: 'read by 2 of 2' }).click();
+  assert.match(await alice.locator('#who').innerText(), /Read by\s+Bob\s+Carol/);
+  await picture(alice, 'alice-who');
+  await alice.keyboard.press('Escape');
+  await alice.getByRole('button', { name: /^Members/ }).click();
+  await alice.locator('#active-list [data-user="carol"]', { hasText: 'Carol' }).waitFor();
+  await picture(alice, 'alice-members');
+  await picture(carol, 'carol-chat');
+  await carol.context().close();
+  await alice.locator('#others-list [data-user="carol"]').waitFor();
+  await alice.getByRole('button', { name: 'Close the members' }).click();
+  step('members');
+
+  await alice.getByLabel('Disappears after').selectOption({ value: '60' });
+  await say(alice, 'gone in a minute');
+  await sees(bob, 'gone in a minute');
+  await bubble(bob, 'gone in a minute').locator('.fuse', { hasText: /\d+ s/ }).waitFor();
+  await alice.getByLabel('Disappears after').selectOption({ value: '' });
+  await picture(alice, 'alice-team');
+  await picture(bob, 'bob-team');
+  step('disappearing');
+
   step('restart');
   await alice.locator('#state.connecting').waitFor();
   await say(alice, 'typed while the mesh was away');
@@ -114,6 +288,19 @@ try {
   assert.equal(await alice.locator('.message .text', { hasText: 'typed while' }).count(), 1);
   await picture(alice, 'alice-back');
   step('came back');
+
+  await ticks(alice, 'typed while the mesh was away', 'read');
+
+  await bubble(bob, 'This message has disappeared').waitFor({ timeout: 70_000 });
+  await bubble(alice, 'This message has disappeared').waitFor();
+  await gone(bob, 'gone in a minute');
+  await bob.reload();
+  await bob.locator('#state.online').waitFor();
+  await row(bob, team).click();
+  await sees(bob, 'This message has disappeared');
+  assert.equal(await bob.locator('.message .text', { hasText: 'nobody looks' }).count(), 0, 'what one has deleted for oneself stays away');
+  assert.ok(await bob.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'no sideways scrolling on a phone');
+  step('disappeared');
 
   assert.deepEqual(complaints, []);
   step('done');

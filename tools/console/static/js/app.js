@@ -1,23 +1,46 @@
 // The page: who is logged in, which chat is open, and what the user does.
 
+import { enter, older } from "./catchup.js";
 import { Chats } from "./chats.js";
+import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { avatar, byId, el } from "./dom.js";
+import { showChats } from "./list.js";
+import { showMembers } from "./members.js";
+import { askDeletion, showMenu, showWho } from "./menu.js";
+import { send } from "./outbox.js";
 import { deviceOf, loadChats, saveChats, session } from "./storage.js";
-import { showChat, showChats, showProblem, showState } from "./view.js";
+import { onScreen, showChat, showProblem, showState } from "./view.js";
+import { inBrief } from "./words.js";
 
 const settings = await (await fetch("config.json")).json();
 
 let chats, connection;
 let openId = "";
 
+const composer = new Composer({
+  typed: (text) => connection.typist.typed(openId, text),
+  stopped: () => connection?.typist.stop(),
+  send: (what) => {
+    toEnd();
+    connection.typist.sent();
+    send(connection, chats.get(openId), what);
+  },
+  save: (message, text) => tell(() => connection.edit(message, text)),
+});
+
 function logIn(who) {
   session.save(who);
   chats = new Chats(who.user, loadChats(who.user));
+  chats.names.set(who.user, who.name);
   connection = new Connection(settings.gateway, { ...who, device: deviceOf(who.user) }, chats);
   connection.addEventListener("state", (e) => showState(e.detail));
   connection.addEventListener("problem", (e) => showProblem(e.detail.text));
   chats.addEventListener("change", (e) => changed(e.detail));
+  setInterval(() => {
+    chats.expire(now());
+    if (document.querySelector(".fuse")) changed({});
+  }, 1_000);
   showState({ state: "connecting" });
   byId("me").replaceChildren(avatar(who.user, who.name || who.user), el("span", { class: "words" }, who.name || who.user));
   byId("login").hidden = true;
@@ -28,9 +51,24 @@ function logIn(who) {
 }
 
 function logOut() {
+  connection.typist.stop();
   connection.close();
   session.clear();
   location.reload();
+}
+
+/** The server's clock. */
+const now = () => Date.now() + connection.ahead;
+
+/** Does what the server may refuse; true if it did not, else its words are shown. */
+async function tell(act) {
+  try {
+    await act();
+    return true;
+  } catch (error) {
+    showProblem(error.message);
+    return false;
+  }
 }
 
 let drawing = false;
@@ -44,36 +82,49 @@ function changed({ chat, added }) {
   (document.hidden ? (draw) => setTimeout(draw, 100) : requestAnimationFrame)(draw);
 }
 
+let saved = "";
 function draw() {
   drawing = false;
   const open = chats.byId.get(openId);
   if (open) {
-    const atEnd = showChat(chats, open);
-    if (atEnd && !document.hidden) chats.see(open);
-    byId("latest").hidden = atEnd || !grew || open.unread(chats.me) === 0;
+    const atEnd = showChat(chats, open, now());
+    showMembers(chats, open);
+    if (open.loaded && open.unread() > 0 && !document.hidden) see(open, onScreen(open, atEnd));
+    byId("latest").hidden = atEnd || !grew || open.unread() === 0;
     grew &&= !atEnd;
   }
   showChats(chats, openId);
-  saveChats(chats.me, [...chats.byId.values()].map(({ id, seen }) => ({ id, seen })));
+  const list = [...chats.byId.values()].map(({ id, name }) => ({ id, name }));
+  if (JSON.stringify(list) !== saved) saveChats(chats.me, list);
+  saved = JSON.stringify(list);
+}
+
+function see(chat, seq) {
+  if (chats.read(chat, seq)) connection.receipts.read(chat.id, seq);
 }
 
 function openChat(id) {
+  if (openId === id && chats.get(id).loaded) return;
   openId = id;
   byId("pane").hidden = false;
   byId("empty").hidden = true;
   byId("app").classList.add("chatting");
   byId("log").replaceChildren();
   const chat = chats.get(id);
-  showChat(chats, chat);
+  composer.show(chats, chat);
+  showChat(chats, chat, now());
   toEnd();
-  connection.enter(chat);
+  enter(connection, chat);
   changed({ chat });
   if (matchMedia("(hover: hover)").matches) byId("text").focus();
 }
 
 function leaveChat() {
+  composer.show(chats, null);
+  byId("members").hidden = true;
+  byId("members-open").setAttribute("aria-expanded", "false");
   openId = "";
-  if (connection) connection.open = "";
+  connection.open = "";
   byId("pane").hidden = true;
   byId("empty").hidden = false;
   byId("app").classList.remove("chatting");
@@ -81,6 +132,43 @@ function leaveChat() {
 
 function toEnd() {
   byId("scroll").scrollTop = byId("scroll").scrollHeight;
+}
+
+function membersShown(shown) {
+  byId("members").hidden = !shown;
+  byId("members-open").setAttribute("aria-expanded", String(shown));
+  if (shown) changed({});
+  else byId("members-open").focus();
+}
+
+function actionsOf(chat, entry) {
+  const mine = entry.message.senderId === chats.me;
+  const gone = Boolean(entry.message.deletedAt);
+  return [
+    !gone && { name: "Reply", act: () => composer.reply(entry) },
+    !gone && mine && { name: "Edit", act: () => composer.edit(entry) },
+    { name: "Delete…", act: () => remove(chat, entry) },
+  ].filter(Boolean);
+}
+
+async function remove(chat, entry) {
+  const { message } = entry;
+  const mayForAll = !message.deletedAt && (message.senderId === chats.me || chat.role !== "member");
+  const choice = await askDeletion(inBrief(entry, chats.me).slice(0, 200), mayForAll);
+  if (choice) await tell(() => connection.delete(message, choice === "everyone"));
+}
+
+/** Scrolls to a message, reading older pages until it is here. */
+async function jump(chat, id) {
+  for (let pages = 0; !chat.byMessageId(id) && chat.more && pages < 20; pages++) {
+    if (!(await tell(() => older(connection, chat)))) return;
+  }
+  const entry = chat.byMessageId(id);
+  if (!entry) return showProblem("That message is not here any more.");
+  draw();
+  const node = byId("log").querySelector(`[data-seq="${entry.message.seq}"]`);
+  node.scrollIntoView({ block: "center" });
+  node.focus({ preventScroll: true });
 }
 
 byId("login-form").addEventListener("submit", (e) => {
@@ -104,41 +192,37 @@ byId("back").addEventListener("click", () => {
   leaveChat();
   showChats(chats, openId);
 });
+byId("members-open").addEventListener("click", () => membersShown(byId("members").hidden));
+byId("members-close").addEventListener("click", () => membersShown(false));
+byId("members").addEventListener("keydown", (e) => e.key === "Escape" && membersShown(false));
 byId("older").addEventListener("click", async () => {
   byId("older").disabled = true;
-  try {
-    await connection.older(chats.get(openId));
-  } catch (error) {
-    showProblem(error.message);
-  }
+  await tell(() => older(connection, chats.get(openId)));
   byId("older").disabled = false;
 });
 byId("latest").addEventListener("click", () => { toEnd(); changed({}); });
 byId("scroll").addEventListener("scroll", () => {
   const open = chats?.byId.get(openId);
-  if (open && open.unread(chats.me) > 0) changed({ chat: open });
+  if (open && open.unread() > 0) changed({ chat: open });
 });
 byId("log").addEventListener("click", (e) => {
-  const tempId = e.target.dataset.discard;
-  if (!tempId) return;
   const open = chats.get(openId);
-  open.outbox = open.outbox.filter((item) => item.tempId !== tempId);
-  chats.changed(open);
+  const button = e.target.closest("button");
+  if (!button) return;
+  const { menu, jump: id, discard } = button.dataset;
+  if (menu) showMenu(button, actionsOf(open, open.messages.get(Number(menu))));
+  else if (id) jump(open, id);
+  else if (button.matches(".ticks")) showWho(button, chats, open.receiptOf(Number(button.closest("[data-seq]").dataset.seq)), [...(open.receipts?.keys() ?? [])]);
+  else if (discard) {
+    open.outbox = open.outbox.filter((item) => item.tempId !== discard);
+    chats.changed(open);
+  }
 });
-byId("composer").addEventListener("submit", (e) => {
-  e.preventDefault();
-  const text = byId("text").value.trim();
-  if (!text) return;
-  byId("text").value = "";
-  toEnd();
-  connection.send(chats.get(openId), text);
+document.addEventListener("visibilitychange", () => {
+  if (!chats) return;
+  if (document.hidden) connection.typist.stop();
+  changed({});
 });
-byId("text").addEventListener("keydown", (e) => {
-  if (e.key !== "Enter" || e.shiftKey || e.isComposing) return;
-  e.preventDefault();
-  byId("composer").requestSubmit();
-});
-document.addEventListener("visibilitychange", () => chats && changed({}));
 
 const known = session.load();
 if (known?.user) {

@@ -1,14 +1,14 @@
-// The socket: the stock client, with the three habits every app should have.
-// A message keeps its tempId until it is acked and is sent again after a
-// reconnect; what came is confirmed with message:delivered; after a gap each
-// chat is read on from its last seq.
+// The socket: the stock client, and what the server's events change. The habits
+// every app should have stand beside it: outbox.js, receipts.js, catchup.js.
 
 import { io } from "../vendor/socket.io.esm.min.js";
-import { randomId } from "./storage.js";
+import { catchUp, meet } from "./catchup.js";
+import { sendAgain } from "./outbox.js";
+import { Receipts } from "./receipts.js";
+import { Typist } from "./typist.js";
+import { refusalWords } from "./words.js";
 
 const ackTimeout = 16_000; // the server answers a send within 15 s
-const confirmAfter = 300; // one message:delivered confirms everything before it
-const page = 50;
 
 async function makeToken(who) {
   const answer = await fetch("token", {
@@ -28,7 +28,10 @@ export class Connection extends EventTarget {
     this.chats = chats;
     this.ready = false; // between `connected` and the next disconnect
     this.open = ""; // chat on screen
-    this.toConfirm = new Map(); // chat → seq
+    this.ahead = 0; // ms by which the server's clock is ahead of this one
+    this.afterConnect = []; // to be done when there is a connection again
+    this.receipts = new Receipts(this);
+    this.typist = new Typist(this);
     this.socket = io(gateway, {
       auth: (give) => {
         makeToken(who).then(
@@ -51,35 +54,30 @@ export class Connection extends EventTarget {
 
   listen() {
     const { socket, chats } = this;
-    socket.on("connected", (hello) => {
-      this.ready = true;
-      this.state("online", hello.missed ? `catching up on ${hello.missed}` : "");
-      if (hello.missed) setTimeout(() => this.ready && this.state("online"), 3_000);
-      this.catchUp();
-    });
+    socket.on("connected", (hello) => this.connected(hello));
     socket.on("disconnect", (reason) => {
-      this.ready = false;
-      this.state(socket.active ? "connecting" : "closed", reason);
+      this.lost(reason);
+      chats.lostSight();
     });
-    socket.on("connect_error", (error) => {
-      this.ready = false;
-      this.state(socket.active ? "connecting" : "closed", error.data?.code ?? error.message);
-    });
+    socket.on("connect_error", (error) => this.lost(error.data?.code ?? error.message));
     socket.on("message:new", (entry) => {
       chats.add(entry);
-      this.delivered(entry.message.chatId, entry.message.seq);
+      const chat = chats.get(entry.message.chatId);
+      if (chat.loaded) this.receipts.delivered(chat.id, entry.message.seq);
+      else if (this.ready && chat.id !== this.open) meet(this, chat);
     });
-    socket.on("chat:updated", (u) => {
-      if (u.changes?.name !== undefined) chats.get(u.chatId).name = u.changes.name;
-      for (const m of u.changes?.added ?? []) chats.note(u.chatId, u.timestamp, `${m.userId} was added`);
-      for (const id of u.changes?.removed ?? []) chats.note(u.chatId, u.timestamp, `${id} was removed`);
-      chats.changed(chats.get(u.chatId));
+    socket.on("message:edited", (e) => chats.amend(e));
+    socket.on("message:deleted", (e) => chats.amend(e));
+    socket.on("message:delivered", (e) => this.reached(e, e.seq, 0));
+    socket.on("message:read", (e) => {
+      if (e.userId === this.who.user) chats.read(chats.get(e.chatId), e.seq);
+      else this.reached(e, e.seq, e.seq);
     });
-    socket.on("chat:member-joined", (e) => e.kind === "membership" && chats.note(e.chatId, e.timestamp, `${e.userId} joined`));
-    socket.on("chat:member-left", (e) => {
-      if (e.kind !== "membership") return;
-      chats.note(e.chatId, e.timestamp, e.userId === this.who.user ? "You are no longer a member" : `${e.userId} left`);
-    });
+    socket.on("message:typing", (e) => chats.typing(e));
+    socket.on("message:stop-typing", (e) => chats.stoppedTyping(e));
+    socket.on("chat:updated", (u) => this.updated(u));
+    socket.on("chat:member-joined", (e) => this.joined(e));
+    socket.on("chat:member-left", (e) => this.left(e));
     socket.on("auth:expiring", async () => {
       try {
         await this.request("auth:refresh", { token: await makeToken(this.who) });
@@ -91,112 +89,90 @@ export class Connection extends EventTarget {
     socket.on("error", (e) => this.problem(`${e.event ? `${e.event}: ` : ""}${e.message}`));
   }
 
-  /** Emits an event and gives its ack; a failure ack is thrown with its code. */
+  connected(hello) {
+    this.ready = true;
+    this.ahead = Date.parse(hello.serverTime) - Date.now();
+    this.state("online", hello.missed ? `catching up on ${hello.missed}` : "");
+    if (hello.missed) setTimeout(() => this.ready && this.state("online"), 3_000);
+    sendAgain(this);
+    for (const again of this.afterConnect.splice(0)) again();
+    catchUp(this, hello).catch((error) => this.ready && this.problem(error.message));
+  }
+
+  lost(reason) {
+    this.ready = false;
+    this.typist.sent(); // the server ends it
+    this.state(this.socket.active ? "connecting" : "closed", reason);
+  }
+
+  /** Another member has messages of the user, or has read them. */
+  reached(e, delivered, read) {
+    const chat = this.chats.get(e.chatId);
+    chat.advance(e.userId, delivered, read);
+    this.chats.changed(chat);
+  }
+
+  updated(u) {
+    const { chats } = this;
+    const chat = chats.get(u.chatId);
+    if (u.changes?.name !== undefined && u.changes.name !== chat.name) {
+      chat.name = u.changes.name;
+      chats.note(u.chatId, u.timestamp, `The chat is called ${chat.title()} now`);
+    }
+    for (const m of u.changes?.added ?? []) {
+      chat.member(m.userId, m.userId !== this.who.user);
+      chats.note(u.chatId, u.timestamp, `${chats.nameOf(m.userId)} was added`);
+    }
+    for (const id of u.changes?.removed ?? []) {
+      chat.member(id, false);
+      chats.note(u.chatId, u.timestamp, `${chats.nameOf(id)} was removed`);
+    }
+    chats.changed(chat);
+  }
+
+  joined(e) {
+    const { chats } = this;
+    const chat = chats.get(e.chatId);
+    if (e.kind === "membership") {
+      chat.member(e.userId, e.userId !== this.who.user);
+      chats.note(e.chatId, e.timestamp, `${chats.nameOf(e.userId)} joined`);
+      return;
+    }
+    chat.active?.add(e.userId);
+    chats.changed(chat);
+  }
+
+  left(e) {
+    const { chats } = this;
+    const chat = chats.get(e.chatId);
+    chat.active?.delete(e.userId);
+    if (e.kind === "membership") {
+      chat.member(e.userId, false);
+      chats.note(e.chatId, e.timestamp, e.userId === this.who.user ? "You are no longer a member" : `${chats.nameOf(e.userId)} left`);
+    }
+    chats.changed(chat);
+  }
+
+  /** Emits an event and gives its ack; a failure ack is thrown with its code, and without one if none came. */
   async request(event, data, timeout = ackTimeout) {
-    const ack = await this.socket.timeout(timeout).emitWithAck(event, data);
-    if (!ack.success) throw Object.assign(new Error(ack.message), { code: ack.code, retryable: ack.retryable, retryAfterMs: ack.retryAfterMs });
+    if (!this.ready) throw new Error("There is no connection now. Try again when it is back.");
+    let ack;
+    try {
+      ack = await this.socket.timeout(timeout).emitWithAck(event, data);
+    } catch {
+      throw new Error("The server did not answer in time.");
+    }
+    if (!ack.success) throw Object.assign(new Error(refusalWords(ack)), { code: ack.code, retryable: ack.retryable, retryAfterMs: ack.retryAfterMs });
     return ack;
   }
 
-  /** After each connect: what is pending goes out, what was missed comes in. */
-  async catchUp() {
-    for (const chat of this.chats.byId.values()) for (const item of chat.outbox) if (!item.sending) this.transmit(chat, item);
-    const open = this.chats.byId.get(this.open);
-    const rest = [...this.chats.byId.values()].filter((chat) => chat !== open);
-    if (open) await this.enter(open);
-    for (const chat of rest) {
-      if (!this.ready) return;
-      await this.load(chat).catch(() => {}); // not a member of it any more: shown when it is opened
-    }
+  /** Gives one's own message new text. The server's event shows it, here too. */
+  edit(message, text) {
+    return this.request("message:edit", { chatId: message.chatId, messageId: message.id, encryptedContent: text });
   }
 
-  /** Opens a chat on this socket and brings it up to date. */
-  async enter(chat) {
-    this.open = chat.id;
-    if (!this.ready) return;
-    try {
-      const joined = await this.request("chat:join", { chatId: chat.id });
-      chat.lastSeq = Math.max(chat.lastSeq, joined.lastSeq);
-      await this.load(chat);
-    } catch (error) {
-      if (this.ready) this.problem(`${chat.id}: ${error.message}`);
-    }
-  }
-
-  /** The newest page, or everything after what is here. */
-  async load(chat) {
-    const newest = Math.max(0, ...chat.messages.keys());
-    if (!chat.loaded) {
-      const answer = await this.request("message:history", { chatId: chat.id, limit: page });
-      chat.loaded = true;
-      chat.more = answer.hasMore;
-      this.took(chat, answer);
-      return;
-    }
-    for (let after = newest, more = true; more && this.ready; ) {
-      const answer = await this.request("message:history", { chatId: chat.id, afterSeq: after, limit: 100 });
-      this.took(chat, answer);
-      more = answer.hasMore && answer.messages.length > 0;
-      after = answer.messages.at(-1)?.message.seq ?? after;
-    }
-  }
-
-  async older(chat) {
-    const answer = await this.request("message:history", { chatId: chat.id, beforeSeq: chat.oldest(), limit: page });
-    chat.more = answer.hasMore;
-    this.took(chat, answer);
-  }
-
-  took(chat, answer) {
-    chat.lastSeq = Math.max(chat.lastSeq, answer.lastSeq);
-    this.chats.addAll(chat, answer.messages);
-  }
-
-  /** Puts a message in the chat's outbox and sends it until the server has it. */
-  send(chat, text) {
-    const item = { tempId: randomId(), text, at: new Date(), fault: "", sending: false };
-    chat.outbox.push(item);
-    this.chats.changed(chat, true);
-    if (this.ready) this.transmit(chat, item);
-  }
-
-  async transmit(chat, item) {
-    item.sending = true;
-    item.fault = "";
-    this.chats.changed(chat);
-    try {
-      const ack = await this.request("message:new", { chatId: chat.id, encryptedContent: item.text, messageType: "text", tempId: item.tempId });
-      chat.outbox = chat.outbox.filter((other) => other !== item);
-      this.chats.add({ message: ack.message, sender: ack.sender });
-      this.chats.changed(chat);
-      // Where everything before it is here too, one's own message needs no second delivery.
-      const { seq } = ack.message;
-      if (seq === 1 || chat.messages.has(seq - 1)) this.delivered(chat.id, seq);
-      return;
-    } catch (error) {
-      item.sending = false;
-      const lost = !error.code; // no answer: the outcome is unknown, the same tempId is safe
-      if (lost || error.retryable) {
-        if (error.code) setTimeout(() => this.ready && !item.sending && chat.outbox.includes(item) && this.transmit(chat, item), error.retryAfterMs ?? 2_000);
-        else if (this.ready) this.transmit(chat, item);
-        item.note = error.code === "RATE_LIMIT_EXCEEDED" ? "waiting: too many messages" : "";
-      } else {
-        item.fault = error.message;
-      }
-    }
-    this.chats.changed(chat);
-  }
-
-  delivered(chatId, seq) {
-    if (this.toConfirm.size === 0) setTimeout(() => this.confirm(), confirmAfter);
-    this.toConfirm.set(chatId, Math.max(this.toConfirm.get(chatId) ?? 0, seq));
-  }
-
-  confirm() {
-    const all = [...this.toConfirm];
-    this.toConfirm.clear();
-    if (!this.ready) return; // it comes again with the next connection
-    for (const [chatId, upToSeq] of all) this.request("message:delivered", { chatId, upToSeq }).catch(() => {});
+  delete(message, forEveryone) {
+    return this.request("message:delete", { chatId: message.chatId, messageId: message.id, forEveryone });
   }
 
   /** Tries again after a close that does not by itself. */

@@ -25,7 +25,7 @@ export function avatar(id, name = id) {
 /**
  * Makes parent's children be one element per item, in order. An element is
  * kept while its item's key and version stay the same, so that a screen reader
- * hears only what is new.
+ * hears only what is new; item.touch, if there is one, brings it up to date.
  */
 export function reconcile(parent, items, render) {
   const old = new Map([...parent.children].map((node) => [node.dataset.key, node]));
@@ -43,6 +43,7 @@ export function reconcile(parent, items, render) {
       node = fresh;
     }
     old.delete(item.key);
+    item.touch?.(node);
     if (node === at) at = at.nextElementSibling;
     else parent.insertBefore(node, at);
   }
@@ -57,3 +58,11 @@ export const time = (at) => clock.format(at);
 export const day = (at) => (sameDay(at, new Date()) ? "Today" : calendar.format(at));
 export const briefly = (at) => (sameDay(at, new Date()) ? clock.format(at) : short.format(at));
 export const sameDay = (a, b) => a.toDateString() === b.toDateString();
+
+const units = [[86_400_000, "d"], [3_600_000, "h"], [60_000, "min"], [1_000, "s"]];
+
+/** How long ms are, in the largest unit that fits: "59 min". */
+export function span(ms) {
+  const [size, unit] = units.find(([size]) => ms >= size) ?? units.at(-1);
+  return `${Math.max(0, Math.floor(ms / size))} ${unit}`;
+}

@@ -1,5 +1,6 @@
 // What this browser remembers: who is logged in, and for each user the device
-// id, the chats and how far each was read. Nothing secret: tokens are made anew.
+// id and the chats in the list. Nothing secret: tokens are made anew. How far a
+// chat was read, the server knows.
 
 const read = (key, otherwise) => {
   try {
@@ -39,6 +40,6 @@ export function deviceOf(user) {
   return fresh;
 }
 
-/** The user's chats as this browser knows them: [{id, seen}]. */
-export const loadChats = (user) => read(`sup.chats.${user}`, [{ id: "lobby", seen: 0 }]);
+/** The user's chats as this browser knows them: [{id, name}]. */
+export const loadChats = (user) => read(`sup.chats.${user}`, [{ id: "lobby" }]);
 export const saveChats = (user, chats) => write(`sup.chats.${user}`, chats);

@@ -1,40 +1,20 @@
-// What the page shows of the chats. It only reads them; app.js handles input.
+// What the page shows of the open chat. It only reads it; app.js handles input.
 
-import { avatar, briefly, byId, day, el, reconcile, sameDay, time } from "./dom.js";
+import { byId, day, el, reconcile, sameDay, time } from "./dom.js";
+import { messageNode, touch, waitingNode } from "./message.js";
+import { inBrief, typingWords } from "./words.js";
 
 const group = 5 * 60_000; // messages of one sender this close stand together
 
-/** The list of chats, with unread counts. */
-export function showChats(chats, openId) {
-  const items = chats.list().map((chat) => {
-    const newest = chat.messages.get(Math.max(0, ...chat.messages.keys()));
-    const unread = chat.id === openId && !document.hidden ? 0 : chat.unread(chats.me);
-    const current = chat.id === openId;
-    return { key: chat.id, version: JSON.stringify([newest?.message.seq, unread, current, chat.name]), chat, newest, unread, current };
-  });
-  reconcile(byId("chats"), items, ({ chat, newest, unread, current }) => {
-    const last = newest ? `${newest.message.senderId === chats.me ? "You" : nameOf(newest)}: ${newest.message.encryptedContent}` : "No messages";
-    return el("li", {},
-      el("button", { type: "button", class: "chat", "aria-current": current ? "true" : undefined, "data-chat": chat.id },
-        avatar(chat.id, chat.title()),
-        el("span", { class: "title" }, chat.title()),
-        el("span", { class: "when" }, newest ? briefly(new Date(newest.message.createdAt)) : ""),
-        el("span", { class: "last" }, last),
-        unread ? el("span", { class: "badge" }, unread > 99 ? "99+" : String(unread), el("span", { class: "hidden" }, " unread")) : undefined));
-  });
-  const total = chats.unread();
-  document.title = total ? `(${total}) SUP console` : "SUP console";
-}
-
-const nameOf = (entry) => entry.sender?.username || entry.message.senderId;
-
-/** The open chat: header and messages. */
-export function showChat(chats, chat) {
+/** The open chat: header and messages. True where its end is on screen. */
+export function showChat(chats, chat, now) {
   byId("chat-title").textContent = chat.title();
   const count = chat.lastSeq === 1 ? "1 message" : `${chat.lastSeq} messages`;
   byId("chat-info").textContent = chat.loaded ? count : "Loading…";
+  const typing = typingWords(chats, chat);
+  if (byId("typing").textContent !== typing) byId("typing").textContent = typing;
   byId("older").hidden = !chat.more;
-  const rows = rowsOf(chats, chat);
+  const rows = rowsOf(chats, chat, now);
   byId("nothing").hidden = !chat.loaded || rows.length > 0;
 
   const scroll = byId("scroll");
@@ -47,8 +27,20 @@ export function showChat(chats, chat) {
   return atEnd;
 }
 
+/** The seq up to which the open chat has been on screen. */
+export function onScreen(chat, atEnd) {
+  if (atEnd) return Math.max(chat.haveSeq, chat.newest()?.message.seq ?? 0);
+  const end = byId("scroll").getBoundingClientRect().bottom;
+  const rows = byId("log").querySelectorAll("[data-seq]");
+  for (let i = rows.length - 1; i >= 0; i--) {
+    const { top, height } = rows[i].getBoundingClientRect();
+    if (top + Math.min(height, 40) <= end) return Number(rows[i].dataset.seq);
+  }
+  return 0;
+}
+
 /** Messages, notes, days and what is not sent yet, in the order shown. */
-function rowsOf(chats, chat) {
+function rowsOf(chats, chat, now) {
   const entries = [
     ...chat.ordered().map((entry) => ({ at: new Date(entry.message.createdAt), entry })),
     ...chat.notes.map((note) => ({ at: note.at, note })),
@@ -69,39 +61,23 @@ function rowsOf(chats, chat) {
       before = { at };
       return;
     }
-    const first = before?.from !== entry.message.senderId || at - before.at > group;
+    const { message } = entry;
+    const first = before?.from !== message.senderId || at - before.at > group;
+    const quoted = chat.byMessageId(message.replyToId);
     rows.push({
-      key: `seq ${entry.message.seq}`,
-      version: first,
-      node: () => message(entry, at, first, entry.message.senderId === chats.me),
+      key: `seq ${message.seq}`,
+      version: JSON.stringify([first, message.editedAt, message.deletedAt, quoted && inBrief(quoted, chats.me), chat.receipts?.size > 1]),
+      node: () => messageNode({ chats, chat, entry, at, first, quoted }),
+      touch: (node) => touch(node, chat, message, now),
     });
-    before = { at, from: entry.message.senderId };
+    before = { at, from: message.senderId };
   });
   for (const item of chat.outbox) {
     dayOf(item.at);
-    rows.push({ key: `sent ${item.tempId}`, version: `${item.fault} ${item.sending} ${item.note}`, node: () => waiting(item) });
+    rows.push({ key: `sent ${item.tempId}`, version: `${item.fault} ${item.sending} ${item.note}`, node: () => waitingNode(item) });
     before = { at: item.at };
   }
   return rows;
-}
-
-function message({ message, sender }, at, first, mine) {
-  return el("li", { class: `message${first ? " first" : ""}${mine ? " mine" : ""}`, "data-seq": message.seq },
-    avatar(message.senderId, sender?.username),
-    el("div", { class: "bubble" },
-      el("span", { class: "from" }, sender?.username || message.senderId),
-      el("div", { class: "text", dir: "auto" }, message.encryptedContent),
-      el("div", { class: "meta" },
-        el("time", { datetime: message.createdAt, title: `seq ${message.seq} · ${message.id}` }, time(at)),
-        mine ? el("span", { role: "img", "aria-label": "sent" }, "✓") : undefined)));
-}
-
-function waiting(item) {
-  const fault = item.fault
-    ? el("div", { class: "fault" }, `Not sent: ${item.fault}`, el("button", { type: "button", "data-discard": item.tempId }, "Discard"))
-    : el("div", { class: "meta" }, item.note || (item.sending ? "sending…" : "waiting for the connection…"));
-  return el("li", { class: `message mine first${item.fault ? " failed" : ""}` },
-    el("div", { class: "bubble" }, el("div", { class: "text", dir: "auto" }, item.text), fault));
 }
 
 /** The line under the user's name. */

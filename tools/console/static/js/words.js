@@ -1,0 +1,38 @@
+// What is said of messages and people, in the list, in quotes and in bubbles.
+
+/** Why a message that is gone is gone. */
+export function goneWords({ message, deletion }, me) {
+  const expired = deletion ? deletion.reason === "expired" : message.expiresAt && message.deletedAt >= message.expiresAt;
+  if (expired) return "This message has disappeared";
+  if (deletion?.reason === "moderated") return "Deleted by a moderator";
+  return message.senderId === me ? "You deleted this message" : "This message was deleted";
+}
+
+/** A message in one line. */
+export const inBrief = (entry, me) => (entry.message.deletedAt ? goneWords(entry, me) : entry.message.encryptedContent);
+
+/** Who is typing in a chat, "" if nobody is. */
+export function typingWords(chats, chat) {
+  const names = [...new Set(chat.typing.values())].map((user) => chats.nameOf(user));
+  if (names.length === 0) return "";
+  if (names.length === 1) return `${names[0]} is typing…`;
+  return names.length === 2 ? `${names[0]} and ${names[1]} are typing…` : `${names.length} people are typing…`;
+}
+
+/** How far one's own message got: marks for the eye, words for the ear. */
+export function receiptWords({ state, others, read, delivered }) {
+  const marks = state === "sent" ? "✓" : "✓✓";
+  if (!(others > 1)) return { state, marks, words: state };
+  const words = state === "read" ? `read by ${read.length} of ${others}` : state === "delivered" ? `delivered to ${delivered.length} of ${others}` : "sent";
+  return { state, marks: read.length ? `${marks} ${read.length}` : marks, words };
+}
+
+/** Why the server refused, where its own words are those for a developer. */
+export function refusalWords({ code, message }) {
+  return {
+    MESSAGE_NOT_FOUND: "The message is not there any more.",
+    CHAT_NOT_FOUND: "There is no such chat, or you are not a member of it.",
+    RATE_LIMIT_EXCEEDED: "That was too much at once. Try again in a moment.",
+    PAYLOAD_TOO_LARGE: "The message is too long.",
+  }[code] ?? message;
+}
