@@ -45,7 +45,7 @@ var aboutNoChat = []string{"auth:refresh"}
 // harmless may succeed for whoever asks, since it takes something away from the asker only.
 var harmless = map[string]bool{"chat:leave": true, "message:stop-typing": true}
 
-// Every client event by a member, by one whose membership has ended, and by a stranger: members are served, the
+// Every client event, by stock clients: by a member, by one whose membership has ended, and by a stranger: members are served, the
 // others hear that there is no such chat, and nobody hears of them. Edges 21, 22 and CONTRACT §3 (no existence oracle).
 func TestEveryEventByMembersAndOthers(t *testing.T) {
 	m := mesh.Start(t, mesh.Options{Gateways: 2})
@@ -55,10 +55,11 @@ func TestEveryEventByMembersAndOthers(t *testing.T) {
 	other := sent(t, watcher.Emit(t, "message:new", map[string]any{"chatId": "room", "encryptedContent": "by watcher"}))
 	require.True(t, watcher.Emit(t, "chat:join", map[string]any{"chatId": "room"}).Success)
 
-	people := map[string]*mesh.Plain{}
+	node := mesh.StartNode(t)
+	people := map[string]mesh.Client{}
 	own := map[string]mesh.SentMessage{"stranger": other}
 	for i, user := range []string{"member", "former", "stranger"} {
-		people[user] = mesh.DialPlain(t, m.Gateways[i%2].URL, mesh.Token(t, user, ""))
+		people[user] = node.Dial(t, m.Gateways[i%2].URL, mesh.Token(t, user, ""), nil)
 		if user != "stranger" {
 			require.True(t, people[user].Emit(t, "chat:join", map[string]any{"chatId": "room"}).Success)
 			own[user] = sent(t, people[user].Emit(t, "message:new", map[string]any{"chatId": "room", "encryptedContent": "by " + user}))
@@ -67,7 +68,7 @@ func TestEveryEventByMembersAndOthers(t *testing.T) {
 	status, answer := m.Admin(t, http.MethodDelete, "/v1/chats/room/members/former", nil)
 	require.Equal(t, http.StatusOK, status, "%v", answer)
 	people["former"].Await(t, "chat:member-left", 1)
-	for _, c := range []*mesh.Plain{watcher, people["member"]} { // who have the chat open hear of both: no member, not active
+	for _, c := range []mesh.Client{watcher, people["member"]} { // who have the chat open hear of both: no member, not active
 		c.Await(t, "chat:member-left", 2)
 	}
 
