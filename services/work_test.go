@@ -87,7 +87,10 @@ func TestWorkIsDone(t *testing.T) {
 		_, err := h.JetStream().Publish(t.Context(), queue.Subject, []byte(body))
 		require.NoError(t, err)
 	}
-	servicestest.Eventually(t, 20*time.Second, "all is settled but the dead letter", func() bool { return left(t, s) == 1 })
+	servicestest.Eventually(t, 20*time.Second, "all is settled but the dead letter", func() bool {
+		_, err := s.GetLastMsgForSubject(t.Context(), queue.Dead)
+		return err == nil && left(t, s) == 1
+	})
 	for body, want := range map[string]int{"once": 1, "twice": 2, "later": 2, "never": 2, "garbage": 1, "panic": 2} {
 		require.Equal(t, want, j.tries(body), body)
 	}

@@ -119,6 +119,8 @@ try {
   await bob.locator('#state.online').waitFor();
   await bob.locator(`[data-chat="${room}"]`).click();
   await sees(bob, 'line 60');
+  // The line the list knew is shown at once, the page when it has come.
+  await bob.waitForFunction(() => document.querySelectorAll('.message').length !== 1);
   assert.equal(await bob.locator('.message').count(), 50, 'the newest page');
   await bob.getByRole('button', { name: 'Load older messages' }).click();
   await bob.locator('.message .text', { hasText: 'Hello Bob' }).waitFor();
