@@ -49,6 +49,10 @@ const (
 	lastRetry  = 5 * time.Minute
 )
 
+// giveBack is when a job of a host that stops is somebody else's: by then the
+// server knows that this host takes none any more, and does not count it twice.
+const giveBack = 250 * time.Millisecond
+
 // headerDeadReason is the error that a dead letter ended with.
 const headerDeadReason = "Sup-Dead-Reason"
 
@@ -139,7 +143,7 @@ func (w *worker) do(ctx context.Context, m jetstream.Msg) {
 		outcome, settled = "malformed", m.TermWithReason("malformed")
 		w.host.log.Error("malformed job", "queue", w.queue.Name, "error", err)
 	case ctx.Err() != nil: // the host stops: somebody else's
-		outcome, settled = "later", m.Nak()
+		outcome, settled = "later", m.NakWithDelay(giveBack)
 	case tries >= w.queue.MaxDeliver:
 		outcome, settled = "dead", w.bury(ctx, m, err)
 	case errors.As(err, &later):

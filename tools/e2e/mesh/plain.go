@@ -28,9 +28,31 @@ type Plain struct {
 // DialPlain connects to /ws with a Bearer token and waits for its `connected` event.
 func DialPlain(t testing.TB, url, token string) *Plain {
 	t.Helper()
-	p := OpenPlain(t, url, token)
-	p.Await(t, "connected", 1)
-	return p
+	for end := time.Now().Add(20 * time.Second); ; {
+		p := OpenPlain(t, url, token)
+		if p.greeted() || time.Now().After(end) {
+			p.Await(t, "connected", 1)
+			return p
+		}
+	}
+}
+
+// greeted waits until the server has greeted the client, and is false if it sent
+// it away to come back: something was not there yet.
+func (p *Plain) greeted() bool {
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		if len(p.Events("connected")) > 0 {
+			return true
+		}
+		select {
+		case <-p.done:
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return websocket.CloseStatus(p.closeErr) != websocket.StatusTryAgainLater
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+	return true
 }
 
 // OpenPlain connects to /ws without waiting; an empty token is left out.
