@@ -39,7 +39,7 @@ func newRelated(t testing.TB, redis *servicestest.Redis) *related {
 // presence is one running instance.
 func (r *related) presence(visibility string) *Service {
 	r.t.Helper()
-	cfg := Config{Config: servicestest.Config(r.nats, r.redis), Visibility: visibility}
+	cfg := Config{Config: servicestest.Config(r.nats, r.redis), Grace: 10 * time.Second, Visibility: visibility, Rate: 2000}
 	host := servicestest.NewHostWith(r.t, "presence", cfg.Config)
 	s, err := New(cfg, host)
 	require.NoError(r.t, err)
@@ -105,21 +105,21 @@ func calledBy(t testing.TB, actor proto.Actor) context.Context {
 
 func byBackend(t testing.TB) context.Context { return calledBy(t, proto.Actor{Backend: true}) }
 
-func (s *Service) contacts(t testing.TB, user string, ids ...string) proto.RelationsRes {
+func (s *Service) setContacts(t testing.TB, user string, ids ...string) proto.RelationsRes {
 	t.Helper()
 	res, err := s.putContacts(byBackend(t), proto.PutRelationsReq{UserID: user, UserIDs: ids})
 	require.NoError(t, err)
 	return res
 }
 
-func (s *Service) blocks(t testing.TB, user string, ids ...string) proto.RelationsRes {
+func (s *Service) setBlocks(t testing.TB, user string, ids ...string) proto.RelationsRes {
 	t.Helper()
 	res, err := s.putBlocks(byBackend(t), proto.PutRelationsReq{UserID: user, UserIDs: ids})
 	require.NoError(t, err)
 	return res
 }
 
-func (s *Service) sees(t testing.TB, watcher string, users ...string) []string {
+func (s *Service) canSee(t testing.TB, watcher string, users ...string) []string {
 	t.Helper()
 	may, err := s.visibleTo(calledBy(t, proto.Actor{User: watcher}), watcher, users)
 	require.NoError(t, err)
@@ -170,39 +170,39 @@ func TestPutRelations(t *testing.T) {
 		heard := r.rechecks()
 		const odd = "a user: with.odd * characters"
 
-		first := a.contacts(t, "ann", "eve", "bob", "eve", "ann", odd)
+		first := a.setContacts(t, "ann", "eve", "bob", "eve", "ann", odd)
 		require.Equal(t, proto.RelationsRes{UserID: "ann", Count: 3, Version: 1}, first, "each once, without oneself")
 		require.Equal(t, "ann", heard(), "who may see a contact has not changed")
-		require.Equal(t, []string{"ann"}, b.sees(t, "bob", "ann", "eve"))
-		require.Equal(t, []string{"ann"}, b.sees(t, odd, "ann", "bob"))
-		require.Empty(t, b.sees(t, "ann", "bob", "eve"), "a contact is seen only where one is a contact too")
+		require.Equal(t, []string{"ann"}, b.canSee(t, "bob", "ann", "eve"))
+		require.Equal(t, []string{"ann"}, b.canSee(t, odd, "ann", "bob"))
+		require.Empty(t, b.canSee(t, "ann", "bob", "eve"), "a contact is seen only where one is a contact too")
 
-		require.Equal(t, first, b.contacts(t, "ann", odd, "bob", "eve"), "the same in another order")
+		require.Equal(t, first, b.setContacts(t, "ann", odd, "bob", "eve"), "the same in another order")
 		require.Equal(t, "ann", heard())
 		require.Equal(t, uint64(1), r.entries(a), "stores nothing")
 
-		blocked := b.blocks(t, "ann", "bob")
+		blocked := b.setBlocks(t, "ann", "bob")
 		require.Equal(t, proto.RelationsRes{UserID: "ann", Count: 1, Version: 2}, blocked)
 		require.Equal(t, []string{"ann", "bob"}, []string{heard(), heard()})
-		require.Empty(t, a.sees(t, "bob", "ann"))
-		require.Equal(t, []string{"ann"}, a.sees(t, "eve", "ann"), "blocks leave contacts as they were")
+		require.Empty(t, a.canSee(t, "bob", "ann"))
+		require.Equal(t, []string{"ann"}, a.canSee(t, "eve", "ann"), "blocks leave contacts as they were")
 
-		require.Equal(t, 1, a.blocks(t, "ann", odd).Count)
+		require.Equal(t, 1, a.setBlocks(t, "ann", odd).Count)
 		require.Equal(t, []string{"ann", odd, "bob"}, []string{heard(), heard(), heard()}, "who is blocked, and who no more")
-		require.Equal(t, []string{"ann"}, b.sees(t, "bob", "ann"))
-		require.Equal(t, 0, a.contacts(t, "ann").Count)
+		require.Equal(t, []string{"ann"}, b.canSee(t, "bob", "ann"))
+		require.Equal(t, 0, a.setContacts(t, "ann").Count)
 		require.Equal(t, "ann", heard())
-		require.Empty(t, b.sees(t, "eve", "ann"))
-		require.Equal(t, proto.RelationsRes{UserID: "new"}, a.contacts(t, "new"), "nobody, and nothing to store")
+		require.Empty(t, b.canSee(t, "eve", "ann"))
+		require.Equal(t, proto.RelationsRes{UserID: "new"}, a.setContacts(t, "new"), "nobody, and nothing to store")
 		require.Equal(t, "new", heard())
 		require.Equal(t, uint64(4), r.entries(a))
 
 		// Redis forgets, the log does not.
-		a.contacts(t, "ann", "eve")
+		a.setContacts(t, "ann", "eve")
 		for range 2 {
 			r.flush()
-			require.Equal(t, []string{"ann"}, b.sees(t, "eve", "ann"))
-			require.Empty(t, b.sees(t, odd, "ann"))
+			require.Equal(t, []string{"ann"}, b.canSee(t, "eve", "ann"))
+			require.Empty(t, b.canSee(t, odd, "ann"))
 		}
 	})
 }
@@ -212,8 +212,8 @@ func TestPutRelations(t *testing.T) {
 func TestRelationsAfterCrash(t *testing.T) {
 	r := newRelated(t, servicestest.RunRedis(t))
 	a := r.presence(VisibleAll)
-	was := a.contacts(t, "ann", "eve")
-	require.Equal(t, []string{"ann"}, a.sees(t, "bob", "ann"))
+	was := a.setContacts(t, "ann", "eve")
+	require.Equal(t, []string{"ann"}, a.canSee(t, "bob", "ann"))
 	now, err := a.relations.Newest(t.Context(), "ann")
 	require.NoError(t, err)
 
@@ -225,17 +225,17 @@ func TestRelationsAfterCrash(t *testing.T) {
 	position, _, err := a.relations.Append(t.Context(), relations.Append{User: "ann", After: was.Version, Key: "k", Body: body})
 	require.NoError(t, err)
 
-	require.Equal(t, []string{"ann"}, a.sees(t, "bob", "ann"), "Redis is behind")
+	require.Equal(t, []string{"ann"}, a.canSee(t, "bob", "ann"), "Redis is behind")
 	ttl, err := r.redis.Client().PTTL(t.Context(), proto.RelationsKey("ann")).Result()
 	require.NoError(t, err)
 	require.LessOrEqual(t, ttl, relations.Briefly, "but not for long")
 
 	heard := r.rechecks()
-	require.Equal(t, proto.RelationsRes{UserID: "ann", Count: 1, Version: position}, a.blocks(t, "ann", "bob"), "the backend repeats")
+	require.Equal(t, proto.RelationsRes{UserID: "ann", Count: 1, Version: position}, a.setBlocks(t, "ann", "bob"), "the backend repeats")
 	require.Equal(t, "ann", heard())
 	require.Equal(t, uint64(2), r.entries(a))
-	require.Empty(t, a.sees(t, "bob", "ann"))
-	require.Empty(t, a.sees(t, "ann", "bob"))
+	require.Empty(t, a.canSee(t, "bob", "ann"))
+	require.Empty(t, a.canSee(t, "ann", "bob"))
 }
 
 // TestRelationsAtOnce: of writers at once none undoes another's list.
@@ -244,8 +244,8 @@ func TestRelationsAtOnce(t *testing.T) {
 	a, b := r.presence(VisibleContacts), r.presence(VisibleContacts)
 	var wg sync.WaitGroup
 	for i := range 5 {
-		wg.Go(func() { a.contacts(t, "ann", fmt.Sprint("contact-", i)) })
-		wg.Go(func() { b.blocks(t, "ann", fmt.Sprint("block-", i)) })
+		wg.Go(func() { a.setContacts(t, "ann", fmt.Sprint("contact-", i)) })
+		wg.Go(func() { b.setBlocks(t, "ann", fmt.Sprint("block-", i)) })
 	}
 	wg.Wait()
 	now, err := a.relations.Newest(t.Context(), "ann")
@@ -254,8 +254,8 @@ func TestRelationsAtOnce(t *testing.T) {
 	require.Len(t, now.Blocks, 1)
 	require.Equal(t, uint64(10), now.Position)
 	for range 2 {
-		require.Equal(t, []string{"ann"}, b.sees(t, now.Contacts[0], "ann"))
-		require.Empty(t, b.sees(t, now.Blocks[0], "ann"))
+		require.Equal(t, []string{"ann"}, b.canSee(t, now.Contacts[0], "ann"))
+		require.Empty(t, b.canSee(t, now.Blocks[0], "ann"))
 		r.flush()
 	}
 }
@@ -275,7 +275,7 @@ func TestRelationsAreRefused(t *testing.T) {
 		}
 		return ids
 	}
-	require.Equal(t, 1000, a.contacts(t, "ann", long(1000)...).Count)
+	require.Equal(t, 1000, a.setContacts(t, "ann", long(1000)...).Count)
 	_, err := a.putBlocks(byBackend(t), proto.PutRelationsReq{UserID: "ann", UserIDs: long(1000)})
 	requireFailure(t, proto.PayloadTooLarge, err)
 	require.Equal(t, uint64(1), r.entries(a))
@@ -310,7 +310,7 @@ func TestRelationsAreNoEvent(t *testing.T) {
 	_, err := nc.ChanSubscribe(proto.UserLive("ann"), live)
 	require.NoError(t, err)
 	require.NoError(t, nc.Flush())
-	a.contacts(t, "ann", "bob")
+	a.setContacts(t, "ann", "bob")
 	var m *nats.Msg
 	servicestest.Eventually(t, 10*time.Second, "the live copy", func() bool {
 		select {

@@ -12,8 +12,9 @@ import (
 
 // Service is the presence service. It is made by New and run by its host.
 type Service struct {
-	cfg       Config
-	host      *services.Host
+	cfg  Config
+	host *services.Host
+
 	relations *relations.Store
 }
 
@@ -26,7 +27,11 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 	if host.Redis() == nil {
 		return nil, errors.New("presence: REDIS_URL must not be empty")
 	}
-	s := &Service{cfg: cfg, host: host, relations: relations.New(host.Redis(), host.JetStream(), host.CatchUp())}
+	s := &Service{
+		cfg: cfg, host: host,
+
+		relations: relations.New(host.Redis(), host.JetStream(), host.CatchUp()),
+	}
 	host.Serve(s.routes()...)
 	return s, nil
 }
@@ -38,7 +43,7 @@ func (s *Service) routes() []services.Route {
 	}
 }
 
-// Run serves until ctx ends: it checks (or, with PROVISION, makes) the streams.
+// Run serves until ctx ends: it checks (or, with PROVISION, makes) the log.
 func (s *Service) Run(ctx context.Context) error {
 	if err := s.host.EnsureStreams(ctx, s.cfg.Provision, proto.Events); err != nil {
 		if ctx.Err() != nil {

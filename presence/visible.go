@@ -12,40 +12,33 @@ import (
 	"supmesh.dev/services"
 )
 
-// Values of PRESENCE_VISIBILITY: who may see a user who has not blocked them.
-const (
-	VisibleShared   = "shared"   // who shares a chat with the user, and the user's contacts
-	VisibleContacts = "contacts" // the user's contacts
-	VisibleAll      = "all"      // everybody
-)
-
 // chatTimeout is how long chat may take to say who shares a chat: whoever
 // subscribes waits for it.
 const chatTimeout = 2 * time.Second
 
-// verdict is what may be said without asking chat.
-type verdict int
+// sight is what may be said without asking chat.
+type sight int
 
 const (
-	hidden verdict = iota
-	visible
-	ifShared // only where they share a chat
+	sightDenied sight = iota
+	sightAllowed
+	sightIfShared // only where they share a chat
 )
 
 // maySee judges what a watcher may see of a user: pure, and everything but who
 // shares a chat.
-func maySee(policy string, self bool, r relations.Regard) verdict {
+func maySee(policy string, self bool, r relations.Regard) sight {
 	switch {
 	case self:
-		return visible
+		return sightAllowed
 	case r.Blocked:
-		return hidden
+		return sightDenied
 	case policy == VisibleAll || r.Contact:
-		return visible
+		return sightAllowed
 	case policy == VisibleShared:
-		return ifShared
+		return sightIfShared
 	}
-	return hidden
+	return sightDenied
 }
 
 // errSightUnknown: of some users nobody can say whether they may be seen.
@@ -83,12 +76,12 @@ func (s *Service) visibleTo(ctx context.Context, watcher string, users []string)
 	depends := make([]bool, len(users))
 	for i, r := range regards {
 		switch maySee(s.cfg.Visibility, users[i] == watcher, r) {
-		case visible:
+		case sightAllowed:
 			out[i] = true
-		case ifShared:
+		case sightIfShared:
 			depends[i] = true
 			ask = append(ask, users[i])
-		case hidden:
+		case sightDenied:
 		}
 	}
 	shared, err := s.sharing(ctx, watcher, ask)

@@ -17,20 +17,20 @@ func TestMaySee(t *testing.T) {
 	blocked, blockedContact := relations.Regard{Blocked: true}, relations.Regard{Contact: true, Blocked: true}
 	for _, c := range []struct {
 		regard              relations.Regard
-		shared, listed, all verdict // by policy
+		shared, listed, all sight // by policy
 	}{
-		{stranger, ifShared, hidden, visible},
-		{contact, visible, visible, visible},
-		{blocked, hidden, hidden, hidden},
-		{blockedContact, hidden, hidden, hidden},
+		{stranger, sightIfShared, sightDenied, sightAllowed},
+		{contact, sightAllowed, sightAllowed, sightAllowed},
+		{blocked, sightDenied, sightDenied, sightDenied},
+		{blockedContact, sightDenied, sightDenied, sightDenied},
 	} {
-		for policy, want := range map[string]verdict{VisibleShared: c.shared, VisibleContacts: c.listed, VisibleAll: c.all} {
+		for policy, want := range map[string]sight{VisibleShared: c.shared, VisibleContacts: c.listed, VisibleAll: c.all} {
 			require.Equal(t, want, maySee(policy, false, c.regard), "%s %+v", policy, c.regard)
-			require.Equal(t, visible, maySee(policy, true, c.regard), "everybody sees themselves")
+			require.Equal(t, sightAllowed, maySee(policy, true, c.regard), "everybody sees themselves")
 		}
-		require.NotEqual(t, ifShared, maySee("", false, c.regard))
+		require.NotEqual(t, sightIfShared, maySee("", false, c.regard))
 	}
-	require.Equal(t, hidden, maySee("no such policy", false, stranger))
+	require.Equal(t, sightDenied, maySee("no such policy", false, stranger))
 }
 
 func TestDifferingAndOthers(t *testing.T) {
@@ -53,34 +53,34 @@ func TestVisibleTo(t *testing.T) {
 		r.chat()
 		r.shares["ann"] = []string{"ann", "bob", "ein Name", "foe", "victim"}
 		shared, listed, all := r.presence(VisibleShared), r.presence(VisibleContacts), r.presence(VisibleAll)
-		shared.contacts(t, "friend", "ann")
-		shared.contacts(t, "foe", "ann")
-		shared.blocks(t, "foe", "ann")
-		shared.blocks(t, "ann", "victim")
-		shared.contacts(t, "ann", "stranger")
+		shared.setContacts(t, "friend", "ann")
+		shared.setContacts(t, "foe", "ann")
+		shared.setBlocks(t, "foe", "ann")
+		shared.setBlocks(t, "ann", "victim")
+		shared.setContacts(t, "ann", "stranger")
 
 		everybody := []string{"stranger", "ann", "friend", "bob", "foe", "victim", "ein Name"}
 		for range 2 {
-			require.Equal(t, []string{"ann", "friend", "bob", "ein Name"}, shared.sees(t, "ann", everybody...))
+			require.Equal(t, []string{"ann", "friend", "bob", "ein Name"}, shared.canSee(t, "ann", everybody...))
 			require.Equal(t, [][]string{{"stranger", "bob", "ein Name"}}, r.questions(), "once, for those who need it")
-			require.Equal(t, []string{"ann", "friend"}, listed.sees(t, "ann", everybody...))
-			require.Equal(t, []string{"stranger", "ann", "friend", "bob", "ein Name"}, all.sees(t, "ann", everybody...))
-			require.Equal(t, []string{"friend", "ann"}, shared.sees(t, "ann", "friend", "ann"))
+			require.Equal(t, []string{"ann", "friend"}, listed.canSee(t, "ann", everybody...))
+			require.Equal(t, []string{"stranger", "ann", "friend", "bob", "ein Name"}, all.canSee(t, "ann", everybody...))
+			require.Equal(t, []string{"friend", "ann"}, shared.canSee(t, "ann", "friend", "ann"))
 			require.Empty(t, r.questions(), "chat is not asked where it does not matter")
 			r.flush()
 		}
-		require.Equal(t, []string{"ann"}, listed.sees(t, "stranger", "ann"))
+		require.Equal(t, []string{"ann"}, listed.canSee(t, "stranger", "ann"))
 		for _, blind := range []string{"foe", "victim"} {
-			require.Empty(t, all.sees(t, blind, "ann"), "a block hides both")
+			require.Empty(t, all.canSee(t, blind, "ann"), "a block hides both")
 		}
-		require.Empty(t, shared.sees(t, "ann"))
+		require.Empty(t, shared.canSee(t, "ann"))
 		r.questions()
 
 		var many []string
 		for i := range proto.MaxSubscribe + 1 {
 			many = append(many, fmt.Sprint("user-", i))
 		}
-		require.Empty(t, shared.sees(t, "ann", many...))
+		require.Empty(t, shared.canSee(t, "ann", many...))
 		asked := r.questions()
 		require.Equal(t, [][]string{many[:proto.MaxSubscribe], many[proto.MaxSubscribe:]}, asked)
 	})
@@ -91,10 +91,10 @@ func TestVisibleWithoutChat(t *testing.T) {
 	stop := r.chat()
 	r.shares["ann"] = []string{"bob"}
 	s := r.presence(VisibleShared)
-	s.contacts(t, "friend", "ann")
-	s.blocks(t, "foe", "ann")
+	s.setContacts(t, "friend", "ann")
+	s.setBlocks(t, "foe", "ann")
 	users := []string{"bob", "friend", "foe", "ann", "stranger"}
-	require.Equal(t, []string{"bob", "friend", "ann"}, s.sees(t, "ann", users...))
+	require.Equal(t, []string{"bob", "friend", "ann"}, s.canSee(t, "ann", users...))
 
 	require.NoError(t, stop())
 	began := time.Now()
@@ -105,19 +105,10 @@ func TestVisibleWithoutChat(t *testing.T) {
 	require.ErrorAs(t, err, &unknown)
 	require.Equal(t, []bool{true, false, false, false, true}, unknown.users)
 	require.Equal(t, []bool{false, true, false, true, false}, may)
-	require.Equal(t, []string{"friend"}, s.sees(t, "ann", "friend", "foe"), "others need no chat")
+	require.Equal(t, []string{"friend"}, s.canSee(t, "ann", "friend", "foe"), "others need no chat")
 
 	r.redis.Stop()
 	_, err = s.visibleTo(calledBy(t, proto.Actor{User: "ann"}), "ann", users)
 	require.NotErrorIs(t, err, errSightUnknown)
 	requireFailure(t, proto.ServiceUnavailable, err)
-}
-
-func TestVisibilityIsChecked(t *testing.T) {
-	for _, v := range []string{VisibleShared, VisibleContacts, VisibleAll} {
-		require.NoError(t, (&Config{Visibility: v}).Validate())
-	}
-	for _, v := range []string{"", "friends"} {
-		require.ErrorContains(t, (&Config{Visibility: v}).Validate(), "PRESENCE_VISIBILITY")
-	}
 }
