@@ -77,27 +77,31 @@ func (s *Service) leave(ctx context.Context, c *changed) {
 		s.host.Log().WarnContext(ctx, "end session", "error", err)
 		return
 	}
-	var left []registry.Left
-	var viewers []viewing.Viewer
+	left := make([]registry.Left, len(of))
 	for i, o := range of {
-		left = append(left, registry.Left{Of: o, Gateway: conns[i].Gateway, Fence: conns[i].Fence})
-		if sessions[i].Fence != conns[i].Fence {
-			continue // it goes on
+		left[i] = registry.Left{Of: o, Gateway: conns[i].Gateway, Fence: conns[i].Fence}
+		if sessions[i].Fence == conns[i].Fence { // it has not gone on
+			s.endViews(ctx, o, sessions[i], c.wasInvisible)
 		}
-		for _, chat := range sessions[i].Views {
-			viewers = append(viewers, viewing.Viewer{Chat: chat, User: c.User, PID: o.PID})
-		}
+	}
+	if err := s.records.Leave(ctx, left...); err != nil {
+		s.host.Log().WarnContext(ctx, "end session", "error", err)
+	}
+}
+
+// endViews ends what a session had open.
+func (s *Service) endViews(ctx context.Context, of registry.Of, had registry.Session, quiet bool) {
+	viewers := make([]viewing.Viewer, len(had.Views))
+	for i, chat := range had.Views {
+		viewers[i] = viewing.Viewer{Chat: chat, User: of.User, PID: of.PID}
 	}
 	last, err := s.views.Ended(ctx, viewers...)
-	if err == nil {
-		err = s.records.Leave(ctx, left...)
-	}
 	if err != nil {
-		s.host.Log().WarnContext(ctx, "end session", "error", err)
+		s.host.Log().WarnContext(ctx, "end views", "error", err)
 		return
 	}
 	for i, v := range viewers {
-		if last[i] && !c.wasInvisible {
+		if last[i] && !quiet {
 			s.tellActive(ctx, v.Chat, v.User, false)
 		}
 	}

@@ -100,6 +100,9 @@ func (r *Record) Take(pid string) (Conn, bool) {
 func (r *Record) Announce(c Conn, known uint64, now int64) (fence uint64, ok bool) {
 	if i := r.index(c.PID); i >= 0 {
 		known = max(known, r.Conns[i].Fence)
+		if c.Fence == 0 && r.Conns[i].Socket == c.Socket {
+			c.Fence = r.Conns[i].Fence // it was opened, and the answer was lost
+		}
 	}
 	if c.Fence == 0 {
 		if known > 0 {

@@ -67,9 +67,13 @@ func (s *Store) Renew(ctx context.Context, gateway proto.Token, now int64) (know
 	return n == 1, swept, nil
 }
 
-// End gives a lease back.
+// Ended stands for when a gateway was last heard of that has given its lease back.
+const Ended = 1
+
+// End gives a lease back: what the gateway still had is swept.
 func (s *Store) End(ctx context.Context, gateway proto.Token) error {
-	if err := registry.Outcome(ctx, s.client.ZRem(ctx, proto.PresenceGatewaysKey, string(gateway)).Err()); err != nil {
+	end := s.client.ZAddXX(ctx, proto.PresenceGatewaysKey, redis.Z{Score: Ended, Member: string(gateway)})
+	if err := registry.Outcome(ctx, end.Err()); err != nil {
 		return fmt.Errorf("end lease of gateway %s: %w", gateway, err)
 	}
 	return nil
@@ -132,7 +136,10 @@ func (s *Store) Sessions(ctx context.Context, gateway proto.Token, limit int) ([
 		return nil, fmt.Errorf("read sessions of gateway %s: %w", gateway, err)
 	}
 	if len(members) == 0 {
-		if err := registry.Outcome(ctx, s.client.SRem(ctx, proto.PresenceKnownKey, string(gateway)).Err()); err != nil {
+		pipe := s.client.Pipeline()
+		pipe.ZRem(ctx, proto.PresenceGatewaysKey, string(gateway))
+		pipe.SRem(ctx, proto.PresenceKnownKey, string(gateway))
+		if err := registry.Exec(ctx, pipe); err != nil {
 			return nil, fmt.Errorf("forget gateway %s: %w", gateway, err)
 		}
 		return nil, nil
