@@ -44,6 +44,7 @@ type announcer struct {
 	// The loop's own.
 	begun bool // the name has a lease
 	names int  // that there have been
+	alone int  // reports of one session each that are to come, to find one that is refused
 }
 
 func newAnnouncer(svc *Service) *announcer {
@@ -123,9 +124,12 @@ func (a *announcer) tell(ctx context.Context, b *batch) bool {
 	res, err := services.Do(ctx, a.svc.host, proto.ReportSessions, a.actor(), b.req)
 	a.trouble.Store(err != nil)
 	if err != nil {
-		a.svc.host.Log().DebugContext(ctx, "report sessions", "error", err)
-		a.putBack(b)
-		return false
+		if proto.AsError(err).Code.Row().Retryable {
+			a.svc.host.Log().DebugContext(ctx, "report sessions", "error", err)
+			a.putBack(b)
+			return false
+		}
+		return a.refused(ctx, b, err)
 	}
 	fences := make(map[string]uint64, len(res.Fences))
 	for _, f := range res.Fences {
@@ -142,6 +146,21 @@ func (a *announcer) tell(ctx context.Context, b *batch) bool {
 		if p.news.opened && over[p.session.pid] {
 			p.session.takenOver()
 		}
+		p.news.done()
+	}
+	return true
+}
+
+// refused goes on after a report that would be refused again: what is wrong with
+// one session must not keep all others from being told.
+func (a *announcer) refused(ctx context.Context, b *batch, err error) bool {
+	if len(b.parts) > 1 {
+		a.alone = len(b.parts)
+		a.putBack(b)
+		return true
+	}
+	a.svc.host.Log().ErrorContext(ctx, "presence refuses a report", "error", err)
+	for _, p := range b.parts {
 		p.news.done()
 	}
 	return true

@@ -127,7 +127,8 @@ func (a *announcer) take() (b *batch, more bool) {
 	defer a.mu.Unlock()
 	b = &batch{req: proto.ReportReq{Gateway: a.name, Inbox: a.svc.run}}
 	first := true
-	for n := len(a.order); n > 0 && b.room(); n-- {
+	alone := a.alone > 0
+	for n := len(a.order); n > 0 && b.room() && (!alone || len(b.parts) == 0); n-- {
 		s := a.order[0]
 		a.order = a.order[1:]
 		all := a.news[s]
@@ -148,6 +149,9 @@ func (a *announcer) take() (b *batch, more bool) {
 		} else {
 			a.order = append(a.order, s)
 		}
+	}
+	if alone {
+		a.alone--
 	}
 	return b, len(a.order) > 0
 }
@@ -183,8 +187,12 @@ func (b *batch) add(p *part, all *news) (added bool) {
 	}
 	if all.opened {
 		all.opened, p.news.opened = false, true
-		b.req.Opened = append(b.req.Opened, s.announcement())
-		b.size += len(s.actor.User) + len(s.actor.Device) + 192
+		o := s.announcement()
+		b.req.Opened = append(b.req.Opened, o)
+		b.size += len(o.UserID) + len(o.DeviceID) + 256
+		if o.Own != nil {
+			b.size += len(o.Own.CustomStatus) + len(o.Own.By) + 192
+		}
 	}
 	if fence == 0 {
 		return true
