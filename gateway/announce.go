@@ -44,11 +44,11 @@ type announcer struct {
 	// The loop's own.
 	begun bool // the name has a lease
 	names int  // that there have been
-	alone int  // reports of one session each that are to come, to find one that is refused
+	most  int  // sessions of one report: fewer while one that is refused is looked for
 }
 
 func newAnnouncer(svc *Service) *announcer {
-	a := &announcer{svc: svc, every: leaseEvery, wake: make(chan struct{}, 1), news: make(map[*Session]*news)}
+	a := &announcer{svc: svc, every: leaseEvery, most: proto.MaxReport, wake: make(chan struct{}, 1), news: make(map[*Session]*news)}
 	a.rename()
 	return a
 }
@@ -131,6 +131,7 @@ func (a *announcer) tell(ctx context.Context, b *batch) bool {
 		}
 		return a.refused(ctx, b, err)
 	}
+	a.most = min(2*a.most, proto.MaxReport)
 	fences := make(map[string]uint64, len(res.Fences))
 	for _, f := range res.Fences {
 		fences[f.PID] = f.Fence
@@ -155,7 +156,7 @@ func (a *announcer) tell(ctx context.Context, b *batch) bool {
 // one session must not keep all others from being told.
 func (a *announcer) refused(ctx context.Context, b *batch, err error) bool {
 	if len(b.parts) > 1 {
-		a.alone = len(b.parts)
+		a.most = len(b.parts) / 2
 		a.putBack(b)
 		return true
 	}

@@ -127,8 +127,7 @@ func (a *announcer) take() (b *batch, more bool) {
 	defer a.mu.Unlock()
 	b = &batch{req: proto.ReportReq{Gateway: a.name, Inbox: a.svc.run}}
 	first := true
-	alone := a.alone > 0
-	for n := len(a.order); n > 0 && b.room() && (!alone || len(b.parts) == 0); n-- {
+	for n := len(a.order); n > 0 && b.room() && len(b.parts) < a.most; n-- {
 		s := a.order[0]
 		a.order = a.order[1:]
 		all := a.news[s]
@@ -149,9 +148,6 @@ func (a *announcer) take() (b *batch, more bool) {
 		} else {
 			a.order = append(a.order, s)
 		}
-	}
-	if alone {
-		a.alone--
 	}
 	return b, len(a.order) > 0
 }

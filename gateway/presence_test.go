@@ -186,7 +186,7 @@ func TestChangeOvertakesSnapshot(t *testing.T) {
 	ann.quiet()
 }
 
-// TestRecheck: who may see whom changes, and so what is shown, whichever way the
+// TestRecheckOfPresence: who may see whom changes, and so what is shown, whichever way the
 // gateway hears of it.
 func TestRecheckOfPresence(t *testing.T) {
 	m := runMesh(t)
@@ -244,6 +244,25 @@ func TestRecheckOfPresence(t *testing.T) {
 	dan.quiet()
 }
 
+// TestPresenceAfterReconnect: a change that went by while the gateway's link to
+// NATS was broken is made up for.
+func TestPresenceAfterReconnect(t *testing.T) {
+	m := runMesh(t)
+	m.presence.is("bob", proto.StatusOnline, 5)
+	ann := m.plain("ann", "")
+	ann.subscribes("bob")
+	id, err := m.host.NATS().GetClientID()
+	require.NoError(t, err)
+	require.NoError(t, m.nats.Server.DisconnectClientByID(id))
+	servicestest.Eventually(t, patience, "the link is broken", func() bool { return !m.host.NATS().IsConnected() })
+	m.presence.becomes("bob", proto.StatusAway, 6)
+	require.False(t, m.host.NATS().IsConnected(), "this was missed")
+	ann.shows("bob", proto.StatusAway, 6)
+	m.presence.becomes("bob", proto.StatusOnline, 7)
+	ann.shows("bob", proto.StatusOnline, 7)
+	ann.quiet()
+}
+
 // TestSlowRecheck: what nobody tells of is found all the same.
 func TestSlowRecheck(t *testing.T) {
 	m := runMesh(t)
@@ -263,6 +282,7 @@ func TestOwnPresence(t *testing.T) {
 	m := runMesh(t)
 	phone, tablet, desk := m.plain("ann", "1"), m.socketIO("ann", "2"), m.plain("ann", "3")
 	desk.subscribes("ann")
+	tablet.quiet() // it is past its greeting
 	g := phone.ask("presence:update", `{"status":"busy","customStatus":"x"}`)
 	require.Equal(t, `"busy"`, field(t, g.data, "effectiveStatus"))
 	p := m.presence.is("ann", proto.StatusBusy, 5)
@@ -289,6 +309,7 @@ func TestOwnPresence(t *testing.T) {
 func TestRelationsAreForNobody(t *testing.T) {
 	m := runMesh(t)
 	ann := m.plain("ann", "")
+	ann.quiet() // it is past its greeting
 	m.chat.publish(proto.UserRelations("ann"), "relations", 0, "", []byte(`{"contacts":["x"],"blocks":["y"]}`))
 	m.chat.publish(proto.UserLog("ann"), "notification:new", 0, "", []byte(`{}`))
 	require.Equal(t, "notification:new", ann.next().event)
