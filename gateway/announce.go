@@ -106,7 +106,7 @@ func (a *announcer) tellSome(ctx context.Context) (pause time.Duration, more boo
 	if !a.begun && !a.begin(ctx) {
 		return announceAgain, true
 	}
-	b, more := a.take()
+	b := a.take()
 	if len(b.parts) == 0 {
 		return 0, false
 	}
@@ -220,7 +220,7 @@ func (a *announcer) end(ctx context.Context) {
 		return
 	}
 	for more := true; more; {
-		b, _ := a.take()
+		b := a.take()
 		if more = len(b.parts) > 0; more && !a.tell(ctx, b) {
 			return // it is swept
 		}

@@ -120,12 +120,11 @@ type part struct {
 	news    news // as much of it as is in the report
 }
 
-// take makes a report of the oldest news, all of it quiet or none; more says
-// that something is left.
-func (a *announcer) take() (b *batch, more bool) {
+// take makes a report of the oldest news, all of it quiet or none.
+func (a *announcer) take() *batch {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	b = &batch{req: proto.ReportReq{Gateway: a.name, Inbox: a.svc.run}}
+	b := &batch{req: proto.ReportReq{Gateway: a.name, Inbox: a.svc.run}}
 	first := true
 	for n := len(a.order); n > 0 && b.room() && len(b.parts) < a.most; n-- {
 		s := a.order[0]
@@ -149,7 +148,7 @@ func (a *announcer) take() (b *batch, more bool) {
 			a.order = append(a.order, s)
 		}
 	}
-	return b, len(a.order) > 0
+	return b
 }
 
 // quiet says whether there are views of which clients know, and no others.
