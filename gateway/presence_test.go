@@ -189,7 +189,9 @@ func TestChangeOvertakesSnapshot(t *testing.T) {
 // TestRecheckOfPresence: who may see whom changes, and so what is shown, whichever way the
 // gateway hears of it.
 func TestRecheckOfPresence(t *testing.T) {
-	m := runTuned(t, func(svc *Service) { svc.checks.after = [...]time.Duration{20 * time.Millisecond, 60 * time.Millisecond} })
+	m := runTuned(t, func(svc *Service) {
+		svc.checks.after = [...]time.Duration{20 * time.Millisecond, 60 * time.Millisecond}
+	})
 	m.chat.add("c1", "ann")
 	m.presence.is("bob", proto.StatusOnline, 5)
 	ann, dan := m.plain("ann", ""), m.socketIO("dan", "")
