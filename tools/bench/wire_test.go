@@ -18,7 +18,7 @@ func TestClassify(t *testing.T) {
 		{socketIO{}, `2`, packet{kind: kindHeartbeat}},
 		{socketIO{}, `0{"sid":"a"}`, packet{}},
 		{socketIO{}, `40{"sid":"a"}`, packet{}},
-		{socketIO{}, `42["connected",{}]`, packet{kind: kindReady}},
+		{socketIO{}, `42["connected",{}]`, packet{kind: kindReady, body: []byte("{}]")}},
 		{socketIO{}, `42["message:new",{"a":1},"o"]`, packet{kind: kindMessage, body: []byte(`{"a":1},"o"]`)}},
 		{socketIO{}, `42["chat:updated",{"a":1}]`, packet{kind: kindEvent, event: []byte("chat:updated"), body: []byte(`{"a":1}]`)}},
 		{socketIO{}, `42["pong"]`, packet{}},

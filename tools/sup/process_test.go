@@ -173,6 +173,8 @@ func TestCommandsOnARunningMesh(t *testing.T) {
 	out, errs, err = p.run(t, "health", "--ready", p.variable("TEST_READY"))
 	require.NoError(t, err, out+errs)
 	require.Regexp(t, `(?m)^chat \S+ +rpc +ok`, out)
+	require.Regexp(t, `(?m)^presence \S+ +rpc +ok`, out)
+	require.Regexp(t, `(?m)^presence \S+ +redis +ok`, out)
 	require.Regexp(t, `(?m)^gateway \S+ +nats +ok`, out)
 
 	require.NoError(t, mesh.cmd.Process.Signal(os.Interrupt))
