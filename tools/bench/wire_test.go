@@ -30,7 +30,7 @@ func TestClassify(t *testing.T) {
 		{socketIO{}, ``, packet{}},
 		{socketIO{}, `4`, packet{}},
 		{socketIO{}, `43`, packet{}},
-		{plain{}, `{"event":"connected","data":{}}`, packet{kind: kindReady}},
+		{plain{}, `{"event":"connected","data":{}}`, packet{kind: kindReady, body: []byte("{}}")}},
 		{plain{}, `{"event":"message:new","data":{"a":1},"offset":"o"}`, packet{kind: kindMessage, body: []byte(`{"a":1},"offset":"o"}`)}},
 		{plain{}, `{"ack":1000000007,"data":{"success":true}}`, packet{kind: kindAck, ackID: 1000000007, body: []byte(`{"success":true}}`)}},
 		{plain{}, `{"event":"error","data":{}}`, packet{kind: kindRefused, body: []byte(`{"event":"error","data":{}}`)}},
