@@ -87,6 +87,14 @@ func (m *Mesh) StartRedis(t testing.TB) {
 	Eventually(t, 10*time.Second, "redis answers", func() bool { return client.Ping(t.Context()).Err() == nil })
 }
 
+// FlushRedis takes everything from Redis while it runs.
+func (m *Mesh) FlushRedis(t testing.TB) {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: addr(m.redisPort)})
+	defer client.Close()
+	require.NoError(t, client.FlushAll(t.Context()).Err())
+}
+
 // StartNATS starts nats-server with JetStream files in the mesh's folder, again after it was killed.
 func (m *Mesh) StartNATS(t testing.TB) {
 	t.Helper()
