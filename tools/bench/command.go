@@ -27,8 +27,8 @@ type Options struct {
 	Profile  string   `enum:"socketio,ws" default:"socketio" help:"Client profile: socketio or ws."`
 	Runs     int      `default:"1" help:"Runs on a fresh system each, 1 to 9; medians are shown."`
 	Fsync    string   `enum:"default,always" default:"default" help:"Log: default acks from the page cache, always after an fsync of each message."`
-	GOGC     string   `name:"gogc" help:"GOGC of chat and gateway; their own choice by default."`
-	Env      []string `help:"More NAME=value for chat and gateway."`
+	GOGC     string   `name:"gogc" help:"GOGC of the services; their own choice by default."`
+	Env      []string `help:"More NAME=value for the services."`
 	JSON     bool     `name:"json" help:"Print JSON instead of tables."`
 	gateways int      // of the mesh, 1 where 0
 	Root     string   `help:"The repository; by default the one around the working directory."`
