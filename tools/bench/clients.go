@@ -55,6 +55,7 @@ type clients struct {
 	ending  atomic.Bool // from here on a lost connection is no failure
 	stopped atomic.Bool
 	loop    sync.WaitGroup
+	closing sync.Once
 
 	lostMu sync.Mutex
 	lost   int64
@@ -85,7 +86,9 @@ func (cs *clients) connect(ctx context.Context, addr string, list []who) error {
 	to := unix.SockaddrInet4{Port: tcp.Port, Addr: [4]byte(tcp.IP.To4())}
 	start := time.Now()
 	for i, w := range list {
-		sleepUntil(start, time.Duration(i)*cs.every)
+		for due := time.Duration(i) * cs.every; time.Since(start) < due; {
+			sleepUntil(start, due)
+		}
 		wait := time.NewTimer(readyTimeout)
 		select {
 		case cs.slots <- struct{}{}:
@@ -285,8 +288,10 @@ func (cs *clients) lostError() error {
 	return fmt.Errorf("%d connections lost, the first: %w", cs.lost, cs.first)
 }
 
-// close ends the loop and every connection.
-func (cs *clients) close() {
+// close ends the loop and every connection; again is fine.
+func (cs *clients) close() { cs.closing.Do(cs.end) }
+
+func (cs *clients) end() {
 	cs.ending.Store(true)
 	cs.stopped.Store(true)
 	cs.loop.Wait()
