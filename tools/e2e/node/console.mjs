@@ -210,7 +210,7 @@ try {
   await menu(alice, 'Busy');
   await here(row(bob, room), 'busy', /busy/);
   await menu(alice, 'Status text…');
-  await alice.getByLabel('Status text').fill('in a talk <b>until five</b>');
+  await alice.getByLabel('Status text', { exact: true }).fill('in a talk <b>until five</b>');
   await picture(alice, 'alice-status-text');
   await alice.getByRole('button', { name: 'Show it' }).click();
   await here(row(bob, room), 'busy', /busy · in a talk <b>until five<\/b>/);
@@ -224,7 +224,7 @@ try {
   await menu(alice, 'Online');
   await here(row(bob, room), 'online', /online/);
   await menu(alice, 'Status text…');
-  await alice.getByLabel('Status text').fill('');
+  await alice.getByLabel('Status text', { exact: true }).fill('');
   await alice.getByRole('button', { name: 'Show it' }).click();
   await here(row(bob, room), 'online', /^online$/);
   await row(bob, team).click();
