@@ -1,9 +1,0 @@
-package viewing
-
-import (
-	"testing"
-
-	"supmesh.dev/services/servicestest"
-)
-
-func TestMain(m *testing.M) { servicestest.Leak(m) }
