@@ -210,6 +210,7 @@ func (b *bench) death(ctx context.Context, s *system, l presenceLoad, there, wat
 	if err := settled(ctx, l.limit, l.quiet, k.moved.Load, func() bool { return false }); err != nil {
 		return d, err
 	}
+	k.over.Store(true)
 	if err := b.ask(ctx, watching, k, 1); err != nil { // while those who have returned are there
 		return d, err
 	}

@@ -66,6 +66,7 @@ type watch struct {
 	wrong  error // the first event that is not as it must be
 
 	moved, offline atomic.Int64
+	over           atomic.Bool // what comes now is the answer to the last question
 }
 
 func newWatch(w wire, people crew, group int) *watch {
@@ -126,6 +127,9 @@ func (k *watch) ack(_ *conn, p packet, now time.Time) {
 
 func (k *watch) event(c *conn, p packet, now time.Time) {
 	k.frames++
+	if k.over.Load() {
+		return
+	}
 	if string(p.event) != proto.PresenceEvent.Name {
 		k.bad(fmt.Errorf("%s at an observer", p.event))
 		return
