@@ -175,7 +175,7 @@ func relationsError(err error) error {
 	if errors.As(err, &known) && known.Code != proto.ServiceUnavailable {
 		return err
 	}
-	if known != nil || errors.Is(err, relations.ErrUnavailable) || errors.Is(err, relations.ErrMoved) ||
+	if known != nil || errors.Is(err, relations.ErrUnavailable) || errors.Is(err, relations.ErrDown) || errors.Is(err, relations.ErrMoved) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return &proto.Error{Code: proto.ServiceUnavailable, Message: "presence is unavailable for a moment", RetryAfter: time.Second}
 	}

@@ -260,6 +260,47 @@ func TestRelationsAtOnce(t *testing.T) {
 	}
 }
 
+// TestLateRepeat: an append of unknown outcome had been stored, and somebody has
+// set the list again before it is repeated: the later stands.
+func TestLateRepeat(t *testing.T) {
+	r := newRelated(t, servicestest.RunRedis(t))
+	a := r.presence(VisibleContacts)
+	body, err := relationsBody(&proto.Relations{Contacts: []string{"bob"}})
+	require.NoError(t, err)
+	first, _, err := a.relations.Append(t.Context(), relations.Append{User: "ann", Key: "k", Body: body})
+	require.NoError(t, err)
+	require.Equal(t, 1, a.setContacts(t, "ann", "eve").Count)
+	now, _, err := a.tryRelate(t.Context(), "ann", "k", "", func(r *proto.Relations) *[]string { return &r.Contacts }, []string{"bob"})
+	require.NoError(t, err)
+	require.Equal(t, first, now.Position)
+	require.Equal(t, uint64(2), r.entries(a))
+	require.Empty(t, a.canSee(t, "bob", "ann"))
+	require.Equal(t, []string{"ann"}, a.canSee(t, "eve", "ann"))
+}
+
+// TestRelationsOutliveNATS: a request is answered once NATS is back, if that is in time.
+func TestRelationsOutliveNATS(t *testing.T) {
+	r := newRelated(t, servicestest.RunRedis(t))
+	a := r.presence(VisibleContacts)
+	a.setContacts(t, "ann", "eve")
+	r.nats.Stop()
+	done := make(chan error, 1)
+	go func() {
+		_, err := a.putContacts(byBackend(t), proto.PutRelationsReq{UserID: "ann", UserIDs: []string{"bob"}})
+		done <- err
+	}()
+	r.nats.Start()
+	require.NoError(t, <-done)
+	require.Equal(t, []string{"ann"}, a.canSee(t, "bob", "ann"))
+	r.nats.Stop()
+	began := time.Now()
+	_, err := a.putContacts(byBackend(t), proto.PutRelationsReq{UserID: "ann", UserIDs: []string{"kim"}})
+	requireFailure(t, proto.ServiceUnavailable, err)
+	require.Less(t, time.Since(began), proto.RequestTimeout)
+	require.Equal(t, []string{"ann"}, a.canSee(t, "bob", "ann"), "what Redis has needs no log")
+	r.nats.Start()
+}
+
 func TestRelationsAreRefused(t *testing.T) {
 	r := newRelated(t, servicestest.RunRedis(t))
 	a := r.presence(VisibleShared)
@@ -292,8 +333,10 @@ func TestRelationsAreRefused(t *testing.T) {
 	require.Contains(t, string(reply.Body), `"userId":"ann","count":1,"version":2,`)
 
 	r.redis.Stop()
+	began := time.Now()
 	_, err = a.putBlocks(byBackend(t), proto.PutRelationsReq{UserID: "ann", UserIDs: []string{"eve"}})
 	requireFailure(t, proto.ServiceUnavailable, err)
+	require.Less(t, time.Since(began), proto.RequestTimeout/2, "said at once")
 	r.redis.Start()
 	servicestest.Eventually(t, 10*time.Second, "it is taken", func() bool {
 		_, err := a.putBlocks(byBackend(t), proto.PutRelationsReq{UserID: "ann", UserIDs: []string{"eve"}})

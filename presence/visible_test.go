@@ -112,3 +112,13 @@ func TestVisibleWithoutChat(t *testing.T) {
 	require.NotErrorIs(t, err, errSightUnknown)
 	requireFailure(t, proto.ServiceUnavailable, err)
 }
+
+func TestVisibilityIsChecked(t *testing.T) {
+	cfg := Config{Grace: 10 * time.Second, Rate: 2000}
+	for _, cfg.Visibility = range []string{VisibleShared, VisibleContacts, VisibleAll} {
+		require.NoError(t, cfg.Validate())
+	}
+	for _, cfg.Visibility = range []string{"", "friends"} {
+		require.ErrorContains(t, cfg.Validate(), "PRESENCE_VISIBILITY")
+	}
+}

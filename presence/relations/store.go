@@ -22,13 +22,17 @@ const (
 	// Briefly is how long Redis has what may be about to change: longer than an
 	// append is tried, so that nobody reads the old entry for an hour after it.
 	Briefly = 15 * time.Second
+	// attemptTimeout is how long one append waits before its outcome counts as unknown.
+	attemptTimeout = 2 * time.Second
 	// readTimeout is how long one read waits: a reply can be lost with its connection.
 	readTimeout = 3 * time.Second
 )
 
 var (
-	// ErrUnavailable: the log or Redis did not answer; what was to be stored may be stored or not.
-	ErrUnavailable = errors.New("relations are unavailable")
+	// ErrUnavailable: the log did not answer; what was to be stored may be stored or not.
+	ErrUnavailable = errors.New("log unavailable")
+	// ErrDown: Redis did not answer.
+	ErrDown = errors.New("redis unavailable")
 	// ErrMoved: the user's last entry is not the one expected; nothing was stored.
 	ErrMoved = errors.New("relations have changed meanwhile")
 )
@@ -140,6 +144,8 @@ type Append struct {
 // Append stores one entry, once, and gives its position; repeated says that an
 // earlier try with this key was stored there. It returns ErrMoved or ErrUnavailable.
 func (s *Store) Append(ctx context.Context, a Append) (position uint64, repeated bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
 	msg := &nats.Msg{Subject: proto.UserRelations(a.User), Header: nats.Header{}, Data: a.Body}
 	if a.Trace != "" {
 		msg.Header[proto.HeaderTrace] = []string{a.Trace}
@@ -340,7 +346,7 @@ func (s *Store) lasts(ctx context.Context, users map[proto.Token]bool) (map[prot
 	}
 }
 
-// outcome is err as nil, ctx's error, what Redis answered or ErrUnavailable.
+// outcome is err as nil, ctx's error, what Redis answered or ErrDown.
 func outcome(ctx context.Context, err error) error {
 	var answered redis.Error
 	switch {
@@ -351,5 +357,5 @@ func outcome(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	return fmt.Errorf("%w: %w", ErrDown, err)
 }

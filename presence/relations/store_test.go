@@ -182,6 +182,6 @@ func TestRedisAway(t *testing.T) {
 	s, ctx := open(t, r.Client())
 	r.Stop()
 	_, err := s.Between(ctx, "ann", []proto.Token{"bob"})
-	require.ErrorIs(t, err, ErrUnavailable)
-	require.ErrorIs(t, s.Keep(ctx, "ann", Entry{}, KeepFor), ErrUnavailable)
+	require.ErrorIs(t, err, ErrDown)
+	require.ErrorIs(t, s.Keep(ctx, "ann", Entry{}, KeepFor), ErrDown)
 }
