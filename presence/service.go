@@ -74,10 +74,7 @@ func (s *Service) routes() []services.Route {
 
 // Run serves until ctx ends: it checks (or, with PROVISION, makes) the log.
 func (s *Service) Run(ctx context.Context) error {
-	if err := s.host.EnsureStreams(ctx, s.cfg.Provision, proto.Events); err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
+	if err := s.host.EnsureStreams(ctx, s.cfg.Provision, proto.Events); err != nil && ctx.Err() == nil {
 		return err
 	}
 	k := &keeper{svc: s}

@@ -3,6 +3,7 @@ package roster
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"supmesh.dev/chat/projection"
 	"supmesh.dev/proto"
@@ -59,12 +60,7 @@ func (s *Store) Shared(ctx context.Context, user proto.Token, users []proto.Toke
 			}
 			scores := pipe.ZMScore(ctx, key, names...)
 			found[i] = func() bool {
-				for _, score := range scores.Val() { // 0 where there is none
-					if isMember(score) {
-						return true
-					}
-				}
-				return false
+				return slices.ContainsFunc(scores.Val(), isMember) // 0 where there is none
 			}
 			cost += len(names)
 		}

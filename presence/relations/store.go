@@ -272,14 +272,14 @@ func text(v any) string { s, _ := v.(string); return s }
 // load reads what users are to each of several from the log, and keeps it; also
 // that there is nothing.
 func (s *Store) load(ctx context.Context, users map[proto.Token]bool) (map[proto.Token]map[proto.Token]string, error) {
+	loaded := make(map[proto.Token]map[proto.Token]string, len(users))
 	if len(users) == 0 {
-		return nil, nil
+		return loaded, nil
 	}
 	entries, err := s.lasts(ctx, users)
 	if err != nil {
 		return nil, fmt.Errorf("read relations of %d users: %w", len(users), err)
 	}
-	loaded := make(map[proto.Token]map[proto.Token]string, len(users))
 	pipe := s.client.Pipeline()
 	for user, e := range entries {
 		if loaded[user], err = fieldsOf(e.Relations); err != nil {
