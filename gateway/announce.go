@@ -44,10 +44,11 @@ type announcer struct {
 	// The loop's own.
 	begun bool // the name has a lease
 	names int  // that there have been
+	most  int  // sessions of one report: fewer while one that is refused is looked for
 }
 
 func newAnnouncer(svc *Service) *announcer {
-	a := &announcer{svc: svc, every: leaseEvery, wake: make(chan struct{}, 1), news: make(map[*Session]*news)}
+	a := &announcer{svc: svc, every: leaseEvery, most: proto.MaxReport, wake: make(chan struct{}, 1), news: make(map[*Session]*news)}
 	a.rename()
 	return a
 }
@@ -105,7 +106,7 @@ func (a *announcer) tellSome(ctx context.Context) (pause time.Duration, more boo
 	if !a.begun && !a.begin(ctx) {
 		return announceAgain, true
 	}
-	b, more := a.take()
+	b := a.take()
 	if len(b.parts) == 0 {
 		return 0, false
 	}
@@ -123,10 +124,14 @@ func (a *announcer) tell(ctx context.Context, b *batch) bool {
 	res, err := services.Do(ctx, a.svc.host, proto.ReportSessions, a.actor(), b.req)
 	a.trouble.Store(err != nil)
 	if err != nil {
-		a.svc.host.Log().DebugContext(ctx, "report sessions", "error", err)
-		a.putBack(b)
-		return false
+		if proto.AsError(err).Code.Row().Retryable {
+			a.svc.host.Log().DebugContext(ctx, "report sessions", "error", err)
+			a.putBack(b)
+			return false
+		}
+		return a.refused(ctx, b, err)
 	}
+	a.most = min(2*a.most, proto.MaxReport)
 	fences := make(map[string]uint64, len(res.Fences))
 	for _, f := range res.Fences {
 		fences[f.PID] = f.Fence
@@ -142,6 +147,21 @@ func (a *announcer) tell(ctx context.Context, b *batch) bool {
 		if p.news.opened && over[p.session.pid] {
 			p.session.takenOver()
 		}
+		p.news.done()
+	}
+	return true
+}
+
+// refused goes on after a report that would be refused again: what is wrong with
+// one session must not keep all others from being told.
+func (a *announcer) refused(ctx context.Context, b *batch, err error) bool {
+	if len(b.parts) > 1 {
+		a.most = len(b.parts) / 2
+		a.putBack(b)
+		return true
+	}
+	a.svc.host.Log().ErrorContext(ctx, "presence refuses a report", "error", err)
+	for _, p := range b.parts {
 		p.news.done()
 	}
 	return true
@@ -200,7 +220,7 @@ func (a *announcer) end(ctx context.Context) {
 		return
 	}
 	for more := true; more; {
-		b, _ := a.take()
+		b := a.take()
 		if more = len(b.parts) > 0; more && !a.tell(ctx, b) {
 			return // it is swept
 		}

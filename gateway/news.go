@@ -120,14 +120,13 @@ type part struct {
 	news    news // as much of it as is in the report
 }
 
-// take makes a report of the oldest news, all of it quiet or none; more says
-// that something is left.
-func (a *announcer) take() (b *batch, more bool) {
+// take makes a report of the oldest news, all of it quiet or none.
+func (a *announcer) take() *batch {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	b = &batch{req: proto.ReportReq{Gateway: a.name, Inbox: a.svc.run}}
+	b := &batch{req: proto.ReportReq{Gateway: a.name, Inbox: a.svc.run}}
 	first := true
-	for n := len(a.order); n > 0 && b.room(); n-- {
+	for n := len(a.order); n > 0 && b.room() && len(b.parts) < a.most; n-- {
 		s := a.order[0]
 		a.order = a.order[1:]
 		all := a.news[s]
@@ -149,7 +148,7 @@ func (a *announcer) take() (b *batch, more bool) {
 			a.order = append(a.order, s)
 		}
 	}
-	return b, len(a.order) > 0
+	return b
 }
 
 // quiet says whether there are views of which clients know, and no others.
@@ -183,8 +182,12 @@ func (b *batch) add(p *part, all *news) (added bool) {
 	}
 	if all.opened {
 		all.opened, p.news.opened = false, true
-		b.req.Opened = append(b.req.Opened, s.announcement())
-		b.size += len(s.actor.User) + len(s.actor.Device) + 192
+		o := s.announcement()
+		b.req.Opened = append(b.req.Opened, o)
+		b.size += len(o.UserID) + len(o.DeviceID) + 256
+		if o.Own != nil {
+			b.size += len(o.Own.CustomStatus) + len(o.Own.By) + 192
+		}
 	}
 	if fence == 0 {
 		return true

@@ -29,6 +29,7 @@ func (svc *Service) register(ctx context.Context, s *Session, returns string) <-
 			res = proto.OpenSessionRes{}
 			svc.metrics.openedLate.Add(svc.ctx, 1)
 		}
+		svc.announcer.trouble.Store(r.Err != nil) // until a try to tell it succeeds
 		svc.registered(s, &res, name)
 		answer <- res
 	}

@@ -113,11 +113,6 @@ func (svc *Service) unviewLocked(t *topic, s *Session) {
 	}
 }
 
-// viewsLocked says whether a session has the chat open.
-func (t *topic) viewsLocked(s *Session) bool {
-	return t.view != nil && slices.Contains(t.view.sessions, s)
-}
-
 const (
 	// joinRound is how long a membership that chat knows of is waited for
 	// before chat is asked again.
