@@ -1,0 +1,50 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// ownCommands are those of the look at the counters itself.
+var ownCommands = map[string]bool{"info": true, "hello": true, "client|setinfo": true, "ping": true}
+
+// redisCommands is how many commands Redis has run since its start, by name.
+// Those that a script runs count beside the script.
+func (s *system) redisCommands(ctx context.Context) (map[string]int64, error) {
+	client := redis.NewClient(&redis.Options{Addr: s.redis})
+	defer func() { _ = client.Close() }() // nothing is pending
+	page, err := client.Info(ctx, "commandstats").Result()
+	if err != nil {
+		return nil, fmt.Errorf("count Redis commands: %w", err)
+	}
+	return parseCommands(page), nil
+}
+
+func parseCommands(page string) map[string]int64 {
+	calls := map[string]int64{}
+	lines := bufio.NewScanner(strings.NewReader(page))
+	for lines.Scan() {
+		name, rest, ok := strings.Cut(strings.TrimPrefix(lines.Text(), "cmdstat_"), ":calls=")
+		if !ok || ownCommands[name] {
+			continue
+		}
+		number, _, _ := strings.Cut(rest, ",")
+		if n, err := strconv.ParseInt(number, 10, 64); err == nil {
+			calls[name] = n
+		}
+	}
+	return calls
+}
+
+// since is what was run after before, all together.
+func since(before, after map[string]int64) (total float64) {
+	for name, n := range after {
+		total += float64(n - before[name])
+	}
+	return total
+}
