@@ -258,7 +258,7 @@ func (x *watcher) doubted(version uint64, wait time.Duration) bool {
 	}
 	now := time.Now()
 	if x.doubt == 0 {
-		x.doubt = uint32(now.Unix()) //nolint:gosec // until 2106
+		x.doubt = uint32(now.Unix()) // until 2106
 	}
 	return now.Sub(time.Unix(int64(x.doubt), 0)) < wait
 }
