@@ -2,8 +2,11 @@ package bench
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,6 +42,18 @@ func parseCommands(page string) map[string]int64 {
 		}
 	}
 	return calls
+}
+
+// busiest names the commands that were run most after before.
+func busiest(before, after map[string]int64, most int) string {
+	names := slices.SortedFunc(maps.Keys(after), func(a, b string) int {
+		return cmp.Or(cmp.Compare(after[b]-before[b], after[a]-before[a]), strings.Compare(a, b))
+	})
+	var parts []string
+	for _, name := range names[:min(most, len(names))] {
+		parts = append(parts, fmt.Sprintf("%s %d", name, after[name]-before[name]))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // since is what was run after before, all together.
