@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"supmesh.dev/proto"
@@ -18,6 +19,9 @@ const (
 	checkAgain = time.Second
 	// checkEvery is how often everything is asked again, in case that a change was lost.
 	checkEvery = 2 * time.Minute
+	// checkDoubt is how long gateways are given to tell presence of their
+	// connections again, should it have lost them.
+	checkDoubt = 30 * time.Second
 	// checkTick is how exact delays are.
 	checkTick = 100 * time.Millisecond
 	// maxRelated bounds the membership changes that are waited for.
@@ -34,6 +38,7 @@ var relatedAfter = [...]time.Duration{time.Second, 10 * time.Second}
 type checks struct {
 	svc   *Service
 	every time.Duration
+	doubt atomic.Int64 // nanoseconds
 	after [len(relatedAfter)]time.Duration
 	wake  chan struct{}
 
@@ -50,9 +55,11 @@ type related struct {
 }
 
 func newChecks(svc *Service) *checks {
-	return &checks{
+	c := &checks{
 		svc: svc, every: checkEvery, after: relatedAfter, wake: make(chan struct{}, 1), due: make(map[*Session]map[*watched]struct{}),
 	}
+	c.doubt.Store(int64(checkDoubt))
+	return c
 }
 
 // add has some of a session's subscriptions asked about.

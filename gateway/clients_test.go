@@ -32,7 +32,7 @@ type mesh struct {
 	host     *services.Host
 	addr     string
 	stop     func() error
-	tune     func(*Service) // not nil: changes a gateway before it runs
+	tune     func(*Service)
 }
 
 func testConfig() Config {
@@ -46,7 +46,13 @@ func testConfig() Config {
 
 func runMesh(tb testing.TB, change ...func(*Config)) *mesh {
 	tb.Helper()
-	m := &mesh{t: tb, nats: servicestest.RunNATS(tb), redis: servicestest.RunRedis(tb)}
+	return runTuned(tb, nil, change...)
+}
+
+// runTuned is runMesh with a gateway that was changed before it runs.
+func runTuned(tb testing.TB, tune func(*Service), change ...func(*Config)) *mesh {
+	tb.Helper()
+	m := &mesh{t: tb, nats: servicestest.RunNATS(tb), redis: servicestest.RunRedis(tb), tune: tune}
 	m.chat = runChat(tb, m.nats, m.redis)
 	m.presence = runPresence(tb, m.nats, m.redis)
 	m.chat.presence = m.presence

@@ -189,8 +189,9 @@ func TestChangeOvertakesSnapshot(t *testing.T) {
 // TestRecheckOfPresence: who may see whom changes, and so what is shown, whichever way the
 // gateway hears of it.
 func TestRecheckOfPresence(t *testing.T) {
-	m := runMesh(t)
-	m.svc.checks.after = [...]time.Duration{20 * time.Millisecond, 60 * time.Millisecond}
+	m := runTuned(t, func(svc *Service) {
+		svc.checks.after = [...]time.Duration{20 * time.Millisecond, 60 * time.Millisecond}
+	})
 	m.chat.add("c1", "ann")
 	m.presence.is("bob", proto.StatusOnline, 5)
 	ann, dan := m.plain("ann", ""), m.socketIO("dan", "")
@@ -227,19 +228,23 @@ func TestRecheckOfPresence(t *testing.T) {
 	require.Equal(t, map[string]uint64{"bob": 8, "cat": 3}, seen)
 	dan.shows("bob", proto.StatusOnline, 8)
 
-	// A registry that was lost knows nobody, until they are told of again.
+	// A registry that was lost knows nobody, until they are told of again; for a
+	// while that is not believed.
 	m.presence.with(func() { clear(m.presence.users) })
+	for range 2 {
+		m.presence.asks(func() { m.presence.notice("cat", proto.RecheckPresence, nil) })
+		ann.quiet()
+	}
+	m.svc.checks.doubt.Store(0)
 	m.presence.notice("cat", proto.RecheckPresence, nil)
 	ann.shows("cat", proto.StatusOffline, 0)
 	m.presence.becomes("cat", proto.StatusOnline, 1<<40)
 	ann.shows("cat", proto.StatusOnline, 1<<40)
 
 	// Nothing is told twice.
-	m.presence.with(func() { m.presence.asked = nil })
-	m.presence.notice("cat", proto.RecheckPresence, nil)
-	m.presence.await("it was asked", func() bool { return len(m.presence.asked) > 0 })
-	m.presence.notice("cat", proto.RecheckPresence, nil)
-	m.presence.await("it was asked again", func() bool { return len(m.presence.asked) > 1 })
+	for range 2 {
+		m.presence.asks(func() { m.presence.notice("cat", proto.RecheckPresence, nil) })
+	}
 	ann.quiet()
 	dan.quiet()
 }
@@ -265,10 +270,7 @@ func TestPresenceAfterReconnect(t *testing.T) {
 
 // TestSlowRecheck: what nobody tells of is found all the same.
 func TestSlowRecheck(t *testing.T) {
-	m := runMesh(t)
-	other := &mesh{t: t, nats: m.nats, redis: m.redis, chat: m.chat, presence: m.presence, tune: func(svc *Service) { svc.checks.every = 640 * time.Millisecond }}
-	other.runGateway()
-	m = other
+	m := runTuned(t, func(svc *Service) { svc.checks.every = 640 * time.Millisecond })
 	m.presence.is("bob", proto.StatusOnline, 5)
 	ann := m.plain("ann", "")
 	ann.subscribes("bob")

@@ -265,6 +265,14 @@ func (p *presenceService) update(ctx context.Context, req proto.UpdatePresenceRe
 	return proto.UpdatePresenceRes{Status: req.Wanted(), EffectiveStatus: req.Wanted(), LastSeen: 1, Own: own}, nil
 }
 
+// asks has fn bring the gateway to ask again, and waits until it has.
+func (p *presenceService) asks(fn func()) {
+	p.t.Helper()
+	p.with(func() { p.asked = nil })
+	fn()
+	p.await("presence was asked", func() bool { return len(p.asked) > 0 })
+}
+
 // is sets how a user is there without telling anybody.
 func (p *presenceService) is(user string, status proto.Status, version uint64) proto.Presence {
 	p.mu.Lock()

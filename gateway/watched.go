@@ -28,6 +28,7 @@ type watched struct {
 type watcher struct {
 	session *Session
 	version uint64 // of what it was told last; 0: that is none
+	doubt   uint32 // Unix seconds: since when presence does not know the user any more; 0: it does
 	sight   sight
 }
 
@@ -202,7 +203,7 @@ func (svc *Service) passPresence(user proto.Token, e *ephemeral) {
 	for i := range w.watchers {
 		x := &w.watchers[i]
 		if x.sight == sighted && p.Version > x.version {
-			x.version = p.Version
+			x.version, x.doubt = p.Version, 0
 			svc.sendLatest(x.session, latestPresence(w.token), frames.of(x.session))
 			passed++
 		}
@@ -225,6 +226,9 @@ func (svc *Service) learn(w *watched, s *Session, p proto.Presence, no bool, see
 	if no {
 		sees, p.Version = denied, 0
 	}
+	if sees == sighted && was == sighted && !always && x.doubted(p.Version, time.Duration(svc.checks.doubt.Load())) {
+		return p, true
+	}
 	meanwhile := w.seenLocked() != seen
 	if sees == sighted && meanwhile && w.last.Version > p.Version {
 		p = *w.last // a change overtook the answer
@@ -242,6 +246,21 @@ func (svc *Service) learn(w *watched, s *Session, p proto.Presence, no bool, see
 		svc.sendLatest(s, latestPresence(w.token), eventFrame(s.peer.profile(), proto.PresenceEvent.Name, body))
 	}
 	return p, true
+}
+
+// doubted says whether an answer is not to be believed yet: that presence knows
+// nothing of a user of whom it knew. It may have lost everything, and hear of the
+// user again from the user's gateway; nobody is to look offline for that.
+func (x *watcher) doubted(version uint64, wait time.Duration) bool {
+	if version > 0 || x.version == 0 {
+		x.doubt = 0
+		return false
+	}
+	now := time.Now()
+	if x.doubt == 0 {
+		x.doubt = uint32(now.Unix()) //nolint:gosec // until 2106
+	}
+	return now.Sub(time.Unix(int64(x.doubt), 0)) < wait
 }
 
 // beginWatch and endWatch keep the session's own list; a closed one watches nobody.

@@ -19,12 +19,12 @@ var errContended = errors.New("presence record is contended")
 // changed is a record as it was stored, and what the change brought with it.
 type changed struct {
 	*registry.Entry
-	gone         []state.Conn // connections that count no more
-	told         bool         // others are to be told
-	wasInvisible bool
-	due          int64
-	now          int64
-	failed       error // the change refused by its own rule: nothing was stored
+	gone   []state.Conn // connections that count no more
+	told   bool         // others are to be told
+	hid    bool         // the user did not want to be seen
+	due    int64
+	now    int64
+	failed error // the change refused by its own rule: nothing was stored
 }
 
 // change applies fn to the records of users, each of them once, stores them and
@@ -72,7 +72,7 @@ func (s *Service) change(ctx context.Context, users []proto.Token, socket string
 
 func (s *Service) apply(e *registry.Entry, fn func(e *registry.Entry, now int64) error) *changed {
 	c := &changed{Entry: e, now: s.now()}
-	c.wasInvisible = e.Invisible(c.now)
+	c.hid = e.Hides()
 	c.gone = e.Settle(c.now)
 	if fn != nil {
 		if c.failed = fn(e, c.now); c.failed != nil {
@@ -90,8 +90,8 @@ func (s *Service) follow(ctx context.Context, c *changed, socket string) {
 	if c.told {
 		s.tell(ctx, c, socket)
 	}
-	if is := c.Invisible(c.now); is != c.wasInvisible {
-		s.hide(ctx, c, is)
+	if c.Hides() != c.hid {
+		s.hide(ctx, c)
 	}
 	if len(c.gone) > 0 {
 		s.leave(ctx, c)

@@ -41,12 +41,8 @@ func (s *Service) putBlocks(ctx context.Context, req proto.PutRelationsReq) (pro
 // that follows the one it was made from. The same again stores nothing. It
 // returns when Redis has it too, so that whoever asks from then on is answered by it.
 func (s *Service) putRelations(ctx context.Context, req proto.PutRelationsReq, list func(*proto.Relations) *[]string, mutual bool) (proto.RelationsRes, error) {
-	call, ok := services.CallFrom(ctx)
-	if !ok {
-		return proto.RelationsRes{}, errors.New("no call in context")
-	}
-	if !call.Actor.Backend {
-		return proto.RelationsRes{}, proto.Errorf(proto.PermissionDenied, "only backends may do this")
+	if err := backendOnly(ctx); err != nil {
+		return proto.RelationsRes{}, err
 	}
 	user, err := proto.EncodeID(req.UserID)
 	if err != nil {
@@ -57,18 +53,18 @@ func (s *Service) putRelations(ctx context.Context, req proto.PutRelationsReq, l
 		ctx, cancel = context.WithDeadline(ctx, end.Add(-relateMargin))
 		defer cancel()
 	}
-	now, changed, err := s.relate(ctx, user, call.Traceparent(), list, others(req.UserID, req.UserIDs))
+	now, changed, err := s.relate(ctx, user, list, others(req.UserID, req.UserIDs))
 	if err != nil {
-		return proto.RelationsRes{}, relationsError(err)
+		return proto.RelationsRes{}, unavailable(err)
 	}
 	s.tellRecheck(ctx, user)
 	if mutual { // a block hides each from the other
-		for _, id := range changed {
-			token, err := proto.EncodeID(id)
-			if err != nil {
-				return proto.RelationsRes{}, proto.FieldError("userIds", err)
-			}
-			s.tellRecheck(ctx, token)
+		concerned, err := tokens(changed)
+		if err != nil {
+			return proto.RelationsRes{}, proto.FieldError("userIds", err)
+		}
+		for _, other := range concerned {
+			s.tellRecheck(ctx, other)
 		}
 	}
 	return proto.RelationsRes{UserID: req.UserID, Count: len(*list(&now.Relations)), Version: now.Position}, nil
@@ -76,10 +72,10 @@ func (s *Service) putRelations(ctx context.Context, req proto.PutRelationsReq, l
 
 // relate makes a list of a user's relations what is wanted. changed is who was
 // added or removed; nobody where an earlier try had stored it.
-func (s *Service) relate(ctx context.Context, user proto.Token, trace string, list func(*proto.Relations) *[]string, wanted []string) (now relations.Entry, changed []string, err error) {
+func (s *Service) relate(ctx context.Context, user proto.Token, list func(*proto.Relations) *[]string, wanted []string) (now relations.Entry, changed []string, err error) {
 	key := rand.Text() // one for all tries: what was stored is not stored again
 	for wait := firstRelate; ; {
-		now, changed, err = s.tryRelate(ctx, user, key, trace, list, wanted)
+		now, changed, err = s.tryRelate(ctx, user, key, list, wanted)
 		switch {
 		case errors.Is(err, relations.ErrMoved):
 			wait = firstRelate
@@ -93,7 +89,7 @@ func (s *Service) relate(ctx context.Context, user proto.Token, trace string, li
 	}
 }
 
-func (s *Service) tryRelate(ctx context.Context, user proto.Token, key, trace string, list func(*proto.Relations) *[]string, wanted []string) (now relations.Entry, changed []string, err error) {
+func (s *Service) tryRelate(ctx context.Context, user proto.Token, key string, list func(*proto.Relations) *[]string, wanted []string) (now relations.Entry, changed []string, err error) {
 	now, err = s.relations.Newest(ctx, user)
 	if err != nil {
 		return now, nil, err
@@ -111,7 +107,7 @@ func (s *Service) tryRelate(ctx context.Context, user proto.Token, key, trace st
 	if err != nil {
 		return now, nil, err
 	}
-	position, repeated, err := s.relations.Append(ctx, relations.Append{User: user, After: now.Position, Key: key, Trace: trace, Body: body})
+	position, repeated, err := s.relations.Append(ctx, relations.Append{User: user, After: now.Position, Key: key, Trace: traceOf(ctx), Body: body})
 	if err != nil {
 		return now, nil, err
 	}
@@ -124,6 +120,14 @@ func (s *Service) tryRelate(ctx context.Context, user proto.Token, key, trace st
 		return now, changed, s.relations.Keep(ctx, user, newest, relations.KeepFor)
 	}
 	return now, changed, s.relations.Keep(ctx, user, now, relations.KeepFor)
+}
+
+// traceOf is the trace context to write on what a request leaves behind.
+func traceOf(ctx context.Context) string {
+	if call, ok := services.CallFrom(ctx); ok {
+		return call.Traceparent()
+	}
+	return ""
 }
 
 // relationsBody is an entry of the log.
@@ -166,20 +170,6 @@ func (s *Service) tellRecheck(ctx context.Context, user proto.Token) {
 	if err := s.host.PublishEphemeral(proto.PresenceEph(user), proto.RecheckPresence, services.Except{}, []byte(`{}`)); err != nil {
 		s.host.Log().WarnContext(ctx, "tell that relations have changed", "error", err)
 	}
-}
-
-// relationsError is what a caller is told of a failed dependency; the cause
-// stays in the chain for the log.
-func relationsError(err error) error {
-	var known *proto.Error
-	if errors.As(err, &known) && known.Code != proto.ServiceUnavailable {
-		return err
-	}
-	if known != nil || errors.Is(err, relations.ErrUnavailable) || errors.Is(err, relations.ErrDown) || errors.Is(err, relations.ErrMoved) ||
-		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return &proto.Error{Code: proto.ServiceUnavailable, Message: "presence is unavailable for a moment", RetryAfter: time.Second}
-	}
-	return err
 }
 
 // waitFor waits, or says no when ctx ends, or would end first.

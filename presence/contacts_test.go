@@ -270,7 +270,7 @@ func TestLateRepeat(t *testing.T) {
 	first, _, err := a.relations.Append(t.Context(), relations.Append{User: "ann", Key: "k", Body: body})
 	require.NoError(t, err)
 	require.Equal(t, 1, a.setContacts(t, "ann", "eve").Count)
-	now, _, err := a.tryRelate(t.Context(), "ann", "k", "", func(r *proto.Relations) *[]string { return &r.Contacts }, []string{"bob"})
+	now, _, err := a.tryRelate(t.Context(), "ann", "k", func(r *proto.Relations) *[]string { return &r.Contacts }, []string{"bob"})
 	require.NoError(t, err)
 	require.Equal(t, first, now.Position)
 	require.Equal(t, uint64(2), r.entries(a))

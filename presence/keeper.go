@@ -174,7 +174,7 @@ func (k *keeper) orphans(ctx context.Context, out map[proto.Token]*changed, sess
 		if _, has := c.Conn(pid); has || known[i].Fence == 0 || len(known[i].Views) == 0 {
 			continue
 		}
-		k.svc.endViews(ctx, o, known[i], c.wasInvisible)
+		k.svc.endViews(ctx, o, known[i], c.hid)
 	}
 	return nil
 }

@@ -102,14 +102,14 @@ func (s *Service) opened(ctx context.Context, gateway, inbox proto.Token, all []
 	}
 	var begun []registry.Begin
 	for i, o := range each {
-		switch fence := fences[o]; {
-		case fence == 0:
+		fence := fences[o]
+		if fence == 0 {
 			res.Superseded = append(res.Superseded, o.PID)
-		default:
-			begun = append(begun, registry.Begin{Of: names[i], Gateway: gateway, Fence: fence, Device: o.DeviceID, Since: o.Since.UnixMilli()})
-			if o.Fence == 0 {
-				res.Fences = append(res.Fences, proto.Fenced{PID: o.PID, Fence: fence})
-			}
+			continue
+		}
+		begun = append(begun, registry.Begin{Of: names[i], Gateway: gateway, Fence: fence, Device: o.DeviceID, Since: o.Since.UnixMilli()})
+		if o.Fence == 0 {
+			res.Fences = append(res.Fences, proto.Fenced{PID: o.PID, Fence: fence})
 		}
 	}
 	return s.records.BeginSessions(ctx, begun...)

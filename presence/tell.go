@@ -36,7 +36,8 @@ func (s *Service) tell(ctx context.Context, c *changed, socket string) {
 
 // hide notes that a user became invisible, or is so no more. Those who have a chat
 // open with them see them leave, or come.
-func (s *Service) hide(ctx context.Context, c *changed, hidden bool) {
+func (s *Service) hide(ctx context.Context, c *changed) {
+	hidden := c.Hides()
 	if err := s.records.Hide(ctx, c.User, hidden); err != nil {
 		s.host.Log().WarnContext(ctx, "hide", "error", err)
 		return
@@ -81,7 +82,7 @@ func (s *Service) leave(ctx context.Context, c *changed) {
 	for i, o := range of {
 		left[i] = registry.Left{Of: o, Gateway: conns[i].Gateway, Fence: conns[i].Fence}
 		if sessions[i].Fence == conns[i].Fence { // it has not gone on
-			s.endViews(ctx, o, sessions[i], c.wasInvisible)
+			s.endViews(ctx, o, sessions[i], c.hid || c.Hides())
 		}
 	}
 	if err := s.records.Leave(ctx, left...); err != nil {

@@ -61,15 +61,13 @@ func (s *Service) visibleTo(ctx context.Context, watcher string, users []string)
 	if err != nil {
 		return nil, fmt.Errorf("watcher: %w", err)
 	}
-	tokens := make([]proto.Token, len(users))
-	for i, id := range users {
-		if tokens[i], err = proto.EncodeID(id); err != nil {
-			return nil, proto.FieldError("userIds", err)
-		}
-	}
-	regards, err := s.relations.Between(ctx, who, tokens)
+	whom, err := tokens(users)
 	if err != nil {
-		return nil, relationsError(err)
+		return nil, proto.FieldError("userIds", err)
+	}
+	regards, err := s.relations.Between(ctx, who, whom)
+	if err != nil {
+		return nil, unavailable(err)
 	}
 	out := make([]bool, len(users))
 	var ask []string

@@ -44,6 +44,8 @@ return 1`
 
 // noteScript adds fields to a session, or takes them away, if the fence is its own
 // and it has room: KEYS session; ARGV fence, HSET or HDEL, most fields, fields.
+//
+//nolint:dupword // blocks of Lua end inside one another
 const noteScript = `
 if redis.call('HGET', KEYS[1], '.fence') ~= ARGV[1] then return 0 end
 for i = 4, #ARGV do

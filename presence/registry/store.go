@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -228,6 +229,8 @@ func (s *Store) Sessions(ctx context.Context, of ...Of) ([]Session, error) {
 				out[i].Watches = append(out[i].Watches, proto.Token(field[len(watchField):]))
 			}
 		}
+		slices.Sort(out[i].Views)
+		slices.Sort(out[i].Watches)
 	}
 	return out, nil
 }

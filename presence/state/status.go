@@ -19,8 +19,9 @@ func (r *Record) own(now int64) proto.Status {
 
 func (r *Record) invisible(now int64) bool { return r.own(now) == proto.StatusOffline }
 
-// Invisible says whether the user is there and does not want it known.
-func (r *Record) Invisible(now int64) bool { return r.invisible(now) && r.present(now) }
+// Hides says whether the user does not want to be seen, there or not. It is as
+// of the last Settle.
+func (r *Record) Hides() bool { return r.Own.Status == proto.StatusOffline }
 
 // present says whether a connection counts.
 func (r *Record) present(now int64) bool {
