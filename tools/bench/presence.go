@@ -236,10 +236,7 @@ type restful struct {
 
 // alone counts what the mesh asks of Redis with nobody there.
 func (r *restful) alone(ctx context.Context, s *system, l presenceLoad) error {
-	if err := wait(ctx, l.settle); err != nil {
-		return err
-	}
-	before, err := s.redisCommands(ctx)
+	before, err := s.calm(ctx, l.settle)
 	if err != nil {
 		return err
 	}

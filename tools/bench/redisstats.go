@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -42,6 +43,34 @@ func parseCommands(page string) map[string]int64 {
 		}
 	}
 	return calls
+}
+
+// calmest is how few commands a second are the work of nobody in particular.
+const calmest = 100
+
+// calm waits until the set-up's work is done, which goes on in the background:
+// at least for settle, and at most a minute longer.
+func (s *system) calm(ctx context.Context, settle time.Duration) (commands map[string]int64, err error) {
+	if err := wait(ctx, settle); err != nil {
+		return nil, err
+	}
+	if commands, err = s.redisCommands(ctx); err != nil {
+		return nil, err
+	}
+	const look = 3 * time.Second
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+		before := commands
+		if err := wait(ctx, look); err != nil {
+			return nil, err
+		}
+		if commands, err = s.redisCommands(ctx); err != nil {
+			return nil, err
+		}
+		if since(before, commands) < calmest*look.Seconds() {
+			break
+		}
+	}
+	return commands, nil
 }
 
 // busiest names the commands that were run most after before.
