@@ -53,6 +53,9 @@ func (s *Service) change(ctx context.Context, users []proto.Token, socket string
 			pending = append(pending, c)
 			write, dues = append(write, c.Entry), append(dues, c.due)
 		}
+		if err := s.hideFirst(ctx, pending); err != nil {
+			return out, err
+		}
 		swapped, err := s.records.Swap(ctx, dues, write...)
 		if err != nil {
 			return out, err
@@ -83,6 +86,19 @@ func (s *Service) apply(e *registry.Entry, fn func(e *registry.Entry, now int64)
 	c.told = e.Publish(c.now)
 	c.due = e.Due(c.now)
 	return c
+}
+
+// hideFirst notes who becomes invisible before their record says so: whatever fails
+// between, nobody is shown who has asked not to be.
+func (s *Service) hideFirst(ctx context.Context, pending []*changed) error {
+	for _, c := range pending {
+		if c.Hides() && !c.hid {
+			if err := s.records.Hide(ctx, c.User, true); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // follow does what follows from a stored change.

@@ -38,9 +38,11 @@ func (s *Service) tell(ctx context.Context, c *changed, socket string) {
 // open with them see them leave, or come.
 func (s *Service) hide(ctx context.Context, c *changed) {
 	hidden := c.Hides()
-	if err := s.records.Hide(ctx, c.User, hidden); err != nil {
-		s.host.Log().WarnContext(ctx, "hide", "error", err)
-		return
+	if !hidden { // of one who hides it has been noted already
+		if err := s.records.Hide(ctx, c.User, false); err != nil {
+			s.host.Log().WarnContext(ctx, "hide", "error", err)
+			return
+		}
 	}
 	seen := map[proto.Token]bool{}
 	of := make([]registry.Of, 0, len(c.Conns))
