@@ -290,7 +290,7 @@ func TestInvisible(t *testing.T) {
 func TestDeadGateway(t *testing.T) {
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newTown(t, redis)
-		w.grace, w.lease = 2*time.Second, time.Second
+		w.grace, w.lease = 3*time.Second, 3*time.Second
 		a, b := w.instance(), w.instance()
 		a.lives(t, "g1", true)
 		a.lives(t, "g2", true)
@@ -298,6 +298,10 @@ func TestDeadGateway(t *testing.T) {
 		all := make([]*socket, users)
 		for i := range all {
 			all[i] = a.connect(t, "g1", fmt.Sprint("user ", i), "phone", fmt.Sprint("p", i), "")
+			if i%50 == 0 {
+				require.True(t, a.lives(t, "g1", false).Known)
+				require.True(t, a.lives(t, "g2", false).Known)
+			}
 		}
 		heard := time.Now()
 		a.lives(t, "g1", false)
@@ -313,7 +317,7 @@ func TestDeadGateway(t *testing.T) {
 			}
 			left, err := b.leases.Gateways(t.Context())
 			require.NoError(t, err)
-			return len(left) == 1
+			return len(left) == 1 && left[0].Name == "g2"
 		})
 		require.Equal(t, proto.StatusUnknown, b.state(t, "user 0").Status)
 		require.Equal(t, proto.StatusOnline, b.state(t, "user 0").Effective, "frozen for others")
