@@ -1,0 +1,41 @@
+package presence
+
+import (
+	"context"
+	"fmt"
+
+	"go.opentelemetry.io/otel/metric"
+)
+
+// metrics are the service's own; requests are counted by the chassis.
+type metrics struct {
+	told, settled, lost, takeovers metric.Int64Counter
+}
+
+func (m *metrics) register(s *Service) (err error) {
+	meter := s.host.Metrics()
+	for _, row := range []struct {
+		to         *metric.Int64Counter
+		name, help string
+	}{
+		{&m.told, "presence.published", "Changes of what others see of a user."},
+		{&m.settled, "presence.settled", "Records looked at because a time had come."},
+		{&m.lost, "presence.users.lost", "Users whose connection was on a gateway taken for dead."},
+		{&m.takeovers, "presence.takeovers", "Connections closed because their session went on elsewhere."},
+	} {
+		if *row.to, err = meter.Int64Counter(row.name, metric.WithDescription(row.help)); err != nil {
+			return fmt.Errorf("metric %s: %w", row.name, err)
+		}
+	}
+	_, err = meter.Int64ObservableGauge("presence.due", metric.WithDescription("Users whose record is to be looked at later."),
+		metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {
+			if n, err := s.records.Waiting(ctx); err == nil { // while Redis is away there is no figure
+				o.Observe(n)
+			}
+			return nil
+		}))
+	if err != nil {
+		return fmt.Errorf("metric presence.due: %w", err)
+	}
+	return nil
+}
