@@ -38,7 +38,7 @@ return 1`
 const openScript = `
 local have = redis.call('HGET', KEYS[1], '.fence')
 if have and tonumber(have) > tonumber(ARGV[1]) then return 0 end
-redis.call('HDEL', KEYS[1], '.closed', '.moved')
+redis.call('HDEL', KEYS[1], '.left', '.moved')
 redis.call('HSET', KEYS[1], '.fence', ARGV[1], '.device', ARGV[2], '.since', ARGV[3])
 for i = 4, #ARGV do redis.call('HSET', KEYS[1], ARGV[i], '') end
 redis.call('PERSIST', KEYS[1])
@@ -51,13 +51,14 @@ redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], '.fence', ARGV[1], '.device', ARGV[2], '.moved', ARGV[3])
 return redis.call('EXPIRE', KEYS[1], ARGV[4])`
 
-// noteScript adds fields to a session, or takes them away, if the fence is its own:
-// KEYS session; ARGV fence, HSET or HDEL, most fields, fields. Returns 0 if it is not, or
+// noteScript adds fields to a session, or takes them away, if the fence is its own and
+// it has not left, since nothing would end them: KEYS session; ARGV fence, HSET or HDEL, most fields, fields. Returns 0 if it is not, or
 // there is no room for all of them.
 //
 //nolint:dupword // blocks of Lua end inside one another
 const noteScript = `
 if redis.call('HGET', KEYS[1], '.fence') ~= ARGV[1] then return 0 end
+if redis.call('HEXISTS', KEYS[1], '.left') == 1 then return 0 end
 local all = 1
 for i = 4, #ARGV do
   if ARGV[2] == 'HDEL' then
@@ -69,8 +70,8 @@ end
 return all`
 
 // leaveScript lets a session that has ended be forgotten in time, unless it has
-// gone on: KEYS session; ARGV fence, seconds, 1 if its gateway has said so.
+// gone on: KEYS session; ARGV fence, seconds, 1 if its gateway has said so, else 0.
 const leaveScript = `
 if redis.call('HGET', KEYS[1], '.fence') ~= ARGV[1] then return 0 end
-if ARGV[3] == '1' then redis.call('HSET', KEYS[1], '.closed', '') end
+redis.call('HSET', KEYS[1], '.left', ARGV[3])
 return redis.call('EXPIRE', KEYS[1], ARGV[2])`

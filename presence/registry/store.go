@@ -22,7 +22,7 @@ const (
 	// KeepSession is how long a session may return.
 	KeepSession = 24 * time.Hour
 	// maxNoted bounds what is kept of one session: subscriptions, and chats it has open.
-	maxNoted = 4 + proto.MaxSubscriptions + 500
+	maxNoted = 3 + proto.MaxSubscriptions + 500
 )
 
 // ErrDown: Redis does not answer. What was to be written may be written or not.
@@ -234,8 +234,8 @@ func (s *Store) Sessions(ctx context.Context, of ...Of) ([]Session, error) {
 				out[i].Fence = n
 			case field == ".device":
 				out[i].Device = value
-			case field == ".closed":
-				out[i].Closed = true
+			case field == ".left":
+				out[i].Closed = value == "1"
 			case field == ".moved":
 				out[i].Moved = proto.Token(value)
 			case strings.HasPrefix(field, viewField):
