@@ -26,6 +26,7 @@ type presenceService struct {
 	mu sync.Mutex
 	registry
 	down   bool
+	hangs  bool   // open answers nobody in time
 	refuse string // no report of this user is taken
 	users  map[string]proto.Presence
 	denied map[[2]string]bool // watcher, watched
@@ -99,6 +100,12 @@ func (p *presenceService) open(ctx context.Context, req proto.OpenSessionReq) (p
 	actor := actorOf(ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.hangs {
+		p.mu.Unlock()
+		<-ctx.Done()
+		p.mu.Lock()
+		return proto.OpenSessionRes{}, ctx.Err()
+	}
 	if p.down {
 		return proto.OpenSessionRes{}, errDown
 	}

@@ -140,6 +140,20 @@ func TestPresenceSilentAtConnect(t *testing.T) {
 	}
 }
 
+// TestPresenceHangsAtConnect: one that does not answer in time hears of the
+// connection afterwards.
+func TestPresenceHangsAtConnect(t *testing.T) {
+	m := runMesh(t)
+	m.presence.with(func() { m.presence.hangs = true })
+	start := time.Now()
+	ann := m.plain("ann", "")
+	require.WithinDuration(t, start.Add(openPatience), time.Now(), openPatience)
+	m.presence.knows(ann)
+	m.presence.with(func() { require.Len(t, m.presence.told, 1) })
+	servicestest.Eventually(t, patience, "presence is there again", func() bool { return !m.svc.announcer.trouble.Load() })
+	m.presence.sound()
+}
+
 // TestEverythingIsToldAgain: what presence has lost it hears again, quietly,
 // under another name.
 func TestEverythingIsToldAgain(t *testing.T) {

@@ -54,21 +54,33 @@ func (s *Service) change(ctx context.Context, users []proto.Token, socket string
 			pending = append(pending, c)
 			write, dues = append(write, c.Entry), append(dues, c.due)
 		}
+		if err := s.hideFirst(ctx, pending); err != nil {
+			return out, err
+		}
 		swapped, err := s.records.Swap(ctx, dues, write...)
 		if err != nil {
 			return out, err
 		}
 		left = nil
+		var unsure []proto.Token // marked as hidden, and may not hide after all
 		stored := pending[:0]
 		for i, c := range pending {
 			if !swapped[i] {
 				left = append(left, c.User)
+				if c.Hides() && !c.hid {
+					unsure = append(unsure, c.User)
+				}
 				continue
 			}
 			out[c.User] = c
 			stored = append(stored, c)
 		}
 		s.follow(ctx, stored, socket)
+		for _, user := range unsure {
+			if err := s.markHidden(ctx, user, true); err != nil {
+				return out, err
+			}
+		}
 	}
 	return out, nil
 }
@@ -86,6 +98,18 @@ func (s *Service) apply(e *registry.Entry, fn func(e *registry.Entry, now int64)
 	c.told = e.Publish(c.now)
 	c.due = e.Due(c.now)
 	return c
+}
+
+// hideFirst notes who becomes invisible before their record says so: whatever fails
+// between, nobody is shown who has asked not to be.
+func (s *Service) hideFirst(ctx context.Context, pending []*changed) error {
+	var users []proto.Token
+	for _, c := range pending {
+		if c.Hides() && !c.hid {
+			users = append(users, c.User)
+		}
+	}
+	return s.records.Hide(ctx, true, users...)
 }
 
 // follow does what follows from stored changes.

@@ -44,6 +44,7 @@ func (b *bench) presence(ctx context.Context, s *system, l presenceLoad) ([]resu
 	if err := rest.alone(ctx, s, l); err != nil {
 		return nil, err
 	}
+	b.sayf("Redis commands with nobody there, in %v: %s", l.length/2, rest.busiest)
 	users := newPIDs(len(people.users))
 	there, err := newClients(b.wire, len(people.users), l.pace, users)
 	if err != nil {
@@ -73,6 +74,7 @@ func (b *bench) presence(ctx context.Context, s *system, l presenceLoad) ([]resu
 	if err := rest.measured(ctx, s, l); err != nil {
 		return nil, err
 	}
+	b.sayf("Redis commands at rest, in %v: %s", l.length, rest.busiest)
 	d, err := b.death(ctx, s, l, there, watching, k, returning(people.users, users.pid))
 	if err != nil {
 		return nil, err
@@ -229,14 +231,12 @@ type restful struct {
 	memory           map[string]memory
 	perConnect, rest float64
 	names            []string
+	busiest          string // Redis commands in the last measurement
 }
 
 // alone counts what the mesh asks of Redis with nobody there.
 func (r *restful) alone(ctx context.Context, s *system, l presenceLoad) error {
-	if err := wait(ctx, l.settle); err != nil {
-		return err
-	}
-	before, err := s.redisCommands(ctx)
+	before, err := s.calm(ctx, l.settle)
 	if err != nil {
 		return err
 	}
@@ -247,6 +247,7 @@ func (r *restful) alone(ctx context.Context, s *system, l presenceLoad) error {
 	if r.before, err = s.redisCommands(ctx); err != nil {
 		return err
 	}
+	r.busiest = busiest(before, r.before, 6)
 	r.minute, r.began = since(before, r.before)/time.Since(start).Minutes(), time.Now()
 	return nil
 }
@@ -282,7 +283,7 @@ func (r *restful) measured(ctx context.Context, s *system, l presenceLoad) (err 
 	if err != nil {
 		return err
 	}
-	r.rest = since(r.calm, after)
+	r.rest, r.busiest = since(r.calm, after), busiest(r.calm, after, 6)
 	r.names = slices.Clone(s.names())
 	r.memory, err = s.memories()
 	return err

@@ -110,5 +110,6 @@ func TestCommandsAreCounted(t *testing.T) {
 	page := "# Commandstats\r\ncmdstat_evalsha:calls=12,usec=3,usec_per_call=0.3\r\ncmdstat_info:calls=2,usec=1\r\ncmdstat_client|setinfo:calls=4,usec=1\r\ncmdstat_get:calls=5,usec=1\r\n"
 	got := parseCommands(page)
 	require.Equal(t, map[string]int64{"evalsha": 12, "get": 5}, got)
+	require.Equal(t, "evalsha 7, get 5", busiest(map[string]int64{"evalsha": 5}, got, 2))
 	require.InDelta(t, 12, since(map[string]int64{"evalsha": 5}, got), 0)
 }

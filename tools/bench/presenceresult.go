@@ -27,6 +27,7 @@ func (r *result) fillRest(l presenceLoad, m *restful) {
 	r.add("Redis commands, nobody there", "/min", m.minute)
 	r.add("Redis commands at rest", "/min", m.rest/window.Minutes())
 	r.add("per connection", "/min", m.rest/window.Minutes()/n)
+	r.add("per connection, beyond nobody there", "/min", (m.rest/window.Minutes()-m.minute)/n)
 	for _, name := range m.names {
 		r.add(name+" CPU", "cores", (m.to.cpu[name]-m.from.cpu[name]).Seconds()/window.Seconds())
 	}

@@ -2,10 +2,14 @@ package bench
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -39,6 +43,46 @@ func parseCommands(page string) map[string]int64 {
 		}
 	}
 	return calls
+}
+
+// calmest is how few commands a second are the work of nobody in particular.
+const calmest = 100
+
+// calm waits until the set-up's work is done, which goes on in the background:
+// at least for settle, and at most a minute longer.
+func (s *system) calm(ctx context.Context, settle time.Duration) (commands map[string]int64, err error) {
+	if err := wait(ctx, settle); err != nil {
+		return nil, err
+	}
+	if commands, err = s.redisCommands(ctx); err != nil {
+		return nil, err
+	}
+	const look = 3 * time.Second
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+		before := commands
+		if err := wait(ctx, look); err != nil {
+			return nil, err
+		}
+		if commands, err = s.redisCommands(ctx); err != nil {
+			return nil, err
+		}
+		if since(before, commands) < calmest*look.Seconds() {
+			break
+		}
+	}
+	return commands, nil
+}
+
+// busiest names the commands that were run most after before.
+func busiest(before, after map[string]int64, most int) string {
+	names := slices.SortedFunc(maps.Keys(after), func(a, b string) int {
+		return cmp.Or(cmp.Compare(after[b]-before[b], after[a]-before[a]), strings.Compare(a, b))
+	})
+	var parts []string
+	for _, name := range names[:min(most, len(names))] {
+		parts = append(parts, fmt.Sprintf("%s %d", name, after[name]-before[name]))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // since is what was run after before, all together.
