@@ -53,6 +53,7 @@ func (r *UpdatePresenceReq) checkStatus() error {
 		return nil
 	case "":
 		return check("status", r.IsOnline != nil, "must be one of online, away, busy, offline")
+	case StatusUnknown: // nobody is that by choice
 	}
 	return &Error{Code: InvalidStatus, Field: "status", Message: "status must be one of online, away, busy, offline"}
 }
