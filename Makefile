@@ -37,8 +37,8 @@ test: deps-test $(GOTESTSUM) ## every test of every module, with the race detect
 
 # The mesh as separate processes under load: figures for a quiet machine.
 RUNS ?= 3
-.PHONY: bench bench-idle bench-fanout bench-pairs bench-storm
-bench: bench-idle bench-fanout bench-pairs bench-storm ## the mesh under load: memory, fan-out, pairs, one large chat (RUNS=3 for medians)
+.PHONY: bench bench-idle bench-fanout bench-pairs bench-storm bench-presence
+bench: bench-idle bench-fanout bench-pairs bench-storm bench-presence ## the mesh under load: memory, fan-out, pairs, one large chat, a gateway's death (RUNS=3 for medians)
 
 bench-idle: build
 	bin/sup bench idle --runs $(RUNS)
@@ -48,6 +48,8 @@ bench-pairs: build
 	bin/sup bench pairs --runs $(RUNS) --rate 1000,5000,10000,15000
 bench-storm: build
 	bin/sup bench storm --runs $(RUNS)
+bench-presence: build
+	bin/sup bench presence --runs $(RUNS)
 
 .PHONY: bench-go
 bench-go: ## Go benchmarks (PKG=./proto/... RUN=Encode)

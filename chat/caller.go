@@ -62,6 +62,18 @@ func backendOf(ctx context.Context) (caller, error) {
 	return caller{Actor: call.Actor, requestID: call.RequestID, trace: call.Traceparent()}, nil
 }
 
+// serviceOnly refuses requests in the name of a user or a backend.
+func serviceOnly(ctx context.Context) error {
+	call, ok := services.CallFrom(ctx)
+	if !ok {
+		return errors.New("no call in context")
+	}
+	if call.Actor.User != "" || call.Actor.Backend {
+		return proto.Errorf(proto.PermissionDenied, "only services may ask this")
+	}
+	return nil
+}
+
 // unavailable is what a client is told of a failed dependency; the cause stays
 // in the chain for the log.
 func unavailable(err error) error {

@@ -10,7 +10,6 @@ import (
 	"supmesh.dev/chat/projection"
 	"supmesh.dev/chat/revisions"
 	"supmesh.dev/chat/roster"
-	"supmesh.dev/chat/viewing"
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
 )
@@ -32,7 +31,6 @@ type Service struct {
 	said     saidCache
 	tidings  *tidings
 	metrics  metrics
-	viewing  registry
 
 	// project hands a stored message to the projection. A test puts a crash here.
 	project func(projection.Stored)
@@ -63,7 +61,6 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 		revisions: revisions.New(host.Redis()),
 		chats:     newLRU[*chatState](cfg.CachedChats),
 		receipts:  newLRU[*receiptState](cfg.CachedChats),
-		viewing:   viewing.New(host.Redis()),
 		tidings:   newTidings(),
 	}
 	s.project, s.projected = s.projectStored, s.countUnprojected
@@ -95,8 +92,7 @@ func (s *Service) routes() []services.Route {
 
 		services.On(proto.OpenDevice, s.open, services.Unordered()),
 		services.On(proto.Backlog, s.backlog, services.Unordered()),
-		services.On(proto.ViewChats, s.view, services.KeyBy(func(r *proto.ViewReq) string { return r.Gateway })),
-		services.On(proto.RenewLease, s.lease, services.KeyBy(func(r *proto.LeaseReq) string { return r.Gateway })),
+		services.On(proto.SharedChats, s.sharedChats, services.Unordered()),
 
 		services.On(proto.PutChat, s.putChat, services.KeyBy(func(r *proto.PutChatReq) string { return r.ChatID })),
 		services.On(proto.PatchChat, s.patchChat, services.KeyBy(func(r *proto.PutChatReq) string { return r.ChatID })),
@@ -120,7 +116,6 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		return err
 	}
-	s.host.Go("sweep viewers", s.sweepViewers)
 	s.host.Canary(proto.Receipts, proto.CanaryLog("chat"))
 	s.host.Work(proto.ExpireMessages, s.expire)
 	return s.follow(ctx)

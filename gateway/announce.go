@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"supmesh.dev/proto"
@@ -11,228 +12,180 @@ import (
 )
 
 const (
-	// leaseEvery is how often chat hears that this gateway lives.
+	// leaseEvery is how often presence hears that this gateway lives.
 	leaseEvery = 10 * time.Second
-	// announceAgain is when what could not be told, or was refused, is told again.
+	// announceAgain is when what could not be told is told again.
 	announceAgain = time.Second
-	// announcePace lies between two full batches: 10,000 viewers a second.
+	// announcePace lies between two batches while there are more of them.
 	announcePace = 25 * time.Millisecond
-	// announceBytes bounds a batch, for the message limit of NATS.
-	announceBytes = 64 << 10
+	// openedPace is the time that telling one connection again takes at least:
+	// 2,000 a second. Each costs presence a record.
+	openedPace = 500 * time.Microsecond
 	// announceLast is how long the last words at stop may take.
 	announceLast = 2 * time.Second
 )
 
-// announcer tells chat which sessions have which chats open. Sessions note what
-// changed; one loop tells it in batches, in order, until it is told. What chat
-// knows goes with Redis: then everything is told again, under a new name, so
-// that what is left of the old one can be swept whenever.
+// announcer tells presence which connections are here, what they have open and
+// whom they watch. Sessions note what changed; one loop tells it in batches, in
+// order for each session, until it is told. What presence knows goes with Redis:
+// then everything is told again, under a new name, so that what is left of the
+// old one can be swept whenever.
 type announcer struct {
-	svc   *Service
-	every time.Duration // of the lease
-	wake  chan struct{}
+	svc     *Service
+	every   time.Duration // of the lease
+	wake    chan struct{}
+	trouble atomic.Bool // the last thing could not be told
 
-	mu      sync.Mutex
-	pending map[viewKey]*viewChange
-	order   []viewKey // of pending, oldest first
-	refused []viewKey
+	mu    sync.Mutex
+	name  string // in the lease
+	news  map[*Session]*news
+	order []*Session // of news, oldest first
 
 	// The loop's own.
-	name  string // in the lease
-	names int    // that there have been
-}
-
-type viewKey struct {
-	chat    string
-	session *Session
-}
-
-// viewChange is what is to be told of one session in one chat.
-type viewChange struct {
-	viewing bool
-	quiet   bool          // clients know
-	told    chan struct{} // closed when chat has it
+	begun bool // the name has a lease
+	names int  // that there have been
+	most  int  // sessions of one report: fewer while one that is refused is looked for
 }
 
 func newAnnouncer(svc *Service) *announcer {
-	return &announcer{svc: svc, every: leaseEvery, wake: make(chan struct{}, 1), pending: make(map[viewKey]*viewChange)}
+	a := &announcer{svc: svc, every: leaseEvery, most: proto.MaxReport, wake: make(chan struct{}, 1), news: make(map[*Session]*news)}
+	a.rename()
+	return a
 }
 
-// note has a change told soon; only the last of one session and chat counts.
-// The caller holds the topic's lock, so that this is what is so.
-func (a *announcer) note(chat string, s *Session, viewing, quiet bool) (told <-chan struct{}) {
-	key := viewKey{chat, s}
+// called is this gateway's name of now. What is told under it after it has got
+// another is told again under that one.
+func (a *announcer) called() string {
 	a.mu.Lock()
-	c := a.pending[key]
-	if c == nil {
-		c = &viewChange{quiet: quiet, told: make(chan struct{})}
-		a.pending[key] = c
-		a.order = append(a.order, key)
-	}
-	c.viewing, c.quiet = viewing, c.quiet && quiet
-	a.mu.Unlock()
-	select {
-	case a.wake <- struct{}{}:
-	default:
-	}
-	return c.told
+	defer a.mu.Unlock()
+	return a.name
 }
 
-// run tells until ctx ends, and then that this gateway has no viewers any more.
+func (a *announcer) rename() {
+	name := a.svc.host.InstanceID() + "." + a.svc.run + "." + strconv.Itoa(a.names)
+	if proto.CheckID(name) != nil { // an INSTANCE_ID that is no id
+		name = a.svc.run + "." + strconv.Itoa(a.names)
+	}
+	a.names++
+	a.begun = false
+	a.mu.Lock()
+	a.name = name
+	a.mu.Unlock()
+}
+
+// run tells until ctx ends, and then that this gateway has no connections any more.
 func (a *announcer) run(ctx context.Context) error {
 	lease := time.NewTicker(a.every)
 	defer lease.Stop()
-	again := time.NewTimer(0)
-	defer again.Stop()
+	next := time.NewTimer(0) // to begin the lease
+	defer next.Stop()
 	for armed := true; ; {
 		select {
 		case <-ctx.Done():
 			a.end(context.WithoutCancel(ctx))
 			return nil
-		case <-a.wake:
-		case <-again.C:
-			armed = false
-			a.retryRefused()
 		case <-lease.C:
 			a.renew(ctx)
+			continue
+		case <-a.wake:
+			if armed {
+				continue
+			}
+		case <-next.C:
+			armed = false
 		}
-		if !a.tellAll(ctx) && !armed {
+		if pause, more := a.tellSome(ctx); more {
 			armed = true
-			again.Reset(announceAgain)
+			next.Reset(pause)
 		}
 	}
 }
 
-// tellAll tells what is pending; false if something is left to be told.
-func (a *announcer) tellAll(ctx context.Context) (done bool) {
-	if a.name == "" && !a.begin(ctx) {
-		return false
+// tellSome tells one batch; more says that there is something to tell after a pause.
+func (a *announcer) tellSome(ctx context.Context) (pause time.Duration, more bool) {
+	if !a.begun && !a.begin(ctx) {
+		return announceAgain, true
 	}
-	for {
-		keys, changes, more := a.take()
-		if len(keys) == 0 {
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			return len(a.refused) == 0
-		}
-		if !a.tell(ctx, keys, changes) {
-			return false
-		}
-		if more && !wait(ctx, announcePace) {
-			return false
-		}
+	b := a.take()
+	if len(b.parts) == 0 {
+		return 0, false
 	}
-}
-
-// take takes one batch, all of it quiet or none, from what is pending.
-func (a *announcer) take() (keys []viewKey, changes []*viewChange, more bool) {
+	if !a.tell(ctx, b) {
+		return announceAgain, true
+	}
+	// What is told may bring more: a fence, with which the rest can be told.
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	size := 0
-	for _, key := range a.order {
-		c := a.pending[key]
-		if len(keys) == proto.MaxViewChanges || size > announceBytes || len(changes) > 0 && c.quiet != changes[0].quiet {
-			break
-		}
-		size += len(key.chat) + len(key.session.actor.User) + len(key.session.id) + 64
-		keys, changes = append(keys, key), append(changes, c)
-		delete(a.pending, key)
-	}
-	a.order = a.order[len(keys):]
-	if len(a.order) == 0 {
-		a.order = nil
-	}
-	return keys, changes, len(a.order) > 0
+	return max(announcePace, time.Duration(len(b.req.Opened))*openedPace), len(a.order) > 0
 }
 
-func (a *announcer) tell(ctx context.Context, keys []viewKey, changes []*viewChange) bool {
-	req := proto.ViewReq{Gateway: a.name, Quiet: changes[0].quiet}
-	for i, key := range keys {
-		v := proto.View{ChatID: key.chat, UserID: key.session.actor.User, SocketID: key.session.id}
-		if changes[i].viewing {
-			req.Began = append(req.Began, v)
-		} else {
-			req.Ended = append(req.Ended, v)
-		}
-	}
-	res, err := services.Do(ctx, a.svc.host, proto.ViewChats, a.actor(), req)
+// tell makes one report, and takes what it says of the connections.
+func (a *announcer) tell(ctx context.Context, b *batch) bool {
+	res, err := services.Do(ctx, a.svc.host, proto.ReportSessions, a.actor(), b.req)
+	a.trouble.Store(err != nil)
 	if err != nil {
-		a.svc.host.Log().DebugContext(ctx, "tell who views", "error", err)
-		a.putBack(keys, changes)
-		return false
-	}
-	refused := make(map[proto.View]bool, len(res.Refused))
-	for _, v := range res.Refused {
-		refused[v] = true
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for i, key := range keys {
-		close(changes[i].told)
-		if changes[i].viewing && refused[proto.View{ChatID: key.chat, UserID: key.session.actor.User, SocketID: key.session.id}] {
-			a.refused = append(a.refused, key)
+		if proto.AsError(err).Code.Row().Retryable {
+			a.svc.host.Log().DebugContext(ctx, "report sessions", "error", err)
+			a.putBack(b)
+			return false
 		}
+		return a.refused(ctx, b, err)
+	}
+	a.most = min(2*a.most, proto.MaxReport)
+	fences := make(map[string]uint64, len(res.Fences))
+	for _, f := range res.Fences {
+		fences[f.PID] = f.Fence
+	}
+	over := make(map[string]bool, len(res.Superseded))
+	for _, pid := range res.Superseded {
+		over[pid] = true
+	}
+	for _, p := range b.parts {
+		if f := fences[p.session.pid]; f != 0 {
+			p.session.fence.Store(f)
+		}
+		if p.news.opened && over[p.session.pid] {
+			p.session.takenOver()
+		}
+		p.news.done()
 	}
 	return true
 }
 
-// putBack makes changes pending again, before those that came meanwhile; where
-// one of these is about the same, it counts.
-func (a *announcer) putBack(keys []viewKey, changes []*viewChange) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	back := make([]viewKey, 0, len(keys)+len(a.order))
-	for i, key := range keys {
-		if newer := a.pending[key]; newer != nil {
-			newer.quiet = newer.quiet && changes[i].quiet
-			close(changes[i].told) // nobody waits for what is not so any more
-			continue
-		}
-		a.pending[key] = changes[i]
-		back = append(back, key)
+// refused goes on after a report that would be refused again: what is wrong with
+// one session must not keep all others from being told.
+func (a *announcer) refused(ctx context.Context, b *batch, err error) bool {
+	if len(b.parts) > 1 {
+		a.most = len(b.parts) / 2
+		a.putBack(b)
+		return true
 	}
-	a.order = append(back, a.order...)
+	a.svc.host.Log().ErrorContext(ctx, "presence refuses a report", "error", err)
+	for _, p := range b.parts {
+		p.news.done()
+	}
+	return true
 }
 
-// retryRefused tells again what chat refused, where it is still so: chat may
-// not have known yet that the user is a member.
-func (a *announcer) retryRefused() {
-	a.mu.Lock()
-	keys := a.refused
-	a.refused = nil
-	a.mu.Unlock()
-	for _, key := range keys {
-		if t := a.svc.hub.chatOf(key.chat); t != nil {
-			t.mu.Lock()
-			if t.viewsLocked(key.session) {
-				a.note(key.chat, key.session, true, false)
-			}
-			t.mu.Unlock()
-		}
-	}
-}
-
-// begin takes a lease under a new name.
+// begin takes a lease under the name.
 func (a *announcer) begin(ctx context.Context) bool {
-	name := a.svc.host.InstanceID() + "." + a.svc.run + "." + strconv.Itoa(a.names)
-	if proto.CheckID(name) != nil { // an INSTANCE_ID that is no id
-		name = a.svc.run + "." + strconv.Itoa(a.names)
-	}
-	if _, err := services.Do(ctx, a.svc.host, proto.RenewLease, a.actor(), proto.LeaseReq{Gateway: name, Begin: true}); err != nil {
+	_, err := services.Do(ctx, a.svc.host, proto.RenewLease, a.actor(), proto.LeaseReq{Gateway: a.called(), Begin: true})
+	a.trouble.Store(err != nil)
+	if err != nil {
 		a.svc.host.Log().DebugContext(ctx, "begin lease", "error", err)
 		return false
 	}
-	a.name = name
-	a.names++
+	a.begun = true
 	return true
 }
 
 // renew says that this gateway lives. Where that is news, everything is told again.
 func (a *announcer) renew(ctx context.Context) {
-	if a.name == "" {
+	if !a.begun {
 		return
 	}
-	res, err := services.Do(ctx, a.svc.host, proto.RenewLease, a.actor(), proto.LeaseReq{Gateway: a.name})
+	res, err := services.Do(ctx, a.svc.host, proto.RenewLease, a.actor(), proto.LeaseReq{Gateway: a.called()})
+	a.trouble.Store(err != nil)
 	if err != nil {
 		a.svc.host.Log().WarnContext(ctx, "renew lease", "error", err)
 		return
@@ -240,13 +193,19 @@ func (a *announcer) renew(ctx context.Context) {
 	if res.Known {
 		return
 	}
-	a.svc.host.Log().WarnContext(ctx, "chat does not know this gateway: telling all viewers again", "taken for dead", res.Swept)
-	a.name = ""
+	a.svc.host.Log().WarnContext(ctx, "presence does not know this gateway: telling everything again", "taken for dead", res.Swept)
+	a.rename()
+	for _, s := range a.svc.hub.everyone() {
+		if s.isAnnounced() { // who is not is told under the new name
+			a.open(s)
+			a.watch(s, s.watching(), true)
+		}
+	}
 	for _, t := range all(&a.svc.hub.chats) {
 		t.mu.Lock()
 		if t.view != nil {
 			for _, s := range t.view.sessions {
-				a.note(t.chat, s, true, !res.Swept)
+				a.view(t.chat, s, true, !res.Swept)
 			}
 		}
 		t.mu.Unlock()
@@ -257,10 +216,16 @@ func (a *announcer) renew(ctx context.Context) {
 func (a *announcer) end(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, announceLast)
 	defer cancel()
-	if a.name == "" || !a.tellAll(ctx) {
-		return // it is swept
+	if !a.begun {
+		return
 	}
-	if _, err := services.Do(ctx, a.svc.host, proto.RenewLease, a.actor(), proto.LeaseReq{Gateway: a.name, End: true}); err != nil {
+	for more := true; more; {
+		b := a.take()
+		if more = len(b.parts) > 0; more && !a.tell(ctx, b) {
+			return // it is swept
+		}
+	}
+	if _, err := services.Do(ctx, a.svc.host, proto.RenewLease, a.actor(), proto.LeaseReq{Gateway: a.called(), End: true}); err != nil {
 		a.svc.host.Log().DebugContext(ctx, "end lease", "error", err)
 	}
 }

@@ -31,7 +31,7 @@ type chatService struct {
 	pageLimit int               // 0: as asked
 	opens     int               // questions of open
 	joined    func()            // not nil: called when an answer to join is made and not yet sent
-	viewers   viewers
+	presence  *presenceService
 	behind    map[string]former // by chat: a removal that open has not heard of
 	made      func()            // not nil: called when an answer to open is made and not yet sent
 	paged     func()            // the same for a page of backlog
@@ -59,7 +59,6 @@ func runChat(tb testing.TB, n *servicestest.NATS, r *servicestest.Redis) *chatSe
 		services.On(proto.SendMessage, c.send), services.On(proto.JoinChat, c.join),
 		services.On(proto.PutChat, c.put), services.On(proto.GetChat, c.get),
 		services.On(proto.JoinChats, c.joinMultiple), services.On(proto.ActiveMembers, c.active),
-		services.On(proto.ViewChats, c.view, services.KeyBy(func(r *proto.ViewReq) string { return r.Gateway })), services.On(proto.RenewLease, c.lease),
 		services.On(proto.RemoveMember, c.leave),
 	)
 	c.stop = servicestest.Run(tb, c.host, servicestest.Service{})

@@ -21,16 +21,18 @@ import (
 
 const testSecret = "0123456789abcdef0123456789abcdef"
 
-// mesh is a gateway, its chat service, NATS and Redis.
+// mesh is a gateway, its chat and presence services, NATS and Redis.
 type mesh struct {
-	t     testing.TB
-	nats  *servicestest.NATS
-	redis *servicestest.Redis
-	chat  *chatService
-	svc   *Service
-	host  *services.Host
-	addr  string
-	stop  func() error
+	t        testing.TB
+	nats     *servicestest.NATS
+	redis    *servicestest.Redis
+	chat     *chatService
+	presence *presenceService
+	svc      *Service
+	host     *services.Host
+	addr     string
+	stop     func() error
+	tune     func(*Service)
 }
 
 func testConfig() Config {
@@ -44,8 +46,16 @@ func testConfig() Config {
 
 func runMesh(tb testing.TB, change ...func(*Config)) *mesh {
 	tb.Helper()
-	m := &mesh{t: tb, nats: servicestest.RunNATS(tb), redis: servicestest.RunRedis(tb)}
+	return runTuned(tb, nil, change...)
+}
+
+// runTuned is runMesh with a gateway that was changed before it runs.
+func runTuned(tb testing.TB, tune func(*Service), change ...func(*Config)) *mesh {
+	tb.Helper()
+	m := &mesh{t: tb, nats: servicestest.RunNATS(tb), redis: servicestest.RunRedis(tb), tune: tune}
 	m.chat = runChat(tb, m.nats, m.redis)
+	m.presence = runPresence(tb, m.nats, m.redis)
+	m.chat.presence = m.presence
 	m.runGateway(change...)
 	return m
 }
@@ -61,6 +71,9 @@ func (m *mesh) runGateway(change ...func(*Config)) {
 	svc, err := New(cfg, m.host)
 	require.NoError(m.t, err)
 	svc.announcer.every = shortLease
+	if m.tune != nil {
+		m.tune(svc)
+	}
 	m.svc = svc
 	m.stop = servicestest.Run(m.t, m.host, svc)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

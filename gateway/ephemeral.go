@@ -43,6 +43,14 @@ func (svc *Service) publishEvent(chat proto.Token, event string, user proto.Toke
 
 // passing takes what is never stored. It is called by the goroutine of the fan-out.
 func (svc *Service) passing(e *ephemeral) {
+	if user, ok := strings.CutPrefix(e.subject, proto.PresenceEphPrefix); ok {
+		svc.passPresence(proto.Token(user), e)
+		return
+	}
+	if e.event == proto.TakeoverEvent {
+		svc.takeover(e)
+		return
+	}
 	chat, ok := strings.CutPrefix(e.subject, proto.ChatEphPrefix)
 	t := svc.hub.chat(proto.Token(chat))
 	if !ok && e.subject == svc.typingInbox() { // an answer to this gateway alone

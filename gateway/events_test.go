@@ -24,7 +24,7 @@ func TestEveryEventIsAnswered(t *testing.T) {
 	m.chat.add("c1", "ann")
 	both(t, m, func(t *testing.T, connect func(string, string) *client) {
 		c := connect("ann", "")
-		for _, event := range []string{"presence:update", "call:initiate", "no such event"} {
+		for _, event := range []string{"presence:get", "call:initiate", "no such event"} {
 			g := c.ask(event, `{"chatId":"c1"}`)
 			require.Equal(t, proto.UnknownEvent, g.code(t), event)
 			require.Equal(t, "false", field(t, g.data, "success"))

@@ -41,6 +41,7 @@ func (svc *Service) passToUser(user proto.Token, kind proto.Kind, e *entry, repl
 		svc.passEphemeral(t, e)
 	case kind == proto.KindLog:
 		svc.passTo(t, e, kindMessage, replay, nil)
+	case kind == proto.KindRelations: // for services
 	default:
 		svc.passTo(t, e, kindOther, replay, nil)
 	}
@@ -61,6 +62,7 @@ func (svc *Service) passMeta(token proto.Token, e *entry, replay bool) {
 		svc.departed.note(token, user, c.version)
 		change.removed = append(change.removed, svc.settled(user)...)
 	}
+	svc.checks.related(c.added, c.removed)
 	if t := svc.hub.chat(token); t != nil && svc.passTo(t, e, kindMeta, replay, change) {
 		return
 	}

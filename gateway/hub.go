@@ -146,20 +146,29 @@ func (h *hub) shardOf(t *topic) *hubShard {
 func all(shards *[hubShards]hubShard) []*topic {
 	var out []*topic
 	for i := range shards {
-		s := &shards[i]
-		s.mu.RLock()
-		for _, t := range s.topics {
-			out = append(out, t)
-		}
-		s.mu.RUnlock()
+		out = shards[i].all(out)
+	}
+	return out
+}
+
+func (s *hubShard) all(out []*topic) []*topic {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, t := range s.topics {
+		out = append(out, t)
 	}
 	return out
 }
 
 // everyone is every session here.
-func (h *hub) everyone() []*Session {
+func (h *hub) everyone() []*Session { return sessionsOf(all(&h.users)) }
+
+// someone is the sessions of the users of one shard.
+func (h *hub) someone(shard int) []*Session { return sessionsOf(h.users[shard].all(nil)) }
+
+func sessionsOf(topics []*topic) []*Session {
 	var out []*Session
-	for _, t := range all(&h.users) {
+	for _, t := range topics {
 		t.mu.Lock()
 		for i := range t.members {
 			out = append(out, t.members[i].session)

@@ -15,27 +15,34 @@ import (
 type credentials struct {
 	Token    string `json:"token"`
 	DeviceID string `json:"deviceId"`
-	// pid and offset may stand here too; a session is not resumed yet.
+	// PID is of a session of before, if it is one of ours: apps put here what they
+	// like. An offset may stand here too; what was missed is not sent by it yet.
+	PID string `json:"pid"`
 }
 
 // defaultDevice stands for the device of a client that names none.
 const defaultDevice = "default"
 
 // identify says who a client is. The token is looked up in the auth object,
-// then in the query, then in the Authorization header (CONTRACT §3). The error
-// is an *auth.Refusal, or one that means: come back later.
-func (svc *Service) identify(ctx context.Context, object []byte, query url.Values, authorization string) (auth.Identity, error) {
+// then in the query, then in the Authorization header (CONTRACT §3). returns is
+// the session it says it had. The error is an *auth.Refusal, or one that means:
+// come back later.
+func (svc *Service) identify(ctx context.Context, object []byte, query url.Values, authorization string) (who auth.Identity, returns string, err error) {
 	var c credentials
 	if len(object) > 0 {
 		var loose struct {
 			Token    any `json:"token"`
 			DeviceID any `json:"deviceId"`
+			PID      any `json:"pid"`
 		}
 		if err := wire.Unmarshal(object, &loose); err != nil {
-			return auth.Identity{}, &auth.Refusal{Code: proto.InvalidPayload, Message: "Authentication failed", Detail: "auth object does not parse"}
+			return who, "", &auth.Refusal{Code: proto.InvalidPayload, Message: "Authentication failed", Detail: "auth object does not parse"}
 		}
 		c.Token, _ = loose.Token.(string)
 		c.DeviceID, _ = loose.DeviceID.(string)
+		if c.PID, _ = loose.PID.(string); proto.CheckID(c.PID) != nil {
+			c.PID = ""
+		}
 	}
 	if c.Token == "" {
 		c.Token = query.Get("token")
@@ -43,17 +50,17 @@ func (svc *Service) identify(ctx context.Context, object []byte, query url.Value
 	if c.Token == "" {
 		c.Token = auth.Bearer(authorization)
 	}
-	who, err := svc.verifier.Verify(ctx, c.Token)
+	who, err = svc.verifier.Verify(ctx, c.Token)
 	if err != nil {
-		return who, err
+		return who, "", err
 	}
 	if who.Device == "" {
 		if c.DeviceID != "" && proto.CheckID(c.DeviceID) != nil {
-			return who, &auth.Refusal{Code: proto.InvalidPayload, Message: "Invalid token payload", Detail: "deviceId is malformed"}
+			return who, "", &auth.Refusal{Code: proto.InvalidPayload, Message: "Invalid token payload", Detail: "deviceId is malformed"}
 		}
 		who.Device = c.DeviceID
 	}
-	return who, nil
+	return who, c.PID, nil
 }
 
 // errTooMany says that the user makes connections too fast.
@@ -61,7 +68,7 @@ var errTooMany = errors.New("too many connections of one user")
 
 // welcome makes the session of an identified client and everything it needs.
 // An error means: come back later; the session is given up already.
-func (svc *Service) welcome(ctx context.Context, p peer, id string, who auth.Identity) (*Session, error) {
+func (svc *Service) welcome(ctx context.Context, p peer, id string, who auth.Identity, returns string) (*Session, error) {
 	named := who.Device != ""
 	if !named {
 		who.Device = defaultDevice
@@ -75,12 +82,13 @@ func (svc *Service) welcome(ctx context.Context, p peer, id string, who auth.Ide
 	}
 	ctx, cancel := context.WithTimeout(ctx, proto.RequestTimeout)
 	defer cancel()
+	registered := svc.register(ctx, s, returns)
 	res, err := svc.prepare(ctx, s)
 	if err != nil {
 		s.gone()
 		return nil, err
 	}
-	s.opened = &opened{res: res, named: named}
+	s.opened = &opened{res: res, named: named, had: <-registered}
 	return s, nil
 }
 
@@ -88,6 +96,7 @@ func (svc *Service) welcome(ctx context.Context, p peer, id string, who auth.Ide
 type opened struct {
 	res   proto.OpenRes
 	named bool // the client named its device
+	had   proto.OpenSessionRes
 }
 
 // start makes a session live: `connected` is the first thing it gets.
@@ -122,6 +131,7 @@ func (svc *Service) start(ctx context.Context, s *Session) {
 		svc.tellDrain(s)
 	}
 	svc.activate(ctx, s, o.res)
+	svc.restore(s, &o.had)
 	now := time.Now()
 	s.mu.Lock()
 	if s.peer.profile() == profilePlain {

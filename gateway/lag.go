@@ -17,12 +17,13 @@ const (
 	roomFor = 64 << 10
 	// lagLook is how often those who are kept waiting are looked at.
 	lagLook = 100 * time.Millisecond
-	// maxLatest bounds what is kept back for one client; more is dropped.
+	// maxLatest bounds what is kept back for one client; more is dropped, but for
+	// presence, which a client knows no end of and has a bound of its own.
 	maxLatest = 128
 )
 
-// latest names a value of which only the newest counts: an indicator, or
-// whether a user has a chat open.
+// latest names a value of which only the newest counts: an indicator, whether a
+// user has a chat open, or how a user is there.
 type latest struct {
 	chat, user    proto.Token
 	thread, event string
@@ -30,6 +31,10 @@ type latest struct {
 
 func latestOf(t *topic, key typing.Key) latest {
 	return latest{chat: t.token, user: key.User, thread: key.Thread}
+}
+
+func latestPresence(user proto.Token) latest {
+	return latest{user: user, event: proto.PresenceEvent.Name}
 }
 
 // lag is what clients that do not keep up have not been sent: of each value the
@@ -46,7 +51,7 @@ func (svc *Service) roomFor() int { return min(roomFor, svc.cfg.MaxQueue/4) }
 
 // sendLatest sends a frame that is not durable. For a client that is behind it
 // is kept, in place of an older one of the same value. The caller holds the lock
-// of the topic, which keeps the values of one name in order.
+// of the topic, or of the watched user, which keeps the values of one name in order.
 func (svc *Service) sendLatest(s *Session, what latest, f *wsconn.Frame) {
 	l := &svc.lag
 	if l.behind.Load() == 0 && s.peer.queued() <= svc.roomFor() && !s.send(f) {
@@ -68,7 +73,7 @@ func (svc *Service) sendLatest(s *Session, what latest, f *wsconn.Frame) {
 			svc.timers.Set(&l.timer, l, lagLook)
 		}
 	}
-	if _, renewed := kept[what]; !renewed && len(kept) >= maxLatest {
+	if _, renewed := kept[what]; !renewed && len(kept) >= maxLatest && what.event != proto.PresenceEvent.Name {
 		svc.metrics.shed.Add(svc.ctx, 1)
 		return
 	}
@@ -89,6 +94,16 @@ func (l *lag) forget(s *Session, chat proto.Token) {
 	}
 }
 
+// drop drops one value that is kept back for a session.
+func (l *lag) drop(s *Session, what latest) {
+	if l.behind.Load() == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.waiting[s], what)
+}
+
 // Expire sends what was kept back to those who have caught up. It implements
 // deadline.Expirer.
 func (l *lag) Expire() {
@@ -100,8 +115,14 @@ func (l *lag) Expire() {
 		case s.peer.queued() > l.svc.roomFor():
 			continue
 		default:
-			for _, f := range kept {
-				_ = s.send(f) // full again: it is lost, like anything that is not durable
+			for what, f := range kept {
+				if s.peer.queued() > l.svc.roomFor() || s.send(f) {
+					break
+				}
+				delete(kept, what)
+			}
+			if len(kept) > 0 {
+				continue
 			}
 		}
 		delete(l.waiting, s)

@@ -26,7 +26,11 @@ type metrics struct {
 	coalesced   metric.Int64Counter
 	unshown     metric.Int64Counter
 	shed        metric.Int64Counter
+	openedLate  metric.Int64Counter
+	presences   metric.Int64Counter
 	viewers     atomic.Int64
+	watches     atomic.Int64
+	watched     atomic.Int64
 }
 
 // gauge counts connections per profile.
@@ -54,6 +58,8 @@ func (m *metrics) register(svc *Service) error {
 	m.coalesced = counter("gateway_typing_coalesced_total", "Typing that nobody was told of: told lately, too many typists, over the limit.")
 	m.unshown = counter("gateway_typing_unshown_total", "Typing of others that was not shown: too many in one chat.")
 	m.shed = counter("gateway_ephemeral_dropped_total", "Events that are not durable, dropped for a client that is far behind.")
+	m.openedLate = counter("gateway_opened_late_total", "Connections that were served before presence knew of them.")
+	m.presences = counter("gateway_presence_events_total", "Changes of presence passed on to connections.")
 	observe := func(name, help string, value func() int64) {
 		_, err := meter.Int64ObservableGauge(name, metric.WithDescription(help), metric.WithInt64Callback(
 			func(_ context.Context, o metric.Int64Observer) error { o.Observe(value()); return nil }))
@@ -69,6 +75,8 @@ func (m *metrics) register(svc *Service) error {
 	failed = append(failed, err)
 	observe("gateway_live_waiting", "Live copies that wait for the fan-out.", func() int64 { return int64(svc.store.backlog()) })
 	observe("gateway_viewers", "Chats that are open on connections here.", m.viewers.Load)
+	observe("gateway_presence_subscriptions", "Presence that is subscribed on connections here.", m.watches.Load)
+	observe("gateway_presence_watched", "Users whose presence somebody here has subscribed.", m.watched.Load)
 	observe("gateway_repairs_waiting", "Topics that wait for a read of the log.", func() int64 { return int64(svc.repairs.waiting()) })
 	return errors.Join(failed...)
 }

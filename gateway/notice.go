@@ -21,6 +21,7 @@ func (svc *Service) passEphemeral(t *topic, e *entry) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	presence := e.event == proto.PresenceEvent.Name
 	var frames [profiles]*wsconn.Frame
 	for i := range t.members {
 		m := &t.members[i]
@@ -32,7 +33,11 @@ func (svc *Service) passEphemeral(t *topic, e *entry) {
 		if frames[p] == nil {
 			frames[p] = eventFrame(p, e.event, e.body)
 		}
-		if m.session.send(frames[p]) {
+		switch {
+		case presence && m.session.isWatching(t.token): // it comes by that way
+		case presence:
+			svc.sendLatest(m.session, latestPresence(t.token), frames[p])
+		case m.session.send(frames[p]):
 			svc.metrics.shed.Add(svc.ctx, 1)
 		}
 	}

@@ -30,6 +30,7 @@ func (svc *Service) recheckLoop(ctx context.Context) error {
 		case <-svc.recheck:
 		}
 		svc.metrics.rechecks.Add(ctx, 1)
+		svc.checks.everything()
 		for _, t := range all(&svc.hub.users) {
 			svc.suspect(t)
 		}

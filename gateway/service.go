@@ -40,6 +40,8 @@ type Service struct {
 	announcer   *announcer
 	lag         lag
 	hub         *hub
+	watched     *watchHub
+	checks      *checks
 	repairs     *repairs
 	run         string // names this process among gateways, and those that had its INSTANCE_ID
 	recheck     chan struct{}
@@ -77,7 +79,7 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 		}
 		return services.StatusOK
 	})
-	svc.lag.svc, svc.announcer = svc, newAnnouncer(svc)
+	svc.lag.svc, svc.announcer, svc.checks = svc, newAnnouncer(svc), newChecks(svc)
 	svc.ctx, svc.cancel = context.WithCancel(context.Background())
 	if err := svc.build(); err != nil {
 		svc.cancel()
@@ -96,9 +98,14 @@ func (svc *Service) routes() (map[string]*route, error) {
 		proto.LeaveChat.Event:   svc.leave,
 		proto.StartTyping.Event: svc.typing,
 		proto.StopTyping.Event:  svc.stopTyping,
+
+		proto.UpdatePresence.Event:      svc.updatePresence,
+		proto.SubscribePresence.Event:   svc.subscribePresence,
+		proto.UnsubscribePresence.Event: svc.unsubscribePresence,
 	})
 	if err == nil {
 		svc.viewRoutes(table)
+		table[proto.UnsubscribePresence.Event].service = table[proto.SubscribePresence.Event].service
 	}
 	return table, err
 }
@@ -120,6 +127,11 @@ func (svc *Service) Run(ctx context.Context) error {
 		return err
 	}
 	defer typists.end()
+	takeovers, err := svc.store.subscribe(svc.takeoverInbox())
+	if err != nil {
+		return err
+	}
+	defer takeovers.end()
 	svc.host.OnReconnect(svc.recheckSoon)
 	svc.host.OnSlowConsumer(svc.recheckOn)
 
@@ -133,6 +145,10 @@ func (svc *Service) Run(ctx context.Context) error {
 	svc.part(loops, &parts, "fan-out", func(ctx context.Context) error { return svc.store.run(ctx, svc.live, svc.passing) })
 	svc.part(loops, &parts, "announce", svc.announcer.run)
 	svc.part(loops, &parts, "recheck", svc.recheckLoop)
+	svc.part(loops, &parts, "presence checks", svc.checks.run)
+	for range checkWorkers {
+		svc.part(loops, &parts, "presence check", svc.checks.work)
+	}
 	for range repairWorkers {
 		svc.part(loops, &parts, "repair", svc.repairLoop)
 	}
@@ -272,6 +288,7 @@ func (svc *Service) build() (err error) {
 	svc.lanes.New = newLane
 	svc.store = newStore(svc.host)
 	svc.hub = newHub(svc.store)
+	svc.watched = newWatchHub(svc)
 	svc.admission = newAdmission(svc.cfg.AdmitRate, func() { svc.metrics.turnedAway.Add(svc.ctx, 1) })
 	return svc.buildEdge()
 }

@@ -35,8 +35,10 @@ type Session struct {
 	// opened is there between the answer to the connection and start.
 	opened *opened
 
-	expires atomic.Int64 // of the token, Unix milliseconds
-	active  atomic.Int64 // last event, Unix milliseconds
+	expires atomic.Int64  // of the token, Unix milliseconds
+	active  atomic.Int64  // last event, Unix milliseconds
+	fence   atomic.Uint64 // given by presence; 0: none yet
+	since   int64         // Unix milliseconds
 
 	mu        sync.Mutex
 	topics    []*topic
@@ -45,7 +47,13 @@ type Session struct {
 	bytes     int    // of the requests in lanes
 	strikes   int    // protocol errors, weighed, since window
 	window    int64  // Unix seconds
+	watches   map[proto.Token]*watched
+	own       *proto.OwnPresence // nil: none is known
 	phase     phase
+	away      bool      // the device's own status
+	announced bool      // presence has been told of it, or is
+	taken     bool      // another connection continues it
+	final     bool      // it will not return
 	stale     bool      // membership changed while opening
 	behind    bool      // a goroutine sends what is owed
 	warned    bool      // auth:expiring has been sent
@@ -61,7 +69,7 @@ func (svc *Service) newSession(p peer, id string, who auth.Identity) (*Session, 
 		return nil, err
 	}
 	s := &Session{
-		svc: svc, peer: p, id: id, pid: randomID(), user: user,
+		svc: svc, peer: p, id: id, pid: randomID(), user: user, since: time.Now().UnixMilli(),
 		actor: proto.Actor{
 			User: who.User, Device: who.Device, Name: who.Name, Avatar: who.Avatar,
 			Socket: id, Gateway: svc.host.InstanceID(),
@@ -149,6 +157,7 @@ func (s *Session) close(code proto.CloseCode) {
 	s.mu.Lock()
 	was := s.ending
 	s.ending = true
+	s.final = s.final || !was && (code == proto.CloseRevoked || code == proto.CloseIdle)
 	s.mu.Unlock()
 	if !was {
 		s.svc.metrics.closed(code)
@@ -163,13 +172,20 @@ func (s *Session) gone() {
 	s.mu.Lock()
 	was, counted := s.phase, s.counted
 	s.phase = closed
-	topics := s.topics
-	s.topics, s.lanes, s.bytes = nil, nil, 0
+	topics, watches := s.topics, s.watches
+	tell, final := s.announced && !s.taken, s.final
+	s.topics, s.watches, s.lanes, s.bytes = nil, nil, nil, 0
 	s.mu.Unlock()
 	if was == closed {
 		return
 	}
+	if tell { // before what follows: a return may be on its way
+		s.svc.announcer.close(s, time.Now(), final)
+	}
 	s.svc.timers.Remove(&s.timer)
+	for _, w := range watches {
+		s.svc.watched.leave(w, s)
+	}
 	for _, t := range topics {
 		s.svc.hub.release(t, s)
 	}

@@ -32,11 +32,11 @@ func (e socketEdge) Connect(socket *socketio.Socket, object []byte) ([]byte, err
 	if request == nil { // a second CONNECT on the session, after a disconnect
 		request = &engineio.Request{}
 	}
-	who, err := e.svc.identify(ctx, object, request.Query(), request.Authorization)
+	who, returns, err := e.svc.identify(ctx, object, request.Query(), request.Authorization)
 	if err != nil {
 		return nil, e.refuse(err)
 	}
-	s, err := e.svc.welcome(ctx, socketPeer{socket}, strings.Clone(socket.ID()), who)
+	s, err := e.svc.welcome(ctx, socketPeer{socket}, strings.Clone(socket.ID()), who, returns)
 	if err != nil {
 		e.svc.metrics.refused("unavailable")
 		e.svc.host.Log().WarnContext(ctx, "connect", "error", err)
@@ -93,6 +93,9 @@ func (socketEdge) Ack(*socketio.Socket, socketio.Ack) {}
 func (e socketEdge) Disconnected(socket *socketio.Socket, reason socketio.Reason) {
 	if s, ok := socket.UserData().(*Session); ok {
 		e.svc.metrics.disconnected(string(reason))
+		if reason == socketio.ReasonClientDisconnect {
+			s.leave()
+		}
 		s.gone()
 	}
 }

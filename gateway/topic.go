@@ -33,7 +33,7 @@ func kindOf(k proto.Kind) int {
 		return kindReaction
 	case proto.KindEdit:
 		return kindEdit
-	case proto.KindLog, proto.KindEphemeral: // of a user, not of a chat
+	case proto.KindLog, proto.KindEphemeral, proto.KindRelations: // of a user, not of a chat
 	}
 	return kindOther
 }

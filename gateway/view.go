@@ -42,27 +42,53 @@ func (svc *Service) viewLocked(t *topic, s *Session, version uint64) (v verdict,
 	case i < 0 || version < t.members[i].version || svc.departed.since(t.token, s.user, version):
 		return stale, nil, nil
 	}
-	now := time.Now()
-	if t.view == nil {
-		sub, err := svc.store.subscribe(proto.ChatEph(t.token))
-		if err != nil {
-			return behind, nil, err
-		}
-		t.view = &view{svc: svc, topic: t, sub: sub}
-		// Those who type elsewhere are told here at their next renewal; this is sooner.
-		svc.publish(t.token, proto.AskTyping, s.user, []byte(svc.typingInbox()))
+	if err := svc.openLocked(t, s); err != nil {
+		return behind, nil, err
 	}
-	if slices.Contains(t.view.sessions, s) {
+	if !svc.showLocked(t, s) {
 		return viewing, nil, nil
+	}
+	return viewing, svc.announcer.view(t.chat, s, true, false), nil
+}
+
+// openLocked makes a topic's view, if there is none, for a session that is to view.
+func (svc *Service) openLocked(t *topic, s *Session) error {
+	if t.view != nil {
+		return nil
+	}
+	sub, err := svc.store.subscribe(proto.ChatEph(t.token))
+	if err != nil {
+		return err
+	}
+	t.view = &view{svc: svc, topic: t, sub: sub}
+	// Those who type elsewhere are told here at their next renewal; this is sooner.
+	svc.publish(t.token, proto.AskTyping, s.user, []byte(svc.typingInbox()))
+	return nil
+}
+
+// showLocked adds a session to a topic's view; false if it is there.
+func (svc *Service) showLocked(t *topic, s *Session) bool {
+	if slices.Contains(t.view.sessions, s) {
+		return false
 	}
 	t.view.sessions = append(t.view.sessions, s)
 	svc.metrics.viewers.Add(1)
-	for _, shown := range t.view.board.Current(now) {
+	for _, shown := range t.view.board.Current(time.Now()) {
 		if shown.User != s.user {
 			svc.tellOne(t, s, shown)
 		}
 	}
-	return viewing, svc.announcer.note(t.chat, s, true, false), nil
+	return true
+}
+
+// reopenLocked marks a session as viewing that was before it returned; false if it
+// is not a member any more. Presence knows, and so does everybody else.
+func (svc *Service) reopenLocked(t *topic, s *Session) bool {
+	if t.indexLocked(s) < 0 || svc.openLocked(t, s) != nil {
+		return false
+	}
+	svc.showLocked(t, s)
+	return true
 }
 
 // unviewLocked ends a session's viewing, if it views.
@@ -76,7 +102,9 @@ func (svc *Service) unviewLocked(t *topic, s *Session) {
 	}
 	t.view.sessions = slices.Delete(t.view.sessions, i, i+1)
 	svc.metrics.viewers.Add(-1)
-	svc.announcer.note(t.chat, s, false, false)
+	if !s.is(closed) { // then it has the chat open until presence is sure that it does not return
+		svc.announcer.view(t.chat, s, false, false)
+	}
 	svc.lag.forget(s, t.token)
 	if len(t.view.sessions) == 0 {
 		t.view.sub.end()
@@ -85,16 +113,11 @@ func (svc *Service) unviewLocked(t *topic, s *Session) {
 	}
 }
 
-// viewsLocked says whether a session has the chat open.
-func (t *topic) viewsLocked(s *Session) bool {
-	return t.view != nil && slices.Contains(t.view.sessions, s)
-}
-
 const (
 	// joinRound is how long a membership that chat knows of is waited for
 	// before chat is asked again.
 	joinRound = 250 * time.Millisecond
-	// tellFor is how long the ack of a join waits for chat to know of it, so
+	// tellFor is how long the ack of a join waits for presence to know of it, so
 	// that who asks for the active members next is among them.
 	tellFor = 500 * time.Millisecond
 )
@@ -132,7 +155,7 @@ func errNotOpened() error {
 	return &proto.Error{Code: proto.ServiceUnavailable, Message: "the chat cannot be opened for a moment", RetryAfter: time.Second}
 }
 
-// heard waits until chat has been told, or not for long.
+// heard waits until presence has been told, or not for long.
 func heard(ctx context.Context, told <-chan struct{}) {
 	if told == nil {
 		return

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -9,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"supmesh.dev/proto"
-	"supmesh.dev/services/servicestest"
 )
 
 func TestViewing(t *testing.T) {
@@ -150,52 +148,6 @@ func TestRemovalWinsOverJoin(t *testing.T) {
 		}
 		bob.joined("bob")
 	}
-}
-
-// TestViewersAreToldAgain: what chat has lost, or could not take, it hears again.
-func TestViewersAreToldAgain(t *testing.T) {
-	m := runMesh(t)
-	var users []string
-	for i := range 20 {
-		users = append(users, fmt.Sprintf("u%02d", i))
-	}
-	m.chat.add("c1", users...)
-	m.chat.mu.Lock()
-	m.chat.viewers.refuse = 3 // not known as members yet
-	m.chat.mu.Unlock()
-	var clients []*client
-	for _, user := range users {
-		c := m.plain(user, "")
-		c.opens("c1")
-		clients = append(clients, c)
-	}
-	m.chat.awaitViewing("c1", users...)
-
-	m.chat.mu.Lock()
-	m.chat.viewers.down = true
-	m.chat.mu.Unlock()
-	_ = clients[0].conn.CloseNow()
-	servicestest.Eventually(t, patience, "the connection is gone", func() bool { return len(m.svc.hub.everyone()) == 19 })
-	require.Len(t, m.chat.viewing("c1"), 20)
-	m.chat.mu.Lock()
-	m.chat.viewers.down = false
-	m.chat.mu.Unlock()
-	m.chat.awaitViewing("c1", users[1:]...)
-
-	m.chat.mu.Lock()
-	m.chat.viewers = viewers{} // everything is lost
-	m.chat.mu.Unlock()
-	m.chat.awaitViewing("c1", users[1:]...)
-	m.chat.mu.Lock()
-	require.Positive(t, m.chat.viewers.quiet, "clients knew all of them")
-	require.Len(t, m.chat.viewers.leases, 1)
-	m.chat.mu.Unlock()
-
-	require.NoError(t, m.stop())
-	require.Empty(t, m.chat.viewing("c1"), "a gateway that stops leaves nothing behind")
-	m.chat.mu.Lock()
-	defer m.chat.mu.Unlock()
-	require.Empty(t, m.chat.viewers.leases)
 }
 
 // shortLease has a gateway of a test say more often that it lives.

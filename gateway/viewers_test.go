@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -14,15 +13,6 @@ import (
 	"supmesh.dev/services/servicestest"
 	"supmesh.dev/services/wire"
 )
-
-// viewers is chat's registry as the gateways' tests need it.
-type viewers struct {
-	sockets map[proto.View]string // → gateway
-	leases  map[string]bool
-	quiet   int // requests that were
-	refuse  int // changes to refuse before any is taken
-	down    bool
-}
 
 func (c *chatService) join(ctx context.Context, req proto.JoinChatReq) (proto.JoinChatRes, error) {
 	actor := actorOf(ctx)
@@ -61,68 +51,14 @@ func (c *chatService) active(_ context.Context, req proto.ActiveMembersReq) (pro
 }
 
 // viewing is the users of whom some socket is told to have a chat open.
-func (c *chatService) viewing(chat string) []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	users := map[string]bool{}
-	for v := range c.viewers.sockets {
-		if v.ChatID == chat {
-			users[v.UserID] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(users))
-}
+func (c *chatService) viewing(chat string) []string { return c.presence.viewing(chat) }
 
 func (c *chatService) awaitViewing(chat string, users ...string) {
 	c.t.Helper()
 	servicestest.Eventually(c.t, patience, chat+" is viewed by "+strings.Join(users, " "), func() bool { return slices.Equal(c.viewing(chat), users) })
 }
 
-func (c *chatService) view(_ context.Context, req proto.ViewReq) (proto.ViewRes, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.viewers.down {
-		return proto.ViewRes{}, &proto.Error{Code: proto.ServiceUnavailable, Message: "down"}
-	}
-	if req.Quiet {
-		c.viewers.quiet++
-	}
-	for _, v := range req.Ended {
-		if c.viewers.sockets[v] == req.Gateway {
-			delete(c.viewers.sockets, v)
-		}
-	}
-	var res proto.ViewRes
-	for _, v := range req.Began {
-		if _, member := c.chat(v.ChatID).members[v.UserID]; !member || c.viewers.refuse > 0 {
-			c.viewers.refuse = max(0, c.viewers.refuse-1)
-			res.Refused = append(res.Refused, v)
-			continue
-		}
-		if c.viewers.sockets == nil {
-			c.viewers.sockets = map[proto.View]string{}
-		}
-		c.viewers.sockets[v] = req.Gateway
-	}
-	return res, nil
-}
-
-func (c *chatService) lease(_ context.Context, req proto.LeaseReq) (proto.LeaseRes, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case req.Begin:
-		if c.viewers.leases == nil {
-			c.viewers.leases = map[string]bool{}
-		}
-		c.viewers.leases[req.Gateway] = true
-	case req.End:
-		delete(c.viewers.leases, req.Gateway)
-	}
-	return proto.LeaseRes{Known: c.viewers.leases[req.Gateway]}, nil
-}
-
-// tellActive sends what chat sends when a user opens or closes a chat.
+// tellActive sends what presence sends when a user opens or closes a chat.
 func (c *chatService) tellActive(chat, user string, joined bool) {
 	c.t.Helper()
 	event := proto.MemberLeftEvent.Name
@@ -139,7 +75,7 @@ func (c *chatService) tellActive(chat, user string, joined bool) {
 // another is a second gateway on the same NATS, Redis and chat service.
 func (m *mesh) another(change ...func(*Config)) *mesh {
 	m.t.Helper()
-	other := &mesh{t: m.t, nats: m.nats, redis: m.redis, chat: m.chat}
+	other := &mesh{t: m.t, nats: m.nats, redis: m.redis, chat: m.chat, presence: m.presence}
 	other.runGateway(change...)
 	return other
 }

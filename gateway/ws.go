@@ -92,10 +92,10 @@ func (p *plainConn) authenticate(data []byte, id ackID) {
 func (p *plainConn) connect(object []byte, query map[string][]string, authorization string) {
 	ctx, cancel := context.WithTimeout(p.svc.ctx, connectTimeout)
 	defer cancel()
-	who, err := p.svc.identify(ctx, object, query, authorization)
+	who, returns, err := p.svc.identify(ctx, object, query, authorization)
 	if err == nil {
 		var s *Session
-		if s, err = p.svc.welcome(ctx, p, p.svc.newSocketID(), who); err == nil {
+		if s, err = p.svc.welcome(ctx, p, p.svc.newSocketID(), who, returns); err == nil {
 			p.session = s
 			p.conn.SetStamper(p.svc.sealer.Load().For(who.User))
 			p.svc.start(ctx, s)

@@ -82,13 +82,44 @@ var (
 		Summary: "A gateway reads a page of what a device has not had.",
 	}}
 
-	ViewChats = Endpoint[ViewReq, ViewRes]{Row{
-		Subject: "rpc.chat.view", Timeout: RequestTimeout, Idempotent: true,
-		Summary: "A gateway tells which of its sockets have which chats open, and which no more.",
+	SharedChats = Endpoint[SharedChatsReq, SharedChatsRes]{Row{
+		Subject: "rpc.chat.shared", Timeout: RequestTimeout, Idempotent: true,
+		Summary: "A service asks which users share a chat with one.",
+	}}
+
+	UpdatePresence = Endpoint[UpdatePresenceReq, UpdatePresenceRes]{Row{
+		Subject: "rpc.presence.update", Event: "presence:update", Limit: Limit{20, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{InvalidStatus},
+		Summary: "The user's own status: online and away are this device's, busy and offline (invisible) are the user's until changed.",
+	}}
+	SubscribePresence = Endpoint[SubscribePresenceReq, SubscribePresenceRes]{Row{
+		Subject: "rpc.presence.subscribe", Event: "presence:subscribe", Limit: Limit{60, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{SubscriptionLimit},
+		Summary: "How users are there, now and with every change, on this connection. Those one may not see look offline.",
+	}}
+	UnsubscribePresence = Endpoint[UnsubscribePresenceReq, UnsubscribePresenceRes]{Row{
+		Event: "presence:unsubscribe", Limit: Limit{60, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Summary: "No more of these users' presence on this connection.",
+	}}
+	ListSessions = Endpoint[ListSessionsReq, SessionsRes]{Row{
+		Subject: "rpc.presence.sessions", Event: "session:list", Limit: Limit{30, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Summary: "One's own connections, and those that have just ended and may return.",
+	}}
+	OpenSession = Endpoint[OpenSessionReq, OpenSessionRes]{Row{
+		Subject: "rpc.presence.open", Timeout: RequestTimeout, Idempotent: true,
+		Summary: "A gateway tells of a connection before its client is greeted; one that returns takes over the connection it had.",
+	}}
+	ReportSessions = Endpoint[ReportReq, ReportRes]{Row{
+		Subject: "rpc.presence.report", Timeout: RequestTimeout, Idempotent: true,
+		Summary: "A gateway tells which of its connections have ended, which have which chats open and whose presence they have subscribed.",
 	}}
 	RenewLease = Endpoint[LeaseReq, LeaseRes]{Row{
-		Subject: "rpc.chat.lease", Timeout: RequestTimeout, Idempotent: true,
-		Summary: "A gateway lives; without this for 30 s its viewers have left.",
+		Subject: "rpc.presence.lease", Timeout: RequestTimeout, Idempotent: true,
+		Summary: "A gateway lives; without this for 30 s its connections are unknown, and then gone.",
+	}}
+	Viewers = Endpoint[ViewersReq, ViewersRes]{Row{
+		Subject: "rpc.presence.viewers", Timeout: RequestTimeout, Idempotent: true,
+		Summary: "A service asks who has a chat open.",
 	}}
 
 	PutChat = Endpoint[PutChatReq, ChatRes]{Row{
@@ -116,14 +147,36 @@ var (
 		Errors:  []Code{PermissionDenied, ChatNotFound},
 		Summary: "End a membership. Nothing with a later position reaches the user.",
 	}}
+	GetPresence = Endpoint[PresenceOf, PresenceState]{Row{
+		Subject: "rpc.presence.get", HTTP: "GET /v1/users/{userId}/presence", Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{PermissionDenied},
+		Summary: "Everything that is known of how a user is there, whatever they let others see.",
+	}}
+	GetSessions = Endpoint[PresenceOf, SessionsRes]{Row{
+		Subject: "rpc.presence.user-sessions", HTTP: "GET /v1/users/{userId}/sessions", Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{PermissionDenied},
+		Summary: "A user's connections.",
+	}}
+	PutContacts = Endpoint[PutRelationsReq, RelationsRes]{Row{
+		Subject: "rpc.presence.contacts", HTTP: "PUT /v1/users/{userId}/contacts", Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{PermissionDenied, PayloadTooLarge},
+		Summary: "Set everybody who may see a user's presence without sharing a chat.",
+	}}
+	PutBlocks = Endpoint[PutRelationsReq, RelationsRes]{Row{
+		Subject: "rpc.presence.blocks", HTTP: "PUT /v1/users/{userId}/blocks", Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{PermissionDenied, PayloadTooLarge},
+		Summary: "Set everybody a user has blocked: neither sees the other's presence.",
+	}}
 )
 
 // Endpoints is every request, in the order of the documentation.
 var Endpoints = []Described{
 	SendMessage, MarkDelivered, MarkRead, History, SyncPull, EditMessage, DeleteMessage,
 	JoinChat, LeaveChat, JoinChats, ActiveMembers, StartTyping, StopTyping, AuthRefresh,
-	OpenDevice, Backlog, ViewChats, RenewLease,
+	UpdatePresence, SubscribePresence, UnsubscribePresence, ListSessions,
+	OpenDevice, Backlog, SharedChats, OpenSession, ReportSessions, RenewLease, Viewers,
 	PutChat, PatchChat, GetChat, AddMembers, RemoveMember,
+	GetPresence, GetSessions, PutContacts, PutBlocks,
 }
 
 // The server events of the mesh.
@@ -138,6 +191,7 @@ var (
 	MemberLeftEvent     = Event[MemberLeft]{EventRow{"chat:member-left", ToChat, true, "A membership ended; the user gets it last. Kind active: the user's last socket closed the chat; without an offset."}}
 	TypingEvent         = Event[Typing]{EventRow{"message:typing", ToView, false, "Another user is typing; to the sockets that have the chat open."}}
 	StopTypingEvent     = Event[StoppedTyping]{EventRow{"message:stop-typing", ToView, false, "A typing indicator is over."}}
+	PresenceEvent       = Event[Presence]{EventRow{"presence:update", ToSubscribers, false, "How a user is there, after each change of what others see; to the sockets that subscribed, and to the user's own other sockets."}}
 	ConnectedEvent      = Event[Connected]{EventRow{"connected", ToSocket, false, "The first event on every connection. Its offset is where the session stands."}}
 	ErrorEventEvent     = Event[ErrorEvent]{EventRow{"error", ToSocket, false, "A failure without an ack to carry it."}}
 	AuthExpiringEvent   = Event[AuthExpiring]{EventRow{"auth:expiring", ToSocket, false, "The token expires in 60 s."}}
@@ -147,6 +201,6 @@ var (
 
 // ServerEvents is every server event, in the order of the documentation.
 var ServerEvents = []DescribedEvent{
-	MessageNew, MessageEditedEvent, MessageDeletedEvent, DeliveredEvent, ReadEvent, ChatUpdatedEvent, MemberJoinedEvent, MemberLeftEvent, TypingEvent, StopTypingEvent,
+	MessageNew, MessageEditedEvent, MessageDeletedEvent, DeliveredEvent, ReadEvent, ChatUpdatedEvent, MemberJoinedEvent, MemberLeftEvent, TypingEvent, StopTypingEvent, PresenceEvent,
 	ConnectedEvent, ErrorEventEvent, AuthExpiringEvent, ServerDrainEvent, PongEvent,
 }

@@ -91,6 +91,7 @@ func TestContractLimits(t *testing.T) {
 		{proto.StartTyping.Row, 10, 10 * time.Second, 5 * time.Second},
 		{proto.EditMessage.Row, 30, time.Minute, 5 * time.Second},
 		{proto.DeleteMessage.Row, 30, time.Minute, 5 * time.Second},
+		{proto.UpdatePresence.Row, 20, time.Minute, 5 * time.Second},
 		{proto.SyncPull.Row, 30, time.Minute, 5 * time.Second},
 	} {
 		require.Equal(t, proto.Limit{N: c.limit, Per: c.per}, c.row.Limit, c.row.Event)
@@ -107,7 +108,7 @@ func TestServerEventRows(t *testing.T) {
 		require.False(t, names[row.Name], "%s twice", row.Name)
 		names[row.Name] = true
 		require.NotEmpty(t, row.Summary, row.Name)
-		require.True(t, slices.Contains([]proto.Audience{proto.ToSocket, proto.ToUser, proto.ToChat, proto.ToView}, row.To), row.Name)
+		require.True(t, slices.Contains([]proto.Audience{proto.ToSocket, proto.ToUser, proto.ToChat, proto.ToView, proto.ToSubscribers}, row.To), row.Name)
 		require.Equal(t, reflect.Struct, payload.Kind(), "%s ends in an object: the stock client keeps a trailing string as its offset", row.Name)
 		if row.Durable {
 			require.True(t, row.To == proto.ToChat || row.To == proto.ToUser, "%s: a socket outlives nothing", row.Name)

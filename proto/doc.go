@@ -9,6 +9,6 @@
 // A field's `rule` tag says for the generated documents what its Validate
 // enforces; tools/gen tests that the two agree. Its words: id, clientId (see
 // CheckID, CheckClientID), n=a..b (a number, or how many), bytes=a..b,
-// enum=a|b|c, object, as:Type for what a Raw holds, and each=… for the items
+// chars=a..b, enum=a|b|c, object, as:Type for what a Raw holds, and each=… for the items
 // of a list.
 package proto

@@ -60,6 +60,9 @@ const (
 	ToUser   Audience = "USER" // all sockets of the user
 	ToChat   Audience = "CHAT" // all sockets of all members
 	ToView   Audience = "VIEW" // sockets that have the chat open
+	// ToSubscribers is the sockets that have subscribed a user's presence and may
+	// see it, and the user's own.
+	ToSubscribers Audience = "SUBS"
 )
 
 // EventRow is what the mesh knows of one server event.

@@ -21,6 +21,15 @@ const (
 // who types there; its body is the subject for their answers. No client sees it.
 const AskTyping = "typing:ask"
 
+// Words between services and gateways that no client sees, as HeaderEvent.
+const (
+	// RecheckPresence on eph.presence says that who may see this user has
+	// changed: each gateway asks again for those here who have subscribed it.
+	RecheckPresence = "presence:recheck"
+	// TakeoverEvent goes to a gateway's inbox of this verb, with a Takeover.
+	TakeoverEvent = "takeover"
+)
+
 // Headers on entries of the log, and so on their republished copies.
 const (
 	HeaderEvent   = "Sup-Event"   // the client event's name, a row of Events

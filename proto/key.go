@@ -71,24 +71,49 @@ func DevicesKey(user Token) string { return "{u:" + string(user) + "}:devices" }
 // epoch; without it, chat rebuilds.
 func ProjectionKey(service, epoch string) string { return "projection:" + service + ":" + epoch }
 
-// ViewersKey is the hash user token → "<socket>@<gateway> …" of those who have a
-// chat open. Not of the projection: it is lost with Redis, and gateways tell it anew.
+// Presence's keys. All of it may be lost with Redis: gateways tell it anew, and
+// relations are read from the log again.
+
+// PresenceKey is a user's record: connections, what the user has set, what others
+// were told. It is replaced only where it is still what was read.
+func PresenceKey(user Token) string { return "{u:" + string(user) + "}:presence" }
+
+// SessionKey is the hash of one session, by its pid: its fence and device, "v:<chat>"
+// for each chat it has open and "w:<user>" for each presence it has subscribed. It
+// lives for a day after its connection has ended, or has gone on under another pid,
+// which it then names.
+func SessionKey(user, pid Token) string {
+	return "{u:" + string(user) + "}:session:" + string(pid)
+}
+
+// RelationsKey is what the log says of a user's contacts and blocks, and as of where.
+func RelationsKey(user Token) string { return "{u:" + string(user) + "}:relations" }
+
+// ViewersKey is the hash user token → "<pid> …" of the sessions that have a chat open.
 func ViewersKey(chat Token) string { return "viewers:{c:" + string(chat) + "}" }
 
-// ViewGatewaysKey is the set of gateways whose viewers are kept.
-const ViewGatewaysKey = "view:gateways"
+// PresenceDueKey is the sorted set of users whose record is to be looked at,
+// scored by when, in Unix milliseconds.
+const PresenceDueKey = "presence:due"
 
-// ViewSweeperKey is the lock of the one instance that removes dead gateways' viewers.
-const ViewSweeperKey = "view:sweeper"
+// PresenceHiddenKey is the set of users who are invisible.
+const PresenceHiddenKey = "presence:hidden"
 
-// ViewLeaseKey stands as long as a gateway says that it lives.
-func ViewLeaseKey(gateway Token) string { return "{v:" + string(gateway) + "}:lease" }
+// PresenceKeeperKey is the lock of the one instance that looks at dead gateways.
+const PresenceKeeperKey = "presence:keeper"
 
-// ViewSweptKey says that a gateway has been taken for dead.
-func ViewSweptKey(gateway Token) string { return "{v:" + string(gateway) + "}:swept" }
+// PresenceGatewaysKey is the sorted set of gateways, scored by when each was last
+// heard of; PresenceKnownKey is the set of those whose connections are kept.
+const (
+	PresenceGatewaysKey = "presence:gateways"
+	PresenceKnownKey    = "presence:known"
+)
 
-// ViewsKey is the set "<chat>/<user>/<socket>" of one gateway's viewers.
-func ViewsKey(gateway Token) string { return "{v:" + string(gateway) + "}:views" }
+// GatewaySessionsKey is the set "<user>/<pid>" of one gateway's connections.
+func GatewaySessionsKey(gateway Token) string { return "{g:" + string(gateway) + "}:sessions" }
+
+// GatewaySweptKey says that a gateway has been taken for dead.
+func GatewaySweptKey(gateway Token) string { return "{g:" + string(gateway) + "}:swept" }
 
 // LimitKey is one user's rate limit for one event.
 func LimitKey(user Token, rule string) string { return "{u:" + string(user) + "}:limit:" + rule }

@@ -20,6 +20,7 @@ const (
 const (
 	KindLog       Kind = "log" // stored: everything durable that concerns one user
 	KindEphemeral Kind = "eph" // never stored: live notices, at most once
+	KindRelations Kind = "rel" // presence: contacts and blocks, stored; for services alone
 )
 
 // Subjects of the log. `live.` is the stream's RePublish of `ev.`: the same
@@ -67,6 +68,18 @@ func UserLive(user Token) string { return "live.user." + string(user) + ".*" }
 func UserEphemeral(user Token) string {
 	return "live.user." + string(user) + "." + string(KindEphemeral)
 }
+
+// UserRelations is the log subject of a user's contacts and blocks: the newest
+// entry is all of them.
+func UserRelations(user Token) string { return "ev.user." + string(user) + "." + string(KindRelations) }
+
+// PresenceEphPrefix begins the subjects of presence.
+const PresenceEphPrefix = "eph.presence."
+
+// PresenceEph carries every change of how a user is there, as a Presence with
+// HeaderEvent, to the gateways where somebody has subscribed it; and
+// RecheckPresence. Core NATS: at most once, never replayed.
+func PresenceEph(user Token) string { return PresenceEphPrefix + string(user) }
 
 // ReceiptLog holds one (chat, user)'s newest cursors: one message a subject.
 func ReceiptLog(chat, user Token) string { return "rc.chat." + string(chat) + "." + string(user) }

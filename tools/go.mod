@@ -18,6 +18,7 @@ require (
 	golang.org/x/sys v0.49.0
 	supmesh.dev/chat v0.0.0
 	supmesh.dev/gateway v0.0.0
+	supmesh.dev/presence v0.0.0
 	supmesh.dev/proto v0.0.0
 	supmesh.dev/services v0.0.0
 )
@@ -97,5 +98,7 @@ replace supmesh.dev/proto => ../proto
 replace supmesh.dev/services => ../services
 
 replace supmesh.dev/gateway => ../gateway
+
+replace supmesh.dev/presence => ../presence
 
 replace supmesh.dev/chat => ../chat

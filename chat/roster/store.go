@@ -201,7 +201,7 @@ func (s *Store) Device(ctx context.Context, user, device proto.Token) (Device, e
 	}
 	d := Device{Whole: mark.Val() == 1}
 	for _, z := range chats.Val() {
-		if name, ok := z.Member.(string); ok && uint64(z.Score)%2 == 1 {
+		if name, ok := z.Member.(string); ok && isMember(z.Score) {
 			d.Chats = append(d.Chats, proto.Token(name))
 		}
 	}

@@ -54,6 +54,7 @@ func Events() []Event {
 		{proto.StopTypingEvent, proto.StoppedTyping{
 			ChatID: "chat-7", UserID: "bob", ThreadID: "msg_01KK8Y8Z0G0000000400AVX3RA", Reason: proto.StoppedExpired,
 		}},
+		{proto.PresenceEvent, presence()},
 		{proto.ConnectedEvent, proto.Connected{
 			UserID: "alice", SocketID: "wJ0c5o1mQm2eAAAB", DeviceID: "phone", PID: "pVb3nq0gT1-x_9aZ",
 			Resumed: true, Resync: true, Missed: 2, ServerTime: When, TokenExpiresAt: after(time.Hour),

@@ -95,6 +95,20 @@ func Requests() []Request {
 		{Row: proto.AuthRefresh,
 			Req: proto.AuthRefreshReq{Token: "header.claims.signature"},
 			Res: proto.AuthRefreshRes{TokenExpiresAt: after(time.Hour)}},
+		{Row: proto.UpdatePresence,
+			Req: proto.UpdatePresenceReq{Status: proto.StatusBusy, CustomStatus: ptr("In a meeting"), Until: ptr(after(time.Hour))},
+			Or:  proto.UpdatePresenceReq{IsOnline: ptr(true)},
+			Res: proto.UpdatePresenceRes{
+				Status: proto.StatusBusy, EffectiveStatus: proto.StatusBusy, CustomStatus: "In a meeting", LastSeen: When.UnixMilli(), Own: own(),
+			}},
+		{Row: proto.SubscribePresence,
+			Req: proto.SubscribePresenceReq{UserIDs: []string{"bob", "mallory"}},
+			Res: proto.SubscribePresenceRes{
+				Presences: []proto.Presence{presence(), {UserID: "mallory", Status: proto.StatusOffline}}, Denied: []string{"mallory"}, Total: 2,
+			}},
+		{Row: proto.UnsubscribePresence,
+			Req: proto.UnsubscribePresenceReq{UserIDs: []string{"bob"}}, Res: proto.UnsubscribePresenceRes{Total: 1}},
+		{Row: proto.ListSessions, Req: proto.ListSessionsReq{}, Res: proto.SessionsRes{Sessions: []proto.Session{session(true)}}},
 		{Row: proto.OpenDevice,
 			Req: proto.OpenReq{},
 			Res: proto.OpenRes{
@@ -107,16 +121,35 @@ func Requests() []Request {
 				Items: []proto.LogItem{{ChatID: "chat-7", Seq: 5, Position: 99, Body: stored}},
 				More:  true, Gone: []string{"chat-8"},
 			}},
-		{Row: proto.ViewChats,
-			Req: proto.ViewReq{
-				Gateway: "gateway-0.3f2a", Quiet: true,
-				Began: []proto.View{view("bob")}, Ended: []proto.View{view("alice")},
+		{Row: proto.SharedChats,
+			Req: proto.SharedChatsReq{UserID: "alice", UserIDs: []string{"bob", "mallory"}},
+			Res: proto.SharedChatsRes{UserIDs: []string{"bob"}}},
+		{Row: proto.OpenSession,
+			Req: proto.OpenSessionReq{Gateway: "gateway-0.3f2a.0", Inbox: "3f2a", PID: "pVb3nq0gT1-x_9aZ", Returns: "kQ8w2mB4Rt6yUi1o"},
+			Res: proto.OpenSessionRes{
+				Fence: 1773059405001, Returned: true, Views: []string{"chat-7"}, Watches: []string{"bob"}, Status: proto.StatusAway, Own: own(),
+			}},
+		{Row: proto.ReportSessions,
+			Req: proto.ReportReq{
+				Gateway: "gateway-0.3f2a.0", Inbox: "3f2a", Quiet: true,
+				Closed: []proto.Closed{{UserID: "alice", PID: "kQ8w2mB4Rt6yUi1o", Fence: 1773059405000, At: When, Final: true}},
+				Opened: []proto.Opened{{
+					UserID: "bob", DeviceID: "phone", PID: "pVb3nq0gT1-x_9aZ", SocketID: "wJ0c5o1mQm2eAAAB", Fence: 1773059405001,
+					Status: proto.StatusOnline, Since: When, Own: own(),
+				}},
+				Ended: []proto.View{view("alice")}, Began: []proto.View{view("bob")},
+				Unwatched: []proto.Watch{watch("carol")}, Watched: []proto.Watch{watch("alice")},
 			},
-			Res: proto.ViewRes{Refused: []proto.View{view("bob")}}},
+			Res: proto.ReportRes{
+				Fences: []proto.Fenced{{PID: "pVb3nq0gT1-x_9aZ", Fence: 1773059405002}}, Superseded: []string{"kQ8w2mB4Rt6yUi1o"},
+			}},
 		{Row: proto.RenewLease,
-			Req: proto.LeaseReq{Gateway: "gateway-0.3f2a", Begin: true},
-			Or:  proto.LeaseReq{Gateway: "gateway-0.3f2a", End: true},
+			Req: proto.LeaseReq{Gateway: "gateway-0.3f2a.0", Begin: true},
+			Or:  proto.LeaseReq{Gateway: "gateway-0.3f2a.0", End: true},
 			Res: proto.LeaseRes{Known: true, Swept: true}},
+		{Row: proto.Viewers,
+			Req: proto.ViewersReq{ChatID: "chat-7"},
+			Res: proto.ViewersRes{UserIDs: []string{"alice", "bob"}, Count: 2}},
 		{Row: proto.PutChat, Req: chat(), Res: chatRes(true)},
 		{Row: proto.PatchChat, Req: proto.PutChatReq{ChatID: "chat-7", Description: ptr("")}, Res: chatRes(false)},
 		{Row: proto.GetChat, Req: proto.GetChatReq{ChatID: "chat-7", Cursor: "alice", Limit: 2}, Res: chatPage()},
@@ -127,11 +160,47 @@ func Requests() []Request {
 		{Row: proto.RemoveMember,
 			Req: proto.RemoveMemberReq{ChatID: "chat-7", UserID: "bob", Reason: "banned"},
 			Res: proto.MembersRes{ChatID: "chat-7", Version: 5, MemberCount: 2, Changed: 1}},
+		{Row: proto.GetPresence,
+			Req: proto.PresenceOf{UserID: "bob"},
+			Res: proto.PresenceState{
+				UserID: "bob", Status: proto.StatusBusy, Effective: proto.StatusBusy, LastSeen: When.UnixMilli(), Version: 1773059405003,
+				Own: own(), Sessions: []proto.Session{session(false)},
+			}},
+		{Row: proto.GetSessions, Req: proto.PresenceOf{UserID: "bob"}, Res: proto.SessionsRes{Sessions: []proto.Session{session(true)}}},
+		{Row: proto.PutContacts,
+			Req: proto.PutRelationsReq{UserID: "bob", UserIDs: []string{"alice", "carol"}},
+			Res: proto.RelationsRes{UserID: "bob", Count: 2, Version: 121}},
+		{Row: proto.PutBlocks,
+			Req: proto.PutRelationsReq{UserID: "bob", UserIDs: []string{"mallory"}},
+			Res: proto.RelationsRes{UserID: "bob", Count: 1, Version: 122}},
 	}
 }
 
 func view(user string) proto.View {
-	return proto.View{ChatID: "chat-7", UserID: user, SocketID: "wJ0c5o1mQm2eAAAB"}
+	return proto.View{ChatID: "chat-7", UserID: user, PID: "pVb3nq0gT1-x_9aZ", Fence: 1773059405001}
+}
+
+func watch(user string) proto.Watch {
+	return proto.Watch{UserID: user, PID: "pVb3nq0gT1-x_9aZ", Fence: 1773059405001, UserIDs: []string{"bob"}}
+}
+
+func own() *proto.OwnPresence {
+	return &proto.OwnPresence{
+		Status: proto.StatusBusy, StatusUntil: ptr(after(time.Hour)), CustomStatus: "In a meeting", CustomUntil: ptr(after(time.Hour)),
+		By: "phone", At: When.UnixMilli(),
+	}
+}
+
+func presence() proto.Presence {
+	return proto.Presence{
+		UserID: "bob", Status: proto.StatusOffline, LastSeen: When.UnixMilli(), CustomStatus: "In a meeting", LastSeenAt: ptr(When), Version: 1773059405003,
+	}
+}
+
+func session(current bool) proto.Session {
+	return proto.Session{
+		ID: "3f2a9c61", DeviceID: "phone", Gateway: "gateway-0", Status: proto.StatusOnline, State: proto.SessionConnected, ConnectedAt: When, Current: current,
+	}
 }
 
 func chat() proto.PutChatReq {

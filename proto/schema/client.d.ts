@@ -143,6 +143,17 @@ export interface ChatUpdated {
   version: number;
 }
 
+/** Closed is a connection that has ended. */
+export interface Closed {
+  userId: string;
+  pid: string;
+  fence: number;
+  /** when: the user was seen until then */
+  at: Timestamp;
+  /** the client said goodbye, or was sent away for good: it does not return */
+  final?: boolean;
+}
+
 /** The closed list of error codes. */
 export type Code = "AUTHENTICATION_REQUIRED" | "INVALID_TOKEN" | "TOKEN_EXPIRED" | "TOKEN_REVOKED" | "RATE_LIMIT_EXCEEDED" | "INVALID_PAYLOAD" | "PAYLOAD_TOO_LARGE" | "UNKNOWN_EVENT" | "CHAT_NOT_FOUND" | "MESSAGE_NOT_FOUND" | "PERMISSION_DENIED" | "CONFLICT" | "INVALID_STATUS" | "INVALID_REACTION" | "REACTION_LIMIT" | "SUBSCRIPTION_LIMIT" | "CALL_NOT_FOUND" | "CALL_BUSY" | "CALL_GLARE" | "CALL_ALREADY_ANSWERED" | "CALL_ENDED" | "SERVICE_UNAVAILABLE" | "TIMEOUT" | "IDLE_TIMEOUT" | "SLOW_CONSUMER" | "SERVER_SHUTDOWN" | "CONNECTION_LIMIT" | "INTERNAL_ERROR";
 
@@ -266,6 +277,12 @@ export interface Failure {
   requestId: string;
 }
 
+/** Fenced is the fence that a connection was given. */
+export interface Fenced {
+  pid: string;
+  fence: number;
+}
+
 /** ForwardedFrom is where a forwarded message was first said. */
 export interface ForwardedFrom {
   chatId: string;
@@ -350,7 +367,7 @@ export interface LeaseAck {
   success: true;
   /** the lease stands */
   known: boolean;
-  /** it was taken for dead: clients have seen its viewers leave */
+  /** it was taken for dead: clients may have seen its users leave */
   swept?: boolean;
   /** names the request in logs and traces */
   requestId: string;
@@ -361,7 +378,7 @@ export interface LeaseReq {
   gateway: string;
   /** make the lease; without it a lost one stays lost */
   begin?: boolean;
-  /** the gateway stops, and has no viewers any more */
+  /** the gateway stops, and has no connections any more */
   end?: boolean;
 }
 
@@ -386,6 +403,10 @@ export interface LimitRow {
 
 /** LimitTable is event name → rate limit, as clients see it. */
 export type LimitTable = Record<string, LimitRow>;
+
+/** ListSessionsReq is `session:list`: one's own connections. */
+export interface ListSessionsReq {
+}
 
 /** LogItem is one entry of the log with its place. */
 export interface LogItem {
@@ -564,9 +585,100 @@ export interface OpenAck {
 export interface OpenReq {
 }
 
+/** OpenSessionAck is its answer. */
+export interface OpenSessionAck {
+  success: true;
+  /** of this connection: a larger one of the same pid is newer */
+  fence: number;
+  /** Returned says that the session presented was this user's and device's. The connection it had, if it still has one, is closed; what follows is what it had. */
+  returned?: boolean;
+  /** chats that it had open */
+  views?: string[];
+  /** users whose presence it had subscribed */
+  watches?: string[];
+  status: "online" | "away";
+  own?: OwnPresence;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** OpenSessionReq is a gateway's word that the actor has connected, before the client hears of it: from here on its return is known. */
+export interface OpenSessionReq {
+  /** as in LeaseReq */
+  gateway: string;
+  /** token of GatewayInbox, for TakeoverEvent */
+  inbox: string;
+  /** what a return presents */
+  pid: string;
+  /** the pid that was presented; may be the same */
+  returns?: string;
+}
+
+/** Opened is a connection that is there. */
+export interface Opened {
+  userId: string;
+  deviceId: string;
+  pid: string;
+  socketId: string;
+  /** 0: the registry has given none yet */
+  fence?: number;
+  status: "online" | "away";
+  since: Timestamp;
+  own?: OwnPresence;
+}
+
+/** OwnPresence is what a user has set of themselves. */
+export interface OwnPresence {
+  /** absent: the devices decide */
+  status?: "busy" | "offline";
+  statusUntil?: Timestamp;
+  customStatus?: string;
+  customUntil?: Timestamp;
+  /** the device that set the status */
+  by?: string;
+  /** Unix milliseconds; the newer wins */
+  at: number;
+}
+
 /** Pong is the answer of the plain profile to {"event":"ping"}. */
 export interface Pong {
   ts: Timestamp;
+}
+
+/** Presence is `presence:update`: how a user is there, as the one who gets it may see them. Where they may not, the user looks offline. */
+export interface Presence {
+  userId: string;
+  /** unknown only in acks */
+  status: "online" | "away" | "busy" | "offline" | "unknown";
+  /** Unix milliseconds; of those who are offline */
+  lastSeen?: number;
+  customStatus?: string;
+  /** lastSeen again */
+  lastSeenAt?: Timestamp;
+  /** grows with each change; 0: none is known */
+  version: number;
+}
+
+/** PresenceOf is `GET /v1/users/{userId}/presence`. Backends only. */
+export interface PresenceOf {
+  userId: string;
+}
+
+/** PresenceStateAck is its answer: everything that is known of one user. */
+export interface PresenceStateAck {
+  success: true;
+  userId: string;
+  /** the truth, invisible or not */
+  status: "online" | "away" | "busy" | "offline" | "unknown";
+  /** as others see it */
+  effective: "online" | "away" | "busy" | "offline";
+  /** Unix milliseconds */
+  lastSeen?: number;
+  version: number;
+  own?: OwnPresence;
+  sessions: Session[];
+  /** names the request in logs and traces */
+  requestId: string;
 }
 
 /** PutChatReq creates a chat or sets what is given of it; listed members are added or get the role. Backends only. */
@@ -577,6 +689,12 @@ export interface PutChatReq {
   description?: string;
   settings?: Record<string, Raw>;
   members?: Member[];
+}
+
+/** PutRelationsReq sets all contacts, or all blocks, of a user. Backends only. */
+export interface PutRelationsReq {
+  userId: string;
+  userIds: string[];
 }
 
 /** ReadAck is its ack: where the user's cursor stands now, and what is behind it. */
@@ -603,12 +721,56 @@ export interface ReadReq {
   readAt?: Timestamp;
 }
 
+/** RelationsAck is its answer. */
+export interface RelationsAck {
+  success: true;
+  userId: string;
+  count: number;
+  /** of the user's relations: the log position of the change */
+  version: number;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
 /** RemoveMemberReq ends a membership. Backends only. */
 export interface RemoveMemberReq {
   chatId: string;
   userId: string;
   /** left, removed or banned; removed by default */
   reason?: "left" | "removed" | "banned";
+}
+
+/** ReportAck is its answer. */
+export interface ReportAck {
+  success: true;
+  /** of those opened without one */
+  fences?: Fenced[];
+  /** pids of those opened that live elsewhere by now: they are to be closed */
+  superseded?: string[];
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** ReportReq is what changed of the connections of one gateway, in the order ended, began: closed, opened, ended, began, unwatched, watched. Repeating it changes nothing; what concerns a connection under an older fence than is known changes nothing either. */
+export interface ReportReq {
+  /** as in LeaseReq */
+  gateway: string;
+  /** as in OpenSessionReq */
+  inbox: string;
+  /** clients were told of the views before: nobody is told again */
+  quiet?: boolean;
+  /** these connections have ended */
+  closed?: Closed[];
+  /** these are here: said again after the registry was lost, or late */
+  opened?: Opened[];
+  /** these have a chat open no more */
+  ended?: View[];
+  /** these have a chat open */
+  began?: View[];
+  /** presence that is subscribed no more */
+  unwatched?: Watch[];
+  /** presence that is subscribed */
+  watched?: Watch[];
 }
 
 /** A member's role in a chat. */
@@ -660,6 +822,43 @@ export interface ServerDrain {
   reason: string;
 }
 
+/** Session is one connection of a user, or one that has just ended. */
+export interface Session {
+  /** names it; not what a return presents */
+  id: string;
+  deviceId: string;
+  gateway: string;
+  /** the device's own */
+  status: "online" | "away";
+  state: "connected" | "leaving" | "unknown";
+  connectedAt: Timestamp;
+  /** the one that asks */
+  current?: boolean;
+}
+
+/** SessionsAck is its ack, and the answer to a backend. */
+export interface SessionsAck {
+  success: true;
+  sessions: Session[];
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** SharedChatsAck is its answer. */
+export interface SharedChatsAck {
+  success: true;
+  /** those who do */
+  userIds: string[];
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** SharedChatsReq asks which of some users share a chat with one. */
+export interface SharedChatsReq {
+  userId: string;
+  userIds: string[];
+}
+
 /** StopTypingAck is its ack. */
 export interface StopTypingAck {
   success: true;
@@ -681,6 +880,23 @@ export interface StoppedTyping {
   threadId?: string;
   /** absent: the user stopped */
   reason?: "sent" | "expired" | "left" | "disconnected";
+}
+
+/** SubscribePresenceAck is its ack. */
+export interface SubscribePresenceAck {
+  success: true;
+  presences: Presence[];
+  /** of them: these look offline */
+  denied: string[];
+  /** subscriptions of this connection */
+  total: number;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** SubscribePresenceReq is `presence:subscribe`: this connection wants to know how users are there, from now on. */
+export interface SubscribePresenceReq {
+  userIds: string[];
 }
 
 /** SyncAck is its ack, chats in the order asked: at most 100 messages of each, and 1 MiB in all. */
@@ -750,32 +966,76 @@ export interface TypingReq {
   threadId?: string;
 }
 
-/** View is one socket that has one chat open. */
-export interface View {
-  chatId: string;
-  userId: string;
-  socketId: string;
-}
-
-/** ViewAck is its answer. */
-export interface ViewAck {
+/** UnsubscribePresenceAck is its ack. */
+export interface UnsubscribePresenceAck {
   success: true;
-  /** of those begun: the user is not known as a member, now */
-  refused?: View[];
+  /** subscriptions of this connection */
+  total: number;
   /** names the request in logs and traces */
   requestId: string;
 }
 
-/** ViewReq is what changed of the sockets of one gateway that have a chat open. Repeating it changes nothing. */
-export interface ViewReq {
-  /** as in LeaseReq */
-  gateway: string;
-  /** clients were told before: nobody is told again */
-  quiet?: boolean;
-  /** these have a chat open */
-  began?: View[];
-  /** these no more */
-  ended?: View[];
+/** UnsubscribePresenceReq is `presence:unsubscribe`. */
+export interface UnsubscribePresenceReq {
+  userIds: string[];
+}
+
+/** UpdatePresenceAck is its ack. */
+export interface UpdatePresenceAck {
+  success: true;
+  /** as it was asked for */
+  status: string;
+  /** as others see it */
+  effectiveStatus: string;
+  customStatus?: string;
+  /** Unix milliseconds */
+  lastSeen: number;
+  /** Own is what the user has set, for the gateway, which tells it again should the registry be lost. */
+  own?: OwnPresence;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** UpdatePresenceReq is `presence:update`. online and away are of the device that says so; busy and offline are of the user, until changed: by online from any device, or by away from the device that set them. */
+export interface UpdatePresenceReq {
+  /** this, or isOnline */
+  status?: "online" | "away" | "busy" | "offline";
+  /** online, or offline */
+  isOnline?: boolean;
+  /** empty: none any more; absent: as it was */
+  customStatus?: string;
+  /** when busy, offline and the custom status that are set here end */
+  until?: Timestamp;
+}
+
+/** View is one connection that has one chat open. */
+export interface View {
+  chatId: string;
+  userId: string;
+  pid: string;
+  fence: number;
+}
+
+/** ViewersAck is its answer: without the invisible, at most MaxViewers of them in the order of their ids' tokens, and how many there are. */
+export interface ViewersAck {
+  success: true;
+  userIds: string[];
+  count: number;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** ViewersReq asks who has a chat open, whatever their membership. */
+export interface ViewersReq {
+  chatId: string;
+}
+
+/** Watch is users whose presence one connection has subscribed. */
+export interface Watch {
+  userId: string;
+  pid: string;
+  fence: number;
+  userIds: string[];
 }
 
 /** The codes after which the same request may succeed later. */
@@ -803,6 +1063,10 @@ export interface Requests {
   "message:typing": { request: TypingReq; ack: TypingAck };
   "message:stop-typing": { request: StopTypingReq; ack: StopTypingAck };
   "auth:refresh": { request: AuthRefreshReq; ack: AuthRefreshAck };
+  "presence:update": { request: UpdatePresenceReq; ack: UpdatePresenceAck };
+  "presence:subscribe": { request: SubscribePresenceReq; ack: SubscribePresenceAck };
+  "presence:unsubscribe": { request: UnsubscribePresenceReq; ack: UnsubscribePresenceAck };
+  "session:list": { request: ListSessionsReq; ack: SessionsAck };
 }
 
 /** What the server sends, by event. */
@@ -817,6 +1081,7 @@ export interface Payloads {
   "chat:member-left": MemberLeft;
   "message:typing": Typing;
   "message:stop-typing": StoppedTyping;
+  "presence:update": Presence;
   "connected": Connected;
   "error": ErrorEvent;
   "auth:expiring": AuthExpiring;
@@ -854,6 +1119,14 @@ export interface ClientEvents {
   "message:stop-typing": (request: StopTypingReq, ack: (reply: Reply<StopTypingAck>) => void) => void;
   /** Present a newer token of the same user before the old one expires. At most 10 per 60 s. */
   "auth:refresh": (request: AuthRefreshReq, ack: (reply: Reply<AuthRefreshAck>) => void) => void;
+  /** The user's own status: online and away are this device's, busy and offline (invisible) are the user's until changed. At most 20 per 60 s. */
+  "presence:update": (request: UpdatePresenceReq, ack: (reply: Reply<UpdatePresenceAck>) => void) => void;
+  /** How users are there, now and with every change, on this connection. Those one may not see look offline. At most 60 per 60 s. */
+  "presence:subscribe": (request: SubscribePresenceReq, ack: (reply: Reply<SubscribePresenceAck>) => void) => void;
+  /** No more of these users' presence on this connection. At most 60 per 60 s. */
+  "presence:unsubscribe": (request: UnsubscribePresenceReq, ack: (reply: Reply<UnsubscribePresenceAck>) => void) => void;
+  /** One's own connections, and those that have just ended and may return. At most 30 per 60 s. */
+  "session:list": (request: ListSessionsReq, ack: (reply: Reply<SessionsAck>) => void) => void;
 }
 
 /** Server to client, for Socket<ServerEvents, ClientEvents>. */
@@ -878,6 +1151,8 @@ export interface ServerEvents {
   "message:typing": (payload: Typing) => void;
   /** A typing indicator is over. */
   "message:stop-typing": (payload: StoppedTyping) => void;
+  /** How a user is there, after each change of what others see; to the sockets that subscribed, and to the user's own other sockets. */
+  "presence:update": (payload: Presence) => void;
   /** The first event on every connection. Its offset is where the session stands. */
   "connected": (payload: Connected, offset: string) => void;
   /** A failure without an ack to carry it. */

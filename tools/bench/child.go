@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -17,11 +18,12 @@ const stopTimeout = 20 * time.Second
 
 // child is one process of the system measured.
 type child struct {
-	name string
-	log  string // file with its output
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
-	err  error         // of Wait; read after done
+	name  string
+	log   string // file with its output
+	cmd   *exec.Cmd
+	meant atomic.Bool   // it is killed on purpose: no reason to end the run
+	done  chan struct{} // closed when it has ended
+	err   error         // of Wait; read after done
 }
 
 // startChild runs a program with its output in dir. When it ends before stop
@@ -46,6 +48,9 @@ func startChild(dir, name string, env []string, died context.CancelCauseFunc, ar
 	go func() {
 		c.err = c.cmd.Wait()
 		close(c.done)
+		if c.meant.Load() {
+			return
+		}
 		died(fmt.Errorf("%s ended (%w); its last output:\n%s", name, orEnded(c.err), c.tail(15)))
 	}()
 	return c, nil
@@ -76,6 +81,13 @@ func (c *child) stop() error {
 	_ = c.cmd.Process.Kill()
 	<-c.done
 	return fmt.Errorf("%s did not end within %v of SIGTERM and was killed; its last output:\n%s", c.name, stopTimeout, c.tail(15))
+}
+
+// kill ends the process at once, which is no failure of the run.
+func (c *child) kill() {
+	c.meant.Store(true)
+	_ = c.cmd.Process.Kill() // already gone: done says so
+	<-c.done
 }
 
 // tail is the end of the process's output.

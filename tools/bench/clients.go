@@ -25,6 +25,7 @@ const (
 type who struct {
 	user, token string
 	chat        int
+	pid         string // of the session that it returns to, "" for a new one
 }
 
 // counter is told by the reader loop what came; it is called by that loop alone.
@@ -35,6 +36,11 @@ type counter interface {
 	publish() // at the end of each round
 }
 
+// greeter is a counter that wants to know what the server greeted with.
+type greeter interface {
+	ready(c *conn, body []byte)
+}
+
 // clients are the connections of one step and the loop that reads them.
 type clients struct {
 	wire    wire
@@ -43,11 +49,13 @@ type clients struct {
 
 	ep      int
 	pace    time.Duration // shortest time between two rounds of the loop
+	every   time.Duration // between the openings of two connections, 0 for as fast as it goes
 	slots   chan struct{} // handshakes under way
 	ready   atomic.Int64
 	ending  atomic.Bool // from here on a lost connection is no failure
 	stopped atomic.Bool
 	loop    sync.WaitGroup
+	closing sync.Once
 
 	lostMu sync.Mutex
 	lost   int64
@@ -76,7 +84,11 @@ func (cs *clients) connect(ctx context.Context, addr string, list []who) error {
 		return fmt.Errorf("address of the server: %w", err)
 	}
 	to := unix.SockaddrInet4{Port: tcp.Port, Addr: [4]byte(tcp.IP.To4())}
+	start := time.Now()
 	for i, w := range list {
+		for due := time.Duration(i) * cs.every; time.Since(start) < due; {
+			sleepUntil(start, due)
+		}
 		wait := time.NewTimer(readyTimeout)
 		select {
 		case cs.slots <- struct{}{}:
@@ -89,10 +101,10 @@ func (cs *clients) connect(ctx context.Context, addr string, list []who) error {
 		if err := cs.lostError(); err != nil {
 			return err
 		}
-		c := &conn{index: i, user: w.user, chat: w.chat, token: w.token, host: addr, fd: -1}
+		c := &conn{index: i, user: w.user, chat: w.chat, token: w.token, pid: w.pid, host: addr, fd: -1}
 		cs.conns[i].Store(c)
 		from := unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(2 + i%sources)}}
-		if err := c.open(cs.ep, from, to, cs.wire.upgrade(addr, w.token)); err != nil {
+		if err := c.open(cs.ep, from, to, cs.wire.upgrade(addr, w.token, w.pid)); err != nil {
 			return fmt.Errorf("connection %d: %w", i, err)
 		}
 	}
@@ -174,6 +186,11 @@ func (cs *clients) receive(c *conn, buf []byte) error {
 		}
 		if n > 0 {
 			c.stage = stageGreeting
+			if hello := cs.wire.hello(c.token, c.pid); hello != nil {
+				if err := c.write(cs.ep, appendFrame(nil, opText, hello)); err != nil {
+					return err
+				}
+			}
 		}
 		data = data[n:]
 	}
@@ -224,12 +241,15 @@ func (cs *clients) handle(c *conn, f frame, now time.Time) error {
 		if c.stage == stageGreeting {
 			c.stage = stageReady
 			c.token, c.host = "", ""
+			if g, ok := cs.counter.(greeter); ok {
+				g.ready(c, p.body)
+			}
 			cs.ready.Add(1)
 			<-cs.slots
 		}
 	case kindOther:
 		if c.stage == stageGreeting {
-			if reply := cs.wire.greeting(f.payload, c.token); reply != nil {
+			if reply := cs.wire.greeting(f.payload, c.token, c.pid); reply != nil {
 				return c.write(cs.ep, appendFrame(nil, opText, reply))
 			}
 		}
@@ -268,8 +288,10 @@ func (cs *clients) lostError() error {
 	return fmt.Errorf("%d connections lost, the first: %w", cs.lost, cs.first)
 }
 
-// close ends the loop and every connection.
-func (cs *clients) close() {
+// close ends the loop and every connection; again is fine.
+func (cs *clients) close() { cs.closing.Do(cs.end) }
+
+func (cs *clients) end() {
 	cs.ending.Store(true)
 	cs.stopped.Store(true)
 	cs.loop.Wait()

@@ -14,24 +14,26 @@ import (
 // Cmd is the command `bench`, to be mounted in a kong command line. Each of
 // its subcommands has Run(ctx).
 type Cmd struct {
-	Idle   IdleCmd   `cmd:"" help:"Memory and CPU of connections that do nothing, and connects a second."`
-	Fanout FanoutCmd `cmd:"" help:"One large chat, everybody connected: deliveries a second."`
-	Pairs  PairsCmd  `cmd:"" help:"Many chats of two: messages a second and their latency."`
-	Storm  StormCmd  `cmd:"" help:"One very large chat: a message, everybody's receipts of it at once, many who type."`
+	Idle     IdleCmd     `cmd:"" help:"Memory and CPU of connections that do nothing, and connects a second."`
+	Fanout   FanoutCmd   `cmd:"" help:"One large chat, everybody connected: deliveries a second."`
+	Pairs    PairsCmd    `cmd:"" help:"Many chats of two: messages a second and their latency."`
+	Storm    StormCmd    `cmd:"" help:"One very large chat: a message, everybody's receipts of it at once, many who type."`
+	Presence PresenceCmd `cmd:"" help:"Who is here: what it costs at rest, and what is seen when a gateway with everybody on it dies."`
 }
 
 // Options are what every scenario takes.
 type Options struct {
-	Target  string   `enum:"mesh,socketio-npm" default:"mesh" help:"What to measure: mesh, or socketio-npm (stock Socket.IO in one Node process)."`
-	Profile string   `enum:"socketio,ws" default:"socketio" help:"Client profile: socketio or ws."`
-	Runs    int      `default:"1" help:"Runs on a fresh system each, 1 to 9; medians are shown."`
-	Fsync   string   `enum:"default,always" default:"default" help:"Log: default acks from the page cache, always after an fsync of each message."`
-	GOGC    string   `name:"gogc" help:"GOGC of chat and gateway; their own choice by default."`
-	Env     []string `help:"More NAME=value for chat and gateway."`
-	JSON    bool     `name:"json" help:"Print JSON instead of tables."`
-	Root    string   `help:"The repository; by default the one around the working directory."`
-	Cache   string   `help:"Folder for built programs; by default in the user's cache."`
-	KeepLog bool     `help:"Keep the directory with the processes' output and say where it is."`
+	Target   string   `enum:"mesh,socketio-npm" default:"mesh" help:"What to measure: mesh, or socketio-npm (stock Socket.IO in one Node process)."`
+	Profile  string   `enum:"socketio,ws" default:"socketio" help:"Client profile: socketio or ws."`
+	Runs     int      `default:"1" help:"Runs on a fresh system each, 1 to 9; medians are shown."`
+	Fsync    string   `enum:"default,always" default:"default" help:"Log: default acks from the page cache, always after an fsync of each message."`
+	GOGC     string   `name:"gogc" help:"GOGC of the services; their own choice by default."`
+	Env      []string `help:"More NAME=value for the services."`
+	JSON     bool     `name:"json" help:"Print JSON instead of tables."`
+	gateways int      // of the mesh, 1 where 0
+	Root     string   `help:"The repository; by default the one around the working directory."`
+	Cache    string   `help:"Folder for built programs; by default in the user's cache."`
+	KeepLog  bool     `help:"Keep the directory with the processes' output and say where it is."`
 
 	Out      io.Writer `kong:"-"` // results; os.Stdout where nil
 	Progress io.Writer `kong:"-"` // os.Stderr where nil
@@ -141,6 +143,42 @@ func (c *StormCmd) Run(ctx context.Context) error {
 	}
 	title := fmt.Sprintf("storm: one chat of %d, receipts in %v, %d typists, %d viewers", c.Members, c.ReceiptsIn, c.Typists, c.Viewers)
 	return c.run(ctx, title, c.Members, func(ctx context.Context, b *bench, s *system) ([]result, error) { return b.storm(ctx, s, l) })
+}
+
+// PresenceCmd is `bench presence`.
+type PresenceCmd struct {
+	Options   `embed:""`
+	Users     int           `default:"10000" help:"Users, all connected to one gateway."`
+	Group     int           `default:"1000" help:"Users of one chat; they see each other, and the chat's observers watch them all."`
+	Observers int           `default:"1" help:"Observers of each chat, on the other gateway."`
+	Settle    time.Duration `default:"5s" help:"Quiet time before the measurement at rest."`
+	For       time.Duration `default:"60s" help:"How long rest is measured."`
+	ReturnIn  time.Duration `default:"8s" help:"Time within which half of the users return after the gateway's death."`
+	Limit     time.Duration `default:"70s" help:"Time by which the others are to be shown offline."`
+	Pace      time.Duration `default:"2ms" help:"Shortest time between two rounds of the reading loop."`
+}
+
+// Run measures and prints.
+func (c *PresenceCmd) Run(ctx context.Context) error {
+	if c.Target != "mesh" {
+		return errors.New("the stock Socket.IO server knows no presence: presence measures only --target mesh")
+	}
+	if err := errors.Join(
+		within("users", c.Users, 2, 19_000), within("group", c.Group, 1, proto.MaxSubscriptions), within("observers", c.Observers, 1, 100),
+		between("settle", c.Settle, 0, time.Minute), between("for", c.For, 10*time.Millisecond, 10*time.Minute),
+		between("return-in", c.ReturnIn, 0, time.Minute), between("limit", c.Limit, time.Second, 10*time.Minute),
+		between("pace", c.Pace, 0, 100*time.Millisecond),
+	); err != nil {
+		return err
+	}
+	c.gateways = 2
+	l := presenceLoad{
+		users: c.Users, group: c.Group, observers: c.Observers, settle: c.Settle, length: c.For,
+		returnIn: c.ReturnIn, limit: c.Limit, quiet: 3 * time.Second, pace: c.Pace,
+	}
+	title := fmt.Sprintf("presence: %d users on one gateway, watched by %d each from another; half of them return within %v of its death", c.Users, c.Observers, c.ReturnIn)
+	connections := c.Users + c.Observers*((c.Users+c.Group-1)/c.Group)
+	return c.run(ctx, title, connections, func(ctx context.Context, b *bench, s *system) ([]result, error) { return b.presence(ctx, s, l) })
 }
 
 // measure runs the steps asked for, or searches.

@@ -32,6 +32,7 @@ type conn struct {
 	user  string
 	chat  int // index of its chat in the plan, -1 for none
 	token string
+	pid   string // of the session that it returns to
 	host  string
 	stage stage
 	part  []byte // an inbound frame that is not whole yet

@@ -87,7 +87,7 @@ func FuzzNextFrame(f *testing.F) {
 				case kindAck:
 					ackScan.ack(p.body)
 				default:
-					w.greeting(frame.payload, "t")
+					w.greeting(frame.payload, "t", "p")
 				}
 			}
 			data = data[n:]

@@ -37,5 +37,10 @@ func TestMeshSmoke(t *testing.T) {
 		run("storm", 4, (&StormCmd{
 			Options: o, Members: 100, Typists: 70, Viewers: 5, Messages: 1, Content: 64, Limit: maxLatency, Pace: time.Millisecond,
 		}).Run(t.Context()))
+		if profile == "ws" { // once: a dead gateway is not known to be dead before its lease has run out
+			run("presence", 2, (&PresenceCmd{
+				Options: o, Users: 60, Group: 40, Observers: 2, For: 100 * time.Millisecond, ReturnIn: time.Second, Limit: 80 * time.Second, Pace: time.Millisecond,
+			}).Run(t.Context()))
+		}
 	}
 }

@@ -34,11 +34,16 @@ type system struct {
 	edge     string            // name of the process that holds the sockets
 	addr     string            // host:port for clients
 	admin    string            // host:port of the admin API
+	edges    []edge            // these, and of the gateways after the first
+	redis    string            // host:port of Redis, "" where there is none
 	metrics  map[string]string // host:port of the metrics, by process
 	keep     bool              // leave dir behind
 	ctx      context.Context   //nolint:containedctx // a lifetime: ends with the reason when a child dies; the lifetime of the processes
 	cancel   context.CancelCauseFunc
 }
+
+// edge is one process that holds sockets.
+type edge struct{ name, addr, admin string }
 
 // newSystem makes an empty system with a directory of its own.
 func newSystem(ctx context.Context) (*system, error) {
@@ -57,6 +62,17 @@ func (s *system) run(name string, env []string, argv ...string) error {
 		return err
 	}
 	s.children = append(s.children, c)
+	return nil
+}
+
+// kill ends one process as a machine that fails would, and forgets it.
+func (s *system) kill(name string) error {
+	at := slices.IndexFunc(s.children, func(c *child) bool { return c.name == name })
+	if at < 0 {
+		return fmt.Errorf("kill %s: no such process", name)
+	}
+	s.children[at].kill()
+	s.children = slices.Delete(s.children, at, at+1)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -13,16 +14,18 @@ type target interface {
 	start(ctx context.Context) (*system, error)
 }
 
-// mesh is SUP mesh as separate processes: redis-server, nats-server, chat and
-// gateway, with a fresh log.
+// mesh is SUP mesh as separate processes: redis-server, nats-server, chat,
+// presence and gateways, with a fresh log.
 type mesh struct {
-	redis, nats, chat, gateway string // programs
-	fsync                      string // "" is nats-server's default
-	env                        []string
+	redis, nats, chat, presence, gateway string // programs
+
+	gateways int    // how many of them
+	fsync    string // "" is nats-server's default
+	env      []string
 }
 
 func newMesh(ctx context.Context, b builder, o *Options) (*mesh, error) {
-	m := &mesh{env: o.Env}
+	m := &mesh{env: o.Env, gateways: max(1, o.gateways)}
 	if o.Fsync == "always" {
 		m.fsync = "always"
 	}
@@ -37,6 +40,9 @@ func newMesh(ctx context.Context, b builder, o *Options) (*mesh, error) {
 		return nil, err
 	}
 	if m.chat, err = b.program(ctx, "chat", "chat", "./cmd/chat"); err != nil {
+		return nil, err
+	}
+	if m.presence, err = b.program(ctx, "presence", "presence", "./cmd/presence"); err != nil {
 		return nil, err
 	}
 	m.gateway, err = b.program(ctx, "gateway", "gateway", "./cmd/gateway")
@@ -55,14 +61,13 @@ func (m *mesh) start(ctx context.Context) (*system, error) {
 }
 
 func (m *mesh) processes(s *system) error {
-	free, err := freeAddrs(s.ctx, 7)
+	free, err := freeAddrs(s.ctx, 5+3*m.gateways)
 	if err != nil {
 		return err
 	}
-	redis, nats, chatMetrics, edgeMetrics := free[0], free[1], free[2], free[3]
-	s.edge, s.addr, s.admin = "gateway", free[4], free[5]
-	monitor := free[6]
-	s.metrics["chat"], s.metrics["gateway"] = chatMetrics, edgeMetrics
+	redis, nats, monitor := free[0], free[1], free[2]
+	s.redis = redis
+	s.metrics["chat"], s.metrics["presence"] = free[3], free[4]
 
 	if err := s.run("redis", nil, m.redis, "--bind", "127.0.0.1", "--port", port(redis), "--save", "", "--appendonly", "no"); err != nil {
 		return err
@@ -87,21 +92,45 @@ func (m *mesh) processes(s *system) error {
 		"RATE_LIMITS=off", "RATE_LIMIT_MAX_CONNECTIONS=0", "ADMIT_RATE=100000", "DRAIN_RATE=100000", "DRAIN_NOTICE=10ms",
 		"LOG_FORMAT=json", "LOG_LEVEL=warn",
 	}, m.env...)
-	if err := s.run("chat", append(env, portFlag("METRICS_PORT", chatMetrics)), m.chat); err != nil {
+	if err := s.service("chat", m.chat, env); err != nil {
 		return err
 	}
-	if err := s.await("chat", answers200("http://"+chatMetrics+"/ready")); err != nil {
+	if err := s.service("presence", m.presence, env); err != nil {
 		return err
 	}
-	env = append(env, portFlag("METRICS_PORT", edgeMetrics), portFlag("PORT", s.addr), portFlag("ADMIN_PORT", s.admin))
-	if err := s.run("gateway", env, m.gateway); err != nil {
+	for i := range m.gateways {
+		if err := m.edge(s, i, free[5+3*i:][:3], env); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// service starts a program that has metrics, and waits until it is ready.
+func (s *system) service(name, program string, env []string) error {
+	addr := s.metrics[name]
+	if err := s.run(name, append(slices.Clone(env), portFlag("METRICS_PORT", addr)), program); err != nil {
 		return err
 	}
-	if err := s.await("gateway", answers200("http://"+edgeMetrics+"/ready")); err != nil {
+	return s.await(name, answers200("http://"+addr+"/ready"))
+}
+
+// edge starts a gateway. Clients connect to the first, where a scenario does not
+// say otherwise.
+func (m *mesh) edge(s *system, i int, free, env []string) error {
+	name, addr, admin := "gateway", free[0], free[1]
+	if i > 0 {
+		name = fmt.Sprint("gateway", i+1)
+	} else {
+		s.edge, s.addr, s.admin = name, addr, admin
+	}
+	s.edges = append(s.edges, edge{name, addr, admin})
+	s.metrics[name] = free[2]
+	if err := s.service(name, m.gateway, append(slices.Clone(env), portFlag("PORT", addr), portFlag("ADMIN_PORT", admin))); err != nil {
 		return err
 	}
-	for _, addr := range []string{s.addr, s.admin} {
-		if err := s.await("gateway at "+addr, listening(addr)); err != nil {
+	for _, addr := range []string{addr, admin} {
+		if err := s.await(name+" at "+addr, listening(addr)); err != nil {
 			return err
 		}
 	}

@@ -33,10 +33,13 @@ type packet struct {
 
 // wire is one client profile, as far as a load client needs it.
 type wire interface {
-	// upgrade is the HTTP request that opens the websocket.
-	upgrade(host, token string) []byte
+	// upgrade is the HTTP request that opens the websocket. pid is that of the
+	// session which the connection returns to, "" for a new one.
+	upgrade(host, token, pid string) []byte
+	// hello is the client's first frame; nil where the server speaks first.
+	hello(token, pid string) []byte
 	// greeting answers the handshake frames before the connection is ready; nil where nothing is to be said.
-	greeting(payload []byte, token string) []byte
+	greeting(payload []byte, token, pid string) []byte
 	classify(payload []byte) packet
 	// request appends the text of an event that wants an ack.
 	request(dst []byte, event string, ackID uint64, payload []byte) []byte
@@ -87,15 +90,20 @@ var (
 	sioData      = []byte(`,`)
 )
 
-func (socketIO) upgrade(host, _ string) []byte {
+func (socketIO) upgrade(host, _, _ string) []byte {
 	return upgradeRequest("/socket.io/?EIO=4&transport=websocket", host, "")
 }
 
-func (socketIO) greeting(payload []byte, token string) []byte {
-	if len(payload) > 0 && payload[0] == '0' {
-		return []byte(`40{"token":"` + token + `"}`)
+func (socketIO) hello(string, string) []byte { return nil }
+
+func (socketIO) greeting(payload []byte, token, pid string) []byte {
+	if len(payload) == 0 || payload[0] != '0' {
+		return nil
 	}
-	return nil
+	if pid != "" {
+		return []byte(`40{"token":"` + token + `","pid":"` + pid + `"}`)
+	}
+	return []byte(`40{"token":"` + token + `"}`)
 }
 
 func (socketIO) classify(p []byte) packet {
@@ -120,7 +128,7 @@ func (socketIO) classify(p []byte) packet {
 			return packet{kind: kindMessage, body: p[len(sioMessage):]}
 		}
 		if bytes.HasPrefix(p, sioConnected) {
-			return packet{kind: kindReady}
+			return packet{kind: kindReady, body: p[len(sioConnected):]}
 		}
 		return named(p, sioEvent, sioData)
 	case '3':
@@ -153,17 +161,27 @@ type plain struct{}
 var (
 	wsEvent     = []byte(`{"event":"`)
 	wsMessage   = []byte(`{"event":"message:new","data":`)
-	wsConnected = []byte(`{"event":"connected",`)
+	wsConnected = []byte(`{"event":"connected","data":`)
 	wsError     = []byte(`{"event":"error",`)
 	wsAck       = []byte(`{"ack":`)
 	wsData      = []byte(`,"data":`)
 )
 
-func (plain) upgrade(host, token string) []byte {
+func (plain) upgrade(host, token, pid string) []byte {
+	if pid != "" {
+		return upgradeRequest("/ws", host, "") // hello says the rest
+	}
 	return upgradeRequest("/ws", host, "Authorization: Bearer "+token+"\r\n")
 }
 
-func (plain) greeting([]byte, string) []byte { return nil }
+func (plain) hello(token, pid string) []byte {
+	if pid == "" {
+		return nil
+	}
+	return []byte(`{"event":"auth","data":{"token":"` + token + `","pid":"` + pid + `"}}`)
+}
+
+func (plain) greeting([]byte, string, string) []byte { return nil }
 
 func (plain) classify(p []byte) packet {
 	switch {
@@ -174,7 +192,7 @@ func (plain) classify(p []byte) packet {
 			return packet{kind: kindAck, ackID: id, body: rest[len(wsData):]}
 		}
 	case bytes.HasPrefix(p, wsConnected):
-		return packet{kind: kindReady}
+		return packet{kind: kindReady, body: p[len(wsConnected):]}
 	case bytes.HasPrefix(p, wsError):
 		return packet{kind: kindRefused, body: p}
 	}

@@ -39,8 +39,8 @@ func aboutChats(chat string) map[string]map[string]any {
 	}
 }
 
-// aboutNoChat are the rest: there is nothing to be a member of.
-var aboutNoChat = []string{"auth:refresh"}
+// aboutNoChat are the rest: there is nothing to be a member of. What they say of people is tried by peopleByMembersAndOthers.
+var aboutNoChat = []string{"auth:refresh", "presence:update", "presence:subscribe", "presence:unsubscribe", "session:list"}
 
 // harmless may succeed for whoever asks, since it takes something away from the asker only.
 var harmless = map[string]bool{"chat:leave": true, "message:stop-typing": true}
@@ -123,6 +123,8 @@ func TestEveryEventByMembersAndOthers(t *testing.T) {
 		require.Empty(t, people[user].Events(""), "nothing of the chat reaches the %s", user)
 	}
 
+	peopleByMembersAndOthers(t, watcher, people)
+
 	// The member last: deleting and leaving take away what the others were measured against.
 	for _, event := range []string{
 		"message:new", "message:delivered", "message:read", "message:typing", "message:stop-typing", "message:history",
@@ -137,6 +139,38 @@ func TestEveryEventByMembersAndOthers(t *testing.T) {
 		ack := people["member"].Emit(t, event, request)
 		require.True(t, ack.Success, "%s by the member: %s", event, ack.Raw)
 		require.NotContains(t, string(ack.Raw), "CHAT_NOT_FOUND", event)
+	}
+}
+
+// peopleByMembersAndOthers: who shares a chat is shown how others are there; who does not, or no more, is shown what they would be shown of
+// nobody, and is seen by nobody. Each hears of their own sessions alone.
+func peopleByMembersAndOthers(t *testing.T, watcher mesh.Client, people map[string]mesh.Client) {
+	t.Helper()
+	res := watch(t, watcher, "member", "former", "stranger")
+	require.Equal(t, []string{"former", "stranger"}, res.Denied)
+	for user, c := range people {
+		seen := watch(t, c, "watcher", "no-such-user")
+		if user == "member" {
+			require.Equal(t, []string{"no-such-user"}, seen.Denied)
+			require.Equal(t, proto.StatusOnline, seen.Presences[0].Status)
+		} else {
+			require.Equal(t, []string{"watcher", "no-such-user"}, seen.Denied, user)
+			require.Equal(t, proto.Presence{UserID: "watcher", Status: proto.StatusOffline}, seen.Presences[0], user)
+		}
+		require.Equal(t, proto.Presence{UserID: "no-such-user", Status: proto.StatusOffline}, seen.Presences[1], user)
+
+		require.Equal(t, proto.StatusBusy, set(t, c, map[string]any{"status": "busy", "customStatus": "by " + user}).EffectiveStatus)
+		require.True(t, c.Emit(t, "presence:unsubscribe", map[string]any{"userIds": []string{"watcher", "no-such-user"}}).Success, user)
+		var own proto.SessionsRes
+		decode(t, c.Emit(t, "session:list").Raw, &own)
+		require.Len(t, own.Sessions, 1, user)
+		require.True(t, own.Sessions[0].Current, user)
+	}
+	sees(t, watcher, "member", proto.StatusBusy)
+	for _, user := range []string{"former", "stranger"} {
+		for _, p := range shown(t, watcher, user) {
+			require.Equal(t, proto.Presence{UserID: user, Status: proto.StatusOffline}, p, "nothing of the %s is seen", user)
+		}
 	}
 }
 

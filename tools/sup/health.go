@@ -14,17 +14,14 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
 	"supmesh.dev/services"
-	"supmesh.dev/tools/sup/datadir"
 )
 
 type healthCmd struct {
-	keys
+	bus
 	Ready []string      `help:"/ready addresses to ask." default:"http://127.0.0.1:9091/ready"`
-	NATS  string        `name:"nats-url" env:"NATS_URL" help:"NATS server to ask for services; the data folder's by default."`
 	Wait  time.Duration `help:"How long services may take to answer." default:"500ms"`
 }
 
@@ -104,14 +101,7 @@ func askReady(ctx context.Context, url string) []finding {
 // askServices pings every micro service on NATS: each instance answers for itself.
 func (c *healthCmd) askServices(ctx context.Context) []finding {
 	down := func(err error) []finding { return []finding{{"nats", "services", services.Down, err.Error()}} }
-	url := c.NATS
-	if url == "" {
-		var err error
-		if url, err = datadir.Read(c.DataDir, datadir.NATSURL); err != nil {
-			return down(fmt.Errorf("NATS_URL is not set, and %w", err))
-		}
-	}
-	conn, err := nats.Connect(url, nats.Timeout(2*time.Second))
+	conn, err := c.connect()
 	if err != nil {
 		return down(err)
 	}

@@ -15,12 +15,13 @@ import (
 
 // cli is the command line; every flag is also an environment variable.
 type cli struct {
-	Up     upCmd     `cmd:"" help:"Run the whole mesh in this process."`
-	Token  tokenCmd  `cmd:"" help:"Print an access token."`
-	Client clientCmd `cmd:"" help:"Chat from the terminal over the plain websocket."`
-	Chat   chatCmd   `cmd:"" help:"Create and change chats through the admin side."`
-	Health healthCmd `cmd:"" help:"Ask a running mesh how it does."`
-	Bench  bench.Cmd `cmd:"" help:"Measure the mesh on this machine, or a stock Socket.IO server beside it."`
+	Up       upCmd       `cmd:"" help:"Run the whole mesh in this process."`
+	Token    tokenCmd    `cmd:"" help:"Print an access token."`
+	Client   clientCmd   `cmd:"" help:"Chat from the terminal over the plain websocket."`
+	Chat     chatCmd     `cmd:"" help:"Create and change chats through the admin side."`
+	Presence presenceCmd `cmd:"" help:"Show how a user is there, and where they are connected."`
+	Health   healthCmd   `cmd:"" help:"Ask a running mesh how it does."`
+	Bench    bench.Cmd   `cmd:"" help:"Measure the mesh on this machine, or a stock Socket.IO server beside it."`
 }
 
 func main() {

@@ -170,9 +170,22 @@ func TestCommandsOnARunningMesh(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, errs, "CHAT_NOT_FOUND")
 
+	out, errs, err = p.run(t, "presence", "alice")
+	require.NoError(t, err, errs)
+	require.Regexp(t, `(?m)^status +offline\n`, out)
+	require.Regexp(t, `(?m)^sessions +none\n`, out)
+	out, errs, err = p.run(t, "presence", "--json", "alice")
+	require.NoError(t, err, errs)
+	require.Contains(t, out, `"effective": "offline"`)
+	_, errs, err = p.run(t, "presence", strings.Repeat("x", 200))
+	require.Error(t, err)
+	require.Contains(t, errs, "INVALID_PAYLOAD: userId")
+
 	out, errs, err = p.run(t, "health", "--ready", p.variable("TEST_READY"))
 	require.NoError(t, err, out+errs)
 	require.Regexp(t, `(?m)^chat \S+ +rpc +ok`, out)
+	require.Regexp(t, `(?m)^presence \S+ +rpc +ok`, out)
+	require.Regexp(t, `(?m)^presence \S+ +redis +ok`, out)
 	require.Regexp(t, `(?m)^gateway \S+ +nats +ok`, out)
 
 	require.NoError(t, mesh.cmd.Process.Signal(os.Interrupt))
@@ -181,6 +194,9 @@ func TestCommandsOnARunningMesh(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, out, "down")
 	require.Contains(t, errs, "the mesh is not well")
+	_, errs, err = p.run(t, "presence", "alice")
+	require.Error(t, err)
+	require.Contains(t, errs, "is the mesh running?")
 }
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {
@@ -255,7 +271,7 @@ func TestConsoleInABrowser(t *testing.T) {
 	}
 	require.NoError(t, browser.Wait(), "after %q:\n%s", steps, &errs)
 	require.Equal(t, []string{
-		"logged in", "exchanged", "harmless", "unread", "history", "two tabs", "ticks", "typing", "edited", "deleted",
+		"logged in", "exchanged", "harmless", "unread", "history", "two tabs", "ticks", "typing", "presence", "edited", "deleted",
 		"replied", "members", "disappearing", "restart", "came back", "disappeared", "done",
 	}, steps)
 }

@@ -23,6 +23,7 @@ var programs = map[string]string{
 	"sup":         "supmesh.dev/tools/sup",
 	"gateway":     "supmesh.dev/gateway/cmd/gateway",
 	"chat":        "supmesh.dev/chat/cmd/chat",
+	"presence":    "supmesh.dev/presence/cmd/presence",
 	"nats-server": "github.com/nats-io/nats-server/v2",
 }
 

@@ -24,6 +24,7 @@ const (
 type Options struct {
 	Gateways int               // 1 by default
 	Chats    int               // 1 by default
+	Presence int               // instances of presence, 1 by default
 	Env      map[string]string // on top of the defaults, for every service
 }
 
@@ -35,6 +36,7 @@ type Mesh struct {
 	NATS     *Process
 	Redis    *Process
 	Chats    []*Process
+	Presence []*Process
 	Gateways []*Gateway
 
 	opts                Options
@@ -50,17 +52,20 @@ type Gateway struct {
 	name     string
 }
 
-// Start runs redis-server, nats-server, chat and gateways as processes of their own and waits until all are ready.
+// Start runs redis-server, nats-server, chat, presence and gateways as processes of their own and waits until all are ready.
 func Start(t testing.TB, opts Options) *Mesh {
 	t.Helper()
-	opts.Gateways, opts.Chats = max(1, opts.Gateways), max(1, opts.Chats)
+	opts.Gateways, opts.Chats, opts.Presence = max(1, opts.Gateways), max(1, opts.Chats), max(1, opts.Presence)
 	m := &Mesh{Dir: t.TempDir(), opts: opts, natsPort: freePort(t), redisPort: freePort(t)}
 	m.NATSURL = "nats://" + addr(m.natsPort)
 	m.RedisURL = "redis://" + addr(m.redisPort)
 	m.StartRedis(t)
 	m.StartNATS(t)
 	for i := range opts.Chats {
-		m.Chats = append(m.Chats, m.startChat(t, i))
+		m.Chats = append(m.Chats, m.startService(t, "chat", i))
+	}
+	for i := range opts.Presence {
+		m.Presence = append(m.Presence, m.startService(t, "presence", i))
 	}
 	for i := range opts.Gateways {
 		g := &Gateway{name: fmt.Sprintf("gateway-%d", i), ports: [3]int{freePort(t), freePort(t), freePort(t)}}
@@ -80,6 +85,14 @@ func (m *Mesh) StartRedis(t testing.TB) {
 	client := redis.NewClient(&redis.Options{Addr: addr(m.redisPort)})
 	defer client.Close()
 	Eventually(t, 10*time.Second, "redis answers", func() bool { return client.Ping(t.Context()).Err() == nil })
+}
+
+// FlushRedis takes everything from Redis while it runs.
+func (m *Mesh) FlushRedis(t testing.TB) {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: addr(m.redisPort)})
+	defer client.Close()
+	require.NoError(t, client.FlushAll(t.Context()).Err())
 }
 
 // StartNATS starts nats-server with JetStream files in the mesh's folder, again after it was killed.
@@ -104,12 +117,18 @@ func (m *Mesh) StartGateway(t testing.TB, i int) {
 }
 
 // StartChat starts chat instance i again after it was killed.
-func (m *Mesh) StartChat(t testing.TB, i int) { t.Helper(); m.Chats[i] = m.startChat(t, i) }
+func (m *Mesh) StartChat(t testing.TB, i int) { t.Helper(); m.Chats[i] = m.startService(t, "chat", i) }
 
-func (m *Mesh) startChat(t testing.TB, i int) *Process {
+// StartPresence starts presence instance i again after it was killed.
+func (m *Mesh) StartPresence(t testing.TB, i int) {
 	t.Helper()
-	port, name := freePort(t), fmt.Sprintf("chat-%d", i)
-	p := start(t, name, m.env(map[string]string{"METRICS_PORT": fmt.Sprint(port), "INSTANCE_ID": name, "PROVISION": "true"}), Binary(t, "chat"))
+	m.Presence[i] = m.startService(t, "presence", i)
+}
+
+func (m *Mesh) startService(t testing.TB, service string, i int) *Process {
+	t.Helper()
+	port, name := freePort(t), fmt.Sprintf("%s-%d", service, i)
+	p := start(t, name, m.env(map[string]string{"METRICS_PORT": fmt.Sprint(port), "INSTANCE_ID": name, "PROVISION": "true"}), Binary(t, service))
 	waitReady(t, name, port)
 	return p
 }
@@ -118,6 +137,9 @@ func (m *Mesh) startChat(t testing.TB, i int) *Process {
 func (m *Mesh) KillAll() {
 	for _, g := range m.Gateways {
 		g.Kill()
+	}
+	for _, p := range m.Presence {
+		p.Kill()
 	}
 	for _, c := range m.Chats {
 		c.Kill()
@@ -133,6 +155,9 @@ func (m *Mesh) StartAll(t testing.TB) {
 	m.StartNATS(t)
 	for i := range m.Chats {
 		m.StartChat(t, i)
+	}
+	for i := range m.Presence {
+		m.StartPresence(t, i)
 	}
 	for i := range m.Gateways {
 		m.StartGateway(t, i)

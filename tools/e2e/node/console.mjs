@@ -65,6 +65,10 @@ const act = async (page, text, action) => {
   await bubble(page, text).getByRole('button', { name: 'Message actions' }).click();
   await page.getByRole('menuitem', { name: action }).click();
 };
+const here = async (where, status, words) => {
+  await where.locator(`.avatar[data-status="${status}"]`).waitFor();
+  await where.locator('.here, .id').filter({ hasText: words }).waitFor();
+};
 const gone = (page, text) => page.locator('.message .text', { hasText: text }).waitFor({ state: 'detached' });
 const hide = (page, hidden) => page.evaluate((hidden) => {
   Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
@@ -193,6 +197,39 @@ try {
   await composer(bob).fill('');
   step('typing');
 
+  const menu = async (page, item) => {
+    await page.locator('#me').click();
+    await page.getByRole('menuitem', { name: item }).click();
+  };
+  await back(bob);
+  await here(row(alice, room), 'online', /online/);
+  await here(row(bob, room), 'online', /online/);
+  await alice.locator('#me').click();
+  await picture(alice, 'alice-status-menu');
+  await alice.keyboard.press('Escape');
+  await menu(alice, 'Busy');
+  await here(row(bob, room), 'busy', /busy/);
+  await menu(alice, 'Status text…');
+  await alice.getByLabel('Status text', { exact: true }).fill('in a talk <b>until five</b>');
+  await picture(alice, 'alice-status-text');
+  await alice.getByRole('button', { name: 'Show it' }).click();
+  await here(row(bob, room), 'busy', /busy · in a talk <b>until five<\/b>/);
+  await here(alice.locator('#me'), 'busy', /busy · in a talk/);
+  await picture(bob, 'bob-list-busy');
+  await picture(alice, 'alice-busy');
+  await menu(alice, 'Invisible');
+  await here(row(bob, room), 'offline', /last seen just now/);
+  await here(alice.locator('#me'), 'offline', /invisible/);
+  await picture(bob, 'bob-list-last-seen');
+  await menu(alice, 'Online');
+  await here(row(bob, room), 'online', /online/);
+  await menu(alice, 'Status text…');
+  await alice.getByLabel('Status text', { exact: true }).fill('');
+  await alice.getByRole('button', { name: 'Show it' }).click();
+  await here(row(bob, room), 'online', /^online$/);
+  await row(bob, team).click();
+  step('presence');
+
   await say(alice, 'a massage with a typo');
   await sees(bob, 'a massage');
   await composer(alice).press('ArrowUp');
@@ -263,10 +300,12 @@ try {
   await alice.keyboard.press('Escape');
   await alice.getByRole('button', { name: /^Members/ }).click();
   await alice.locator('#active-list [data-user="carol"]', { hasText: 'Carol' }).waitFor();
+  await here(alice.locator('#active-list [data-user="carol"]'), 'online', /online/);
   await picture(alice, 'alice-members');
   await picture(carol, 'carol-chat');
   await carol.context().close();
-  await alice.locator('#others-list [data-user="carol"]').waitFor();
+  await here(alice.locator('#others-list [data-user="carol"]'), 'offline', /last seen just now/);
+  await picture(alice, 'alice-members-left');
   await alice.getByRole('button', { name: 'Close the members' }).click();
   step('members');
 
@@ -286,6 +325,7 @@ try {
   await input.next();
   await alice.locator('#state.online').waitFor();
   await sees(bob, 'typed while the mesh was away');
+  await here(row(alice, room), 'online', /online/);
   await alice.waitForFunction(() => !/sending|waiting/.test(document.querySelector('#log').textContent));
   assert.equal(await alice.locator('.message .text', { hasText: 'typed while' }).count(), 1);
   await picture(alice, 'alice-back');

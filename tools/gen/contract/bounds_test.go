@@ -107,11 +107,24 @@ func repeat(m *contract.Model, item *jsonschema.Schema, n int) []any {
 		o := map[string]any{}
 		for _, name := range m.Types[ref].Required {
 			p, _ := m.Types[ref].Properties.Get(name)
-			o[name] = map[string]any{"string": "u", "integer": 1}[p.Type]
+			o[name] = smallest(m, p)
 		}
 		one = o
 	}
 	return slices.Repeat([]any{one}, n)
+}
+
+func smallest(m *contract.Model, s *jsonschema.Schema) any {
+	if ref := contract.RefName(s); ref != "" {
+		s = m.Types[ref]
+	}
+	switch {
+	case len(s.Enum) > 0:
+		return s.Enum[0]
+	case s.Format == "date-time":
+		return "2026-03-09T12:30:05.000Z"
+	}
+	return map[string]any{"string": "u", "integer": 1, "array": []any{}}[s.Type]
 }
 
 func entries(n int) map[string]any {

@@ -41,15 +41,20 @@ func applyRule(s *jsonschema.Schema, rule string) error {
 			if err := applyRule(s.Items, arg); err != nil {
 				return err
 			}
-		case "n", "bytes":
+		case "n", "bytes", "chars":
 			low, high, err := bounds(arg)
 			if err != nil {
 				return fmt.Errorf("rule %q: %w", word, err)
 			}
-			if name == "bytes" {
+			switch name {
+			case "chars":
+				s.MinLength, s.MaxLength = low, high
+			case "bytes":
 				applyBytes(s, low, high)
-			} else if err := applyCount(s, low, high); err != nil {
-				return fmt.Errorf("rule %q: %w", word, err)
+			default:
+				if err := applyCount(s, low, high); err != nil {
+					return fmt.Errorf("rule %q: %w", word, err)
+				}
 			}
 		default:
 			return fmt.Errorf("rule %q: unknown word", word)

@@ -24,6 +24,7 @@ func TestApplyRule(t *testing.T) {
 		{"id", str(), `{"type":"string","minLength":1,"maxLength":128}`},
 		{"clientId", str(), `{"type":"string","pattern":"^[A-Za-z0-9._:-]{1,64}$"}`},
 		{"bytes=1..5", str(), `{"type":"string","minLength":1,"maxLength":5,"x-max-bytes":5}`},
+		{"chars=..5", str(), `{"type":"string","maxLength":5}`},
 		{"bytes=1..", str(), `{"type":"string","minLength":1}`},
 		{"enum=a|b", str(), `{"type":"string","enum":["a","b"]}`},
 		{"n=..50 each=id", list(), `{"type":"array","maxItems":50,"items":{"type":"string","minLength":1,"maxLength":128}}`},

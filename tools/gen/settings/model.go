@@ -10,6 +10,7 @@ import (
 
 	"supmesh.dev/chat"
 	"supmesh.dev/gateway"
+	"supmesh.dev/presence"
 	"supmesh.dev/services"
 	"supmesh.dev/tools/sup/up"
 )
@@ -47,6 +48,7 @@ func sections() ([]section, error) {
 	}{
 		{"gateway", "`gateway.Config`. One of `JWT_SECRET` and `JWKS_URL` must be set.", &gateway.Config{}, known},
 		{"chat", "`chat.Config`.", &chat.Config{}, known},
+		{"presence", "`presence.Config`.", &presence.Config{}, known},
 		{"sup up", "`up.Config`: what `sup up` (`make run`) decides itself. It reads every variable above too; what it presets otherwise " +
 			"stands in [tools/README.md](../tools/README.md).", &up.Config{}, nil},
 	} {

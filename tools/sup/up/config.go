@@ -8,6 +8,7 @@ import (
 
 	"supmesh.dev/chat"
 	"supmesh.dev/gateway"
+	"supmesh.dev/presence"
 	"supmesh.dev/services"
 	"supmesh.dev/tools/console"
 	"supmesh.dev/tools/sup/datadir"
@@ -24,9 +25,10 @@ type Config struct {
 
 // settings are the services' configurations, and what had to be made for them.
 type settings struct {
-	chat    chat.Config
-	gateway gateway.Config
-	made    []datadir.File // secrets that did not exist before
+	chat     chat.Config
+	presence presence.Config
+	gateway  gateway.Config
+	made     []datadir.File // secrets that did not exist before
 }
 
 // given says whether a setting stands in the environment.
@@ -39,22 +41,26 @@ func given(variable string) bool {
 // streams made at start, chats open to all, the console's origin let in.
 func load(cfg Config, dir *datadir.Dir, g *ground, consolePort int) (*settings, error) {
 	s := &settings{}
-	both := []string{"--provision", "--log-level=" + cfg.LogLevel}
+	all := []string{"--provision", "--log-level=" + cfg.LogLevel}
 	if g.nats != nil {
-		both = append(both, "--nats-url="+g.nats.URL())
+		all = append(all, "--nats-url="+g.nats.URL())
 	}
 	if g.redis != nil {
-		both = append(both, "--redis-url="+g.redis.URL())
+		all = append(all, "--redis-url="+g.redis.URL())
 	}
-	both = append(both, unlessGiven("METRICS_HOST", "--metrics-host=127.0.0.1")...)
+	all = append(all, unlessGiven("METRICS_HOST", "--metrics-host=127.0.0.1")...)
 
-	chatArgs := append([]string{}, both...)
+	chatArgs := append([]string{}, all...)
 	chatArgs = append(chatArgs, unlessGiven("CHAT_POLICY", "--chat-policy="+chat.PolicyOpen)...)
 	if err := services.Load(&s.chat, chatArgs); err != nil {
 		return nil, fmt.Errorf("chat: %w", err)
 	}
 
-	edge := append([]string{}, both...)
+	if err := services.Load(&s.presence, all); err != nil {
+		return nil, fmt.Errorf("presence: %w", err)
+	}
+
+	edge := append([]string{}, all...)
 	edge = append(edge, unlessGiven("HOST", "--host=127.0.0.1")...)
 	edge = append(edge, unlessGiven("ADMIN_HOST", "--admin-host=127.0.0.1")...)
 	if consolePort > 0 {
@@ -87,7 +93,7 @@ func load(cfg Config, dir *datadir.Dir, g *ground, consolePort int) (*settings, 
 	if err := services.Load(&s.gateway, edge); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	if s.gateway.Production || s.chat.Production {
+	if s.gateway.Production || s.chat.Production || s.presence.Production {
 		return nil, errors.New("PRODUCTION is set: run the services on their own, `sup up` is for trying out")
 	}
 	return s, nil

@@ -10,6 +10,7 @@ import (
 
 	"supmesh.dev/chat"
 	"supmesh.dev/gateway"
+	"supmesh.dev/presence"
 	"supmesh.dev/services"
 	"supmesh.dev/tools/console"
 	"supmesh.dev/tools/sup/datadir"
@@ -64,6 +65,15 @@ func Run(ctx context.Context, cfg Config, ready func(Mesh)) error {
 	if err != nil {
 		return err
 	}
+	presenceHost, err := services.NewHost(unending, "presence", services.Version, set.presence.Config, ground.hostOptions()...)
+	if err != nil {
+		return err
+	}
+	defer presenceHost.Close()
+	presenceService, err := presence.New(set.presence, presenceHost)
+	if err != nil {
+		return err
+	}
 	gatewayHost, err := services.NewHost(unending, "gateway", services.Version, set.gateway.Config, ground.hostOptions()...)
 	if err != nil {
 		return err
@@ -74,10 +84,11 @@ func Run(ctx context.Context, cfg Config, ready func(Mesh)) error {
 		return err
 	}
 
-	health := &http.Server{Handler: services.Handler(chatHost, gatewayHost), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
+	health := &http.Server{Handler: services.Handler(chatHost, presenceHost, gatewayHost), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
 	layers := []layer{
 		{"health listener", serve(health, metrics)},
 		{"chat", func(ctx context.Context) error { return chatHost.Run(ctx, chatService) }},
+		{"presence", func(ctx context.Context) error { return presenceHost.Run(ctx, presenceService) }},
 		{"gateway", func(ctx context.Context) error { return gatewayHost.Run(ctx, gatewayService) }},
 	}
 	if ground.redis != nil {
@@ -85,7 +96,7 @@ func Run(ctx context.Context, cfg Config, ready func(Mesh)) error {
 	}
 	layers = append(layers, layer{"console", func(ctx context.Context) error {
 		mesh := describe(dir, ground, set, port(metrics))
-		if err := mesh.await(ctx, gatewayService, chatHost, gatewayHost); err != nil {
+		if err := mesh.await(ctx, gatewayService, chatHost, presenceHost, gatewayHost); err != nil {
 			return err
 		}
 		if page == nil {

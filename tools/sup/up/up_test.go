@@ -140,7 +140,7 @@ func TestMeshInOneProcess(t *testing.T) {
 	defer res.Body.Close()
 	var hosts []services.Readiness
 	require.NoError(t, json.NewDecoder(res.Body).Decode(&hosts))
-	require.Len(t, hosts, 2)
+	require.Len(t, hosts, 3, "chat, presence, gateway")
 	http.DefaultClient.CloseIdleConnections()
 
 	page, err := http.Get(m.ConsoleURL)

@@ -4,11 +4,13 @@ import { enter, older } from "./catchup.js";
 import { Chats } from "./chats.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
-import { avatar, byId, el } from "./dom.js";
+import { byId } from "./dom.js";
 import { showChats } from "./list.js";
 import { showMembers } from "./members.js";
 import { askDeletion, showMenu, showWho } from "./menu.js";
 import { send } from "./outbox.js";
+import { onShow } from "./presence.js";
+import { askStatus, showMe } from "./status.js";
 import { deviceOf, loadChats, saveChats, session } from "./storage.js";
 import { onScreen, showChat, showProblem, showState } from "./view.js";
 import { inBrief } from "./words.js";
@@ -41,12 +43,13 @@ function logIn(who) {
     chats.expire(now());
     if (document.querySelector(".fuse")) changed({});
   }, 1_000);
+  setInterval(() => changed({}), 20_000); // how long ago people were seen
   showState({ state: "connecting" });
-  byId("me").replaceChildren(avatar(who.user, who.name || who.user), el("span", { class: "words" }, who.name || who.user));
+  showMe(who);
   byId("login").hidden = true;
   byId("app").hidden = false;
   leaveChat();
-  showChats(chats, openId);
+  listChats();
   if (matchMedia("(min-width: 46.01rem)").matches) openChat(chats.list()[0]?.id ?? "lobby");
 }
 
@@ -56,6 +59,8 @@ function logOut() {
   session.clear();
   location.reload();
 }
+
+const listChats = () => showChats(chats, openId, connection.presences.of, now());
 
 /** The server's clock. */
 const now = () => Date.now() + connection.ahead;
@@ -88,12 +93,14 @@ function draw() {
   const open = chats.byId.get(openId);
   if (open) {
     const atEnd = showChat(chats, open, now());
-    showMembers(chats, open);
+    showMembers(chats, open, connection.presences.of, now());
     if (open.loaded && open.unread() > 0 && !document.hidden) see(open, onScreen(open, atEnd));
     byId("latest").hidden = atEnd || !grew || open.unread() === 0;
     grew &&= !atEnd;
   }
-  showChats(chats, openId);
+  connection.presences.want(onShow(chats, open));
+  showMe(connection.who, connection.presences.of.get(chats.me));
+  listChats();
   const list = [...chats.byId.values()].map(({ id, name }) => ({ id, name }));
   if (JSON.stringify(list) !== saved) saveChats(chats.me, list);
   saved = JSON.stringify(list);
@@ -190,8 +197,10 @@ byId("chats").addEventListener("click", (e) => {
 });
 byId("back").addEventListener("click", () => {
   leaveChat();
-  showChats(chats, openId);
+  listChats();
+  changed({});
 });
+byId("me").addEventListener("click", () => askStatus(connection.presences.of.get(chats.me), (update) => tell(() => connection.setStatus(update))));
 byId("members-open").addEventListener("click", () => membersShown(byId("members").hidden));
 byId("members-close").addEventListener("click", () => membersShown(false));
 byId("members").addEventListener("keydown", (e) => e.key === "Escape" && membersShown(false));

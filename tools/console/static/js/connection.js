@@ -4,6 +4,7 @@
 import { io } from "../vendor/socket.io.esm.min.js";
 import { catchUp, meet } from "./catchup.js";
 import { sendAgain } from "./outbox.js";
+import { Presences } from "./presence.js";
 import { Receipts } from "./receipts.js";
 import { Typist } from "./typist.js";
 import { refusalWords } from "./words.js";
@@ -32,6 +33,7 @@ export class Connection extends EventTarget {
     this.afterConnect = []; // to be done when there is a connection again
     this.receipts = new Receipts(this);
     this.typist = new Typist(this);
+    this.presences = new Presences(this);
     this.socket = io(gateway, {
       auth: (give) => {
         makeToken(who).then(
@@ -56,6 +58,7 @@ export class Connection extends EventTarget {
     const { socket, chats } = this;
     socket.on("connected", (hello) => this.connected(hello));
     socket.on("disconnect", (reason) => {
+      this.presences.lost();
       this.lost(reason);
       chats.lostSight();
     });
@@ -75,6 +78,7 @@ export class Connection extends EventTarget {
     });
     socket.on("message:typing", (e) => chats.typing(e));
     socket.on("message:stop-typing", (e) => chats.stoppedTyping(e));
+    socket.on("presence:update", (e) => this.presences.update(e));
     socket.on("chat:updated", (u) => this.updated(u));
     socket.on("chat:member-joined", (e) => this.joined(e));
     socket.on("chat:member-left", (e) => this.left(e));
@@ -95,6 +99,7 @@ export class Connection extends EventTarget {
     this.state("online", hello.missed ? `catching up on ${hello.missed}` : "");
     if (hello.missed) setTimeout(() => this.ready && this.state("online"), 3_000);
     sendAgain(this);
+    this.presences.settle();
     for (const again of this.afterConnect.splice(0)) again();
     catchUp(this, hello).catch((error) => this.ready && this.problem(error.message));
   }
@@ -173,6 +178,14 @@ export class Connection extends EventTarget {
 
   delete(message, forEveryone) {
     return this.request("message:delete", { chatId: message.chatId, messageId: message.id, forEveryone });
+  }
+
+  /** Sets how the user is there; others are told by the server, this page by the ack. */
+  async setStatus(update) {
+    const { effectiveStatus, customStatus } = await this.request("presence:update", update);
+    const { of } = this.presences;
+    of.set(this.who.user, { ...of.get(this.who.user), userId: this.who.user, status: effectiveStatus, customStatus });
+    this.chats.changed(null);
   }
 
   /** Tries again after a close that does not by itself. */

@@ -14,12 +14,12 @@ export function el(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** A round mark with the first letter of a name, in a colour of the id's own. */
-export function avatar(id, name = id) {
+/** A round mark with the first letter of a name, in a colour of the id's own, and a dot for how they are there. */
+export function avatar(id, name = id, status = "") {
   let hash = 0;
   for (const c of id) hash = (hash * 31 + c.codePointAt(0)) >>> 0;
   const letter = [...new Intl.Segmenter().segment(name.trim() || id)][0]?.segment ?? "?";
-  return el("span", { class: `avatar hue-${hash % 8}`, "aria-hidden": "true" }, letter.toUpperCase());
+  return el("span", { class: `avatar hue-${hash % 8}`, "aria-hidden": "true", "data-status": status || undefined }, letter.toUpperCase());
 }
 
 /**

@@ -1,5 +1,7 @@
 // What is said of messages and people, in the list, in quotes and in bubbles.
 
+import { span } from "./dom.js";
+
 /** Why a message that is gone is gone. */
 export function goneWords({ message, deletion }, me) {
   const expired = deletion ? deletion.reason === "expired" : message.expiresAt && message.deletedAt >= message.expiresAt;
@@ -18,6 +20,16 @@ export function typingWords(chats, chat) {
   if (names.length === 1) return `${names[0]} is typing…`;
   return names.length === 2 ? `${names[0]} and ${names[1]} are typing…` : `${names.length} people are typing…`;
 }
+
+/** How somebody is there, "" while nobody knows. */
+export function presenceWords(presence, now = Date.now()) {
+  if (!presence) return "";
+  const { status, lastSeen, customStatus } = presence;
+  const words = status === "offline" && lastSeen ? lastSeenWords(now - lastSeen) : status;
+  return customStatus ? `${words} · ${customStatus}` : words;
+}
+
+const lastSeenWords = (ms) => (ms < 60_000 ? "last seen just now" : `last seen ${span(ms)} ago`);
 
 /** How far one's own message got: marks for the eye, words for the ear. */
 export function receiptWords({ state, others, read, delivered }) {

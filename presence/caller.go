@@ -1,0 +1,94 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"supmesh.dev/presence/registry"
+	"supmesh.dev/presence/relations"
+	"supmesh.dev/proto"
+	"supmesh.dev/services"
+)
+
+// defaultDevice stands for a connection that named no device.
+const defaultDevice = "default"
+
+// caller is who makes a request.
+type caller struct {
+	proto.Actor
+	user proto.Token
+}
+
+// callerOf is the user who makes the request. A backend without a user is nobody here.
+func callerOf(ctx context.Context) (caller, error) {
+	call, ok := services.CallFrom(ctx)
+	if !ok {
+		return caller{}, errors.New("no call in context")
+	}
+	c := caller{Actor: call.Actor}
+	if c.User == "" {
+		return caller{}, proto.Errorf(proto.AuthenticationRequired, "a user is required")
+	}
+	if c.Device == "" {
+		c.Device = defaultDevice
+	}
+	var err error
+	if c.user, err = proto.EncodeID(c.User); err != nil {
+		return caller{}, fmt.Errorf("user of the request: %w", err)
+	}
+	return c, nil
+}
+
+// backendOnly refuses everyone but a backend.
+func backendOnly(ctx context.Context) error {
+	call, ok := services.CallFrom(ctx)
+	if !ok {
+		return errors.New("no call in context")
+	}
+	if !call.Actor.Backend {
+		return proto.Errorf(proto.PermissionDenied, "only backends may do this")
+	}
+	return nil
+}
+
+// unavailable is what a caller is told of a failed dependency; the cause stays in
+// the chain for the log.
+func unavailable(err error) error {
+	var known *proto.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known) && known.Code != proto.ServiceUnavailable:
+		return err
+	case errors.As(err, &known), errors.Is(err, registry.ErrDown), errors.Is(err, errContended),
+		errors.Is(err, relations.ErrDown), errors.Is(err, relations.ErrUnavailable), errors.Is(err, relations.ErrMoved),
+		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return &proto.Error{Code: proto.ServiceUnavailable, Message: "presence is unavailable for a moment", RetryAfter: time.Second}
+	}
+	return err
+}
+
+// tokens encodes ids, which Validate has checked.
+func tokens(ids []string) ([]proto.Token, error) {
+	out := make([]proto.Token, len(ids))
+	for i, id := range ids {
+		var err error
+		if out[i], err = proto.EncodeID(id); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func idsOf(tokens []proto.Token) ([]string, error) {
+	out := make([]string, len(tokens))
+	for i, t := range tokens {
+		var err error
+		if out[i], err = t.ID(); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

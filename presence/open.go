@@ -1,0 +1,169 @@
+package presence
+
+import (
+	"context"
+
+	"supmesh.dev/presence/registry"
+	"supmesh.dev/presence/state"
+	"supmesh.dev/presence/viewing"
+	"supmesh.dev/proto"
+	"supmesh.dev/services"
+	"supmesh.dev/services/wire"
+)
+
+// open notes a connection before its client is greeted. A session that returns goes
+// on: what it had open moves along, and the connection it still has is closed.
+func (s *Service) open(ctx context.Context, req proto.OpenSessionReq) (proto.OpenSessionRes, error) {
+	res, err := s.openSession(ctx, &req)
+	return res, unavailable(err)
+}
+
+func (s *Service) openSession(ctx context.Context, req *proto.OpenSessionReq) (res proto.OpenSessionRes, err error) {
+	who, err := callerOf(ctx)
+	if err != nil {
+		return res, err
+	}
+	names, err := tokens([]string{req.Gateway, req.Inbox, req.PID})
+	if err != nil {
+		return res, err
+	}
+	gateway, inbox := names[0], names[1]
+	mine := registry.Of{User: who.user, PID: names[2]}
+	old, was, err := s.returning(ctx, who, req.Returns)
+	if err != nil {
+		return res, err
+	}
+	res.Returned = was.Fence > 0
+	oldPID := ""
+	if res.Returned {
+		if oldPID, err = old.PID.ID(); err != nil {
+			return res, err
+		}
+	}
+	if err := s.records.List(ctx, gateway, mine); err != nil {
+		return res, err
+	}
+	var before state.Conn // the session's last connection
+	var had bool
+	out, err := s.change(ctx, []proto.Token{who.user}, who.Socket, func(e *registry.Entry, now int64) error {
+		status := proto.StatusOnline
+		had = false
+		if res.Returned {
+			if before, had = e.Take(oldPID); had {
+				status = before.Status
+			}
+		}
+		e.Fence = max(e.Fence, was.Fence)
+		res.Status = status
+		res.Fence = e.Open(state.Conn{
+			PID: req.PID, Gateway: gateway, Inbox: inbox, Socket: who.Socket, Device: who.Device, Status: status, Since: now,
+		}, now)
+		return nil
+	})
+	if err != nil {
+		return res, err
+	}
+	res.Own = out[who.user].OwnPresence()
+	err = s.records.BeginSessions(ctx, registry.Begin{
+		Of: mine, Gateway: gateway, Fence: res.Fence, Device: who.Device, Since: s.now(), Session: registry.Session{Views: was.Views, Watches: was.Watches},
+	})
+	if err != nil {
+		return res, err
+	}
+	if !res.Returned {
+		return res, nil
+	}
+	if had && before.Until == 0 && before.Socket != who.Socket { // else this is said again
+		s.takeOver(ctx, who.User, &before)
+	}
+	if old != mine {
+		if err := s.move(ctx, old, mine, was, res.Fence); err != nil {
+			return res, err
+		}
+	}
+	if had && (old != mine || before.Gateway != gateway) {
+		if err := s.records.Unlist(ctx, before.Gateway, old); err != nil {
+			return res, err
+		}
+	}
+	if res.Views, err = idsOf(was.Views); err != nil {
+		return res, err
+	}
+	res.Watches, err = idsOf(was.Watches)
+	return res, err
+}
+
+// maxMoves bounds how far a session is followed that has gone on under other names
+// of which its client has not heard.
+const maxMoves = 8
+
+// returning is the session that returns, if it is this user's and device's.
+func (s *Service) returning(ctx context.Context, who caller, pid string) (old registry.Of, was registry.Session, err error) {
+	old, ok := s.of(who.user, pid)
+	if pid == "" || !ok {
+		return old, was, nil
+	}
+	for range maxMoves {
+		known, err := s.records.Sessions(ctx, old)
+		if err != nil {
+			return old, was, err
+		}
+		switch {
+		case known[0].Device != who.Device:
+			return old, was, nil
+		case known[0].Moved == "":
+			return old, known[0], nil
+		}
+		old.PID = known[0].Moved
+	}
+	return old, was, nil
+}
+
+// move has a session go on under another name; nobody sees it leave or come.
+func (s *Service) move(ctx context.Context, from, to registry.Of, had registry.Session, fence uint64) error {
+	began := make([]viewing.Viewer, len(had.Views))
+	ended := make([]viewing.Viewer, len(had.Views))
+	for i, chat := range had.Views {
+		began[i] = viewing.Viewer{Chat: chat, User: to.User, PID: to.PID}
+		ended[i] = viewing.Viewer{Chat: chat, User: from.User, PID: from.PID}
+	}
+	first, err := s.views.Began(ctx, began...)
+	if err != nil {
+		return err
+	}
+	if _, err := s.views.Ended(ctx, ended...); err != nil {
+		return err
+	}
+	for i, v := range began {
+		if first[i] { // it had left already
+			if err := s.tellJoined(ctx, v); err != nil {
+				return err
+			}
+		}
+	}
+	return s.records.Move(ctx, from, to, fence, had.Device)
+}
+
+// tellJoined tells that a user has come to view a chat, unless they are invisible.
+func (s *Service) tellJoined(ctx context.Context, v viewing.Viewer) error {
+	hidden, err := s.records.Hidden(ctx, []proto.Token{v.User})
+	if err != nil {
+		return err
+	}
+	if !hidden[0] {
+		s.tellActive(ctx, v.Chat, v.User, true)
+	}
+	return nil
+}
+
+// takeOver asks the gateway of a connection that another continues to close it.
+func (s *Service) takeOver(ctx context.Context, user string, c *state.Conn) {
+	body, err := wire.Marshal(proto.Takeover{UserID: user, SocketID: c.Socket, PID: c.PID, Fence: c.Fence})
+	if err == nil {
+		err = s.host.PublishEphemeral(proto.GatewayInbox(c.Inbox, proto.TakeoverEvent), proto.TakeoverEvent, services.Except{}, body)
+	}
+	if err != nil {
+		s.host.Log().WarnContext(ctx, "take over", "error", err)
+	}
+	s.metrics.takeovers.Add(ctx, 1)
+}

@@ -1,0 +1,96 @@
+package presence
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"time"
+
+	"supmesh.dev/presence/state"
+	"supmesh.dev/proto"
+)
+
+// listSessions is a user's own connections.
+func (s *Service) listSessions(ctx context.Context, _ proto.ListSessionsReq) (proto.SessionsRes, error) {
+	who, err := callerOf(ctx)
+	if err != nil {
+		return proto.SessionsRes{}, err
+	}
+	records, err := s.records.Load(ctx, who.user)
+	if err != nil {
+		return proto.SessionsRes{}, unavailable(err)
+	}
+	return proto.SessionsRes{Sessions: sessionsOf(&records[0].Record, s.now(), who.Socket)}, nil
+}
+
+// userSessions is a user's connections, for a backend.
+func (s *Service) userSessions(ctx context.Context, req proto.PresenceOf) (proto.SessionsRes, error) {
+	state, err := s.get(ctx, req)
+	return proto.SessionsRes{Sessions: state.Sessions}, err
+}
+
+// get is all that is known of a user, for a backend.
+func (s *Service) get(ctx context.Context, req proto.PresenceOf) (proto.PresenceState, error) {
+	if err := backendOnly(ctx); err != nil {
+		return proto.PresenceState{}, err
+	}
+	user, err := proto.EncodeID(req.UserID)
+	if err != nil {
+		return proto.PresenceState{}, proto.FieldError("userId", err)
+	}
+	records, err := s.records.Load(ctx, user)
+	if err != nil {
+		return proto.PresenceState{}, unavailable(err)
+	}
+	r, now := &records[0].Record, s.now()
+	return proto.PresenceState{
+		UserID: req.UserID, Status: r.Actual(now), Effective: r.Presence(req.UserID).Status, LastSeen: r.Seen,
+		Version: r.Shown.Version, Own: r.OwnPresence(), Sessions: sessionsOf(r, now, ""),
+	}, nil
+}
+
+// sessionsOf is the connections of a record that count, the newest first.
+func sessionsOf(r *state.Record, now int64, socket string) []proto.Session {
+	out := make([]proto.Session, 0, len(r.Conns))
+	for i := range r.Conns {
+		c := &r.Conns[i]
+		one := proto.Session{
+			ID: sessionID(c.PID), DeviceID: c.Device, Gateway: gatewayOf(c.Gateway), Status: c.Status,
+			State: proto.SessionConnected, ConnectedAt: proto.At(time.UnixMilli(c.Since)), Current: socket != "" && c.Socket == socket,
+		}
+		switch {
+		case c.Until != 0 && c.Until <= now:
+			continue
+		case c.Lost:
+			one.State = proto.SessionUnknown
+		case c.Until != 0:
+			one.State = proto.SessionLeaving
+		}
+		out = append(out, one)
+	}
+	slices.SortStableFunc(out, func(a, b proto.Session) int { return b.ConnectedAt.Compare(a.ConnectedAt.Time) })
+	return out
+}
+
+// sessionID names a session to those who must not be able to return as it.
+func sessionID(pid string) string {
+	sum := sha256.Sum256([]byte(pid))
+	return hex.EncodeToString(sum[:8])
+}
+
+// gatewayOf is the instance in the name of a lease: it is followed by two parts of
+// the gateway's own.
+func gatewayOf(lease proto.Token) string {
+	id, err := lease.ID()
+	if err != nil {
+		return string(lease)
+	}
+	for range 2 {
+		if i := strings.LastIndexByte(id, '.'); i > 0 {
+			id = id[:i]
+		}
+	}
+	return id
+}
