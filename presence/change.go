@@ -22,6 +22,7 @@ type changed struct {
 	gone   []state.Conn // connections that count no more
 	told   bool         // others are to be told
 	hid    bool         // the user did not want to be seen
+	fresh  bool         // nothing was known of the user
 	due    int64
 	now    int64
 	failed error // the change refused by its own rule: nothing was stored
@@ -61,13 +62,24 @@ func (s *Service) change(ctx context.Context, users []proto.Token, socket string
 			return out, err
 		}
 		left = nil
+		var unsure []proto.Token // marked as hidden, and may not hide after all
+		stored := pending[:0]
 		for i, c := range pending {
 			if !swapped[i] {
 				left = append(left, c.User)
+				if c.Hides() && !c.hid {
+					unsure = append(unsure, c.User)
+				}
 				continue
 			}
 			out[c.User] = c
-			s.follow(ctx, c, socket)
+			stored = append(stored, c)
+		}
+		s.follow(ctx, stored, socket)
+		for _, user := range unsure {
+			if err := s.markHidden(ctx, user, true); err != nil {
+				return out, err
+			}
 		}
 	}
 	return out, nil
@@ -75,7 +87,7 @@ func (s *Service) change(ctx context.Context, users []proto.Token, socket string
 
 func (s *Service) apply(e *registry.Entry, fn func(e *registry.Entry, now int64) error) *changed {
 	c := &changed{Entry: e, now: s.now()}
-	c.hid = e.Hides()
+	c.hid, c.fresh = e.Hides(), e.Unknown()
 	c.gone = e.Settle(c.now)
 	if fn != nil {
 		if c.failed = fn(e, c.now); c.failed != nil {
@@ -91,26 +103,35 @@ func (s *Service) apply(e *registry.Entry, fn func(e *registry.Entry, now int64)
 // hideFirst notes who becomes invisible before their record says so: whatever fails
 // between, nobody is shown who has asked not to be.
 func (s *Service) hideFirst(ctx context.Context, pending []*changed) error {
+	var users []proto.Token
 	for _, c := range pending {
 		if c.Hides() && !c.hid {
-			if err := s.records.Hide(ctx, c.User, true); err != nil {
-				return err
-			}
+			users = append(users, c.User)
 		}
 	}
-	return nil
+	return s.records.Hide(ctx, true, users...)
 }
 
-// follow does what follows from a stored change.
-func (s *Service) follow(ctx context.Context, c *changed, socket string) {
-	if c.told {
-		s.tell(ctx, c, socket)
+// follow does what follows from stored changes.
+func (s *Service) follow(ctx context.Context, all []*changed, socket string) {
+	var fresh []proto.Token
+	for _, c := range all {
+		if c.told {
+			s.tell(ctx, c, socket)
+		}
+		switch {
+		case c.Hides() != c.hid:
+			s.hide(ctx, c)
+		case c.fresh && !c.hid:
+			fresh = append(fresh, c.User)
+		}
 	}
-	if c.Hides() != c.hid {
-		s.hide(ctx, c)
+	// Of a record that was kept its time and is gone the mark may be left.
+	if err := s.records.Hide(ctx, false, fresh...); err != nil {
+		s.host.Log().WarnContext(ctx, "hide", "error", err)
 	}
-	if len(c.gone) > 0 {
-		s.leave(ctx, c)
+	if err := s.leave(ctx, all); err != nil {
+		s.host.Log().WarnContext(ctx, "end sessions", "error", err)
 	}
 }
 

@@ -15,8 +15,8 @@ type Config struct {
 	Grace time.Duration `name:"presence-grace" env:"PRESENCE_GRACE" default:"10s" help:"How long a connection may be away before its user is shown offline."`
 	// Visibility says who may see whom.
 	Visibility string `name:"presence-visibility" env:"PRESENCE_VISIBILITY" default:"shared" help:"Who sees a user's presence: shared (who shares a chat with them, and their contacts), contacts, or all; never who has blocked, or is blocked by, them."`
-	// Rate bounds the users who are shown offline, or changed otherwise by time, in a second.
-	Rate int `name:"presence-rate" env:"PRESENCE_RATE" default:"2000" help:"Users whose status changes by time (grace over, gateway dead) in a second, at most."`
+	// Rate bounds the users whom one instance shows offline, or changes otherwise by time, in a second.
+	Rate int `name:"presence-rate" env:"PRESENCE_RATE" default:"2000" help:"Users whose status one instance changes by time (grace over, gateway dead) in a second, at most."`
 }
 
 // Who may see whom, besides blocks.

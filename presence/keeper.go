@@ -63,7 +63,7 @@ func (k *keeper) look(ctx context.Context) error {
 		k.deafened()
 		return err
 	}
-	if fresh || k.svc.reconnected.Swap(false) {
+	if fresh || k.svc.reconnected.Swap(false) || !k.svc.host.NATS().IsConnected() {
 		k.deafened()
 	}
 	gateways, err := k.svc.leases.Gateways(ctx)
@@ -89,6 +89,7 @@ func (k *keeper) look(ctx context.Context) error {
 		if err := k.lose(ctx, g, heard); err != nil {
 			return err
 		}
+		delete(noticed, g.Name) // what is told under the name from now on is news
 	}
 	k.first = noticed
 	return nil
@@ -123,6 +124,7 @@ func (k *keeper) lose(ctx context.Context, g leases.Gateway, heard int64) error 
 		}
 	}
 	if lost > 0 {
+		s.metrics.swept.Add(ctx, 1)
 		s.metrics.lost.Add(ctx, int64(lost))
 		s.host.Log().WarnContext(ctx, "a gateway is gone", "gateway", string(g.Name), "users", lost)
 	}
@@ -152,29 +154,35 @@ func (k *keeper) losePage(ctx context.Context, gateway proto.Token, heard int64,
 			lost++
 		}
 	}
-	if err := k.orphans(ctx, out, sessions); err != nil {
+	if err := k.orphans(ctx, gateway, out, sessions); err != nil {
 		return lost, err
 	}
 	return lost, s.leases.Strike(ctx, gateway, sessions)
 }
 
-// orphans ends what sessions had open whose connection is gone from the record: an
-// instance died between the two.
-func (k *keeper) orphans(ctx context.Context, out map[proto.Token]*changed, sessions []registry.Of) error {
+// orphans ends sessions whose connection is gone from the record: an instance died
+// between the two.
+func (k *keeper) orphans(ctx context.Context, gateway proto.Token, out map[proto.Token]*changed, sessions []registry.Of) error {
 	known, err := k.svc.records.Sessions(ctx, sessions...)
 	if err != nil {
 		return err
 	}
+	var left []registry.Left
+	var ends []ended
 	for i, o := range sessions {
 		pid, err := o.PID.ID()
 		if err != nil {
 			continue
 		}
 		c := out[o.User]
-		if _, has := c.Conn(pid); has || known[i].Fence == 0 || len(known[i].Views) == 0 {
+		if _, has := c.Conn(pid); has || known[i].Fence == 0 {
 			continue
 		}
-		k.svc.endViews(ctx, o, known[i], c.hid)
+		left = append(left, registry.Left{Of: o, Gateway: gateway, Fence: known[i].Fence})
+		ends = append(ends, ended{of: o, had: known[i], quiet: c.hid})
 	}
-	return nil
+	if err := k.svc.endViews(ctx, ends); err != nil {
+		return err
+	}
+	return k.svc.records.Leave(ctx, left...)
 }

@@ -9,7 +9,7 @@ import (
 
 // metrics are the service's own; requests are counted by the chassis.
 type metrics struct {
-	told, settled, lost, takeovers metric.Int64Counter
+	told, settled, swept, lost, takeovers metric.Int64Counter
 }
 
 func (m *metrics) register(s *Service) (err error) {
@@ -20,6 +20,7 @@ func (m *metrics) register(s *Service) (err error) {
 	}{
 		{&m.told, "presence.published", "Changes of what others see of a user."},
 		{&m.settled, "presence.settled", "Records looked at because a time had come."},
+		{&m.swept, "presence.gateways.lost", "Gateways taken for dead that had connections."},
 		{&m.lost, "presence.users.lost", "Users whose connection was on a gateway taken for dead."},
 		{&m.takeovers, "presence.takeovers", "Connections closed because their session went on elsewhere."},
 	} {
@@ -27,15 +28,23 @@ func (m *metrics) register(s *Service) (err error) {
 			return fmt.Errorf("metric %s: %w", row.name, err)
 		}
 	}
-	_, err = meter.Int64ObservableGauge("presence.due", metric.WithDescription("Users whose record is to be looked at later."),
-		metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {
-			if n, err := s.records.Waiting(ctx); err == nil { // while Redis is away there is no figure
-				o.Observe(n)
-			}
-			return nil
-		}))
+	waiting, err := meter.Int64ObservableGauge("presence.due", metric.WithDescription("Users whose record is to be looked at later."))
 	if err != nil {
 		return fmt.Errorf("metric presence.due: %w", err)
+	}
+	overdue, err := meter.Int64ObservableGauge("presence.overdue", metric.WithDescription("Users whose record should have been looked at by now."))
+	if err != nil {
+		return fmt.Errorf("metric presence.overdue: %w", err)
+	}
+	_, err = meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		if all, due, err := s.records.Waiting(ctx, s.now()); err == nil { // while Redis is away there is no figure
+			o.ObserveInt64(waiting, all)
+			o.ObserveInt64(overdue, due)
+		}
+		return nil
+	}, waiting, overdue)
+	if err != nil {
+		return fmt.Errorf("metrics of who is due: %w", err)
 	}
 	return nil
 }

@@ -34,6 +34,12 @@ func (s *Service) openSession(ctx context.Context, req *proto.OpenSessionReq) (r
 		return res, err
 	}
 	res.Returned = was.Fence > 0
+	oldPID := ""
+	if res.Returned {
+		if oldPID, err = old.PID.ID(); err != nil {
+			return res, err
+		}
+	}
 	if err := s.records.List(ctx, gateway, mine); err != nil {
 		return res, err
 	}
@@ -43,7 +49,7 @@ func (s *Service) openSession(ctx context.Context, req *proto.OpenSessionReq) (r
 		status := proto.StatusOnline
 		had = false
 		if res.Returned {
-			if before, had = e.Take(req.Returns); had {
+			if before, had = e.Take(oldPID); had {
 				status = before.Status
 			}
 		}
@@ -67,11 +73,16 @@ func (s *Service) openSession(ctx context.Context, req *proto.OpenSessionReq) (r
 	if !res.Returned {
 		return res, nil
 	}
-	if had && before.Until == 0 {
+	if had && before.Until == 0 && before.Socket != who.Socket { // else this is said again
 		s.takeOver(ctx, who.User, &before)
 	}
 	if old != mine {
-		if err := s.move(ctx, old, mine, was, before.Gateway); err != nil {
+		if err := s.move(ctx, old, mine, was, res.Fence); err != nil {
+			return res, err
+		}
+	}
+	if had && (old != mine || before.Gateway != gateway) {
+		if err := s.records.Unlist(ctx, before.Gateway, old); err != nil {
 			return res, err
 		}
 	}
@@ -82,24 +93,34 @@ func (s *Service) openSession(ctx context.Context, req *proto.OpenSessionReq) (r
 	return res, err
 }
 
+// maxMoves bounds how far a session is followed that has gone on under other names
+// of which its client has not heard.
+const maxMoves = 8
+
 // returning is the session that returns, if it is this user's and device's.
-func (s *Service) returning(ctx context.Context, who caller, pid string) (registry.Of, registry.Session, error) {
+func (s *Service) returning(ctx context.Context, who caller, pid string) (old registry.Of, was registry.Session, err error) {
 	old, ok := s.of(who.user, pid)
 	if pid == "" || !ok {
-		return registry.Of{}, registry.Session{}, nil
+		return old, was, nil
 	}
-	known, err := s.records.Sessions(ctx, old)
-	if err != nil {
-		return old, registry.Session{}, err
+	for range maxMoves {
+		known, err := s.records.Sessions(ctx, old)
+		if err != nil {
+			return old, was, err
+		}
+		switch {
+		case known[0].Device != who.Device:
+			return old, was, nil
+		case known[0].Moved == "":
+			return old, known[0], nil
+		}
+		old.PID = known[0].Moved
 	}
-	if known[0].Device != who.Device {
-		return old, registry.Session{}, nil
-	}
-	return old, known[0], nil
+	return old, was, nil
 }
 
 // move has a session go on under another name; nobody sees it leave or come.
-func (s *Service) move(ctx context.Context, from, to registry.Of, had registry.Session, gateway proto.Token) error {
+func (s *Service) move(ctx context.Context, from, to registry.Of, had registry.Session, fence uint64) error {
 	began := make([]viewing.Viewer, len(had.Views))
 	ended := make([]viewing.Viewer, len(had.Views))
 	for i, chat := range had.Views {
@@ -120,7 +141,7 @@ func (s *Service) move(ctx context.Context, from, to registry.Of, had registry.S
 			}
 		}
 	}
-	return s.records.Forget(ctx, from, gateway)
+	return s.records.Move(ctx, from, to, fence, had.Device)
 }
 
 // tellJoined tells that a user has come to view a chat, unless they are invisible.

@@ -78,6 +78,9 @@ func (s *Service) opened(ctx context.Context, gateway, inbox proto.Token, all []
 	known := make(map[*proto.Opened]uint64, len(each))
 	for i, o := range each {
 		known[o] = sessions[i].Fence
+		if sessions[i].Closed {
+			known[o]++ // nothing revives it but a return
+		}
 	}
 	if err := s.records.List(ctx, gateway, names...); err != nil {
 		return err

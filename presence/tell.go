@@ -3,8 +3,10 @@ package presence
 import (
 	"context"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
 	"supmesh.dev/presence/registry"
-	"supmesh.dev/presence/state"
 	"supmesh.dev/presence/viewing"
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
@@ -31,18 +33,16 @@ func (s *Service) tell(ctx context.Context, c *changed, socket string) {
 		s.host.Log().WarnContext(ctx, "tell presence", "error", err)
 		return
 	}
-	s.metrics.told.Add(ctx, 1)
+	s.metrics.told.Add(ctx, 1, metric.WithAttributes(attribute.String("status", string(p.Status))))
 }
 
 // hide notes that a user became invisible, or is so no more. Those who have a chat
 // open with them see them leave, or come.
 func (s *Service) hide(ctx context.Context, c *changed) {
 	hidden := c.Hides()
-	if !hidden { // of one who hides it has been noted already
-		if err := s.records.Hide(ctx, c.User, false); err != nil {
-			s.host.Log().WarnContext(ctx, "hide", "error", err)
-			return
-		}
+	if err := s.markHidden(ctx, c.User, hidden); err != nil {
+		s.host.Log().WarnContext(ctx, "hide", "error", err)
+		return
 	}
 	seen := map[proto.Token]bool{}
 	of := make([]registry.Of, 0, len(c.Conns))
@@ -66,48 +66,84 @@ func (s *Service) hide(ctx context.Context, c *changed) {
 	}
 }
 
+// markHidden notes it. Of instances that change it at once the last may write first:
+// each looks again after it has written, so the record's word stands in the end.
+func (s *Service) markHidden(ctx context.Context, user proto.Token, hidden bool) error {
+	for range maxRounds {
+		if err := s.records.Hide(ctx, hidden, user); err != nil {
+			return err
+		}
+		now, err := s.records.Load(ctx, user)
+		if err != nil {
+			return err
+		}
+		if now[0].Hides() == hidden {
+			return nil
+		}
+		hidden = !hidden
+	}
+	return errContended
+}
+
+// ended is a session that is over, and what it had.
+type ended struct {
+	of    registry.Of
+	had   registry.Session
+	quiet bool // its user is invisible
+}
+
 // leave ends what connections had that count no more.
-func (s *Service) leave(ctx context.Context, c *changed) {
-	of := make([]registry.Of, 0, len(c.gone))
-	conns := make([]state.Conn, 0, len(c.gone))
-	for _, conn := range c.gone {
-		if o, ok := s.of(c.User, conn.PID); ok {
-			of, conns = append(of, o), append(conns, conn)
+func (s *Service) leave(ctx context.Context, all []*changed) error {
+	var of []registry.Of
+	var left []registry.Left
+	var quiet []bool
+	for _, c := range all {
+		for i := range c.gone {
+			conn := &c.gone[i]
+			if o, ok := s.of(c.User, conn.PID); ok {
+				of = append(of, o)
+				left = append(left, registry.Left{Of: o, Gateway: conn.Gateway, Fence: conn.Fence, Lost: conn.Lost})
+				quiet = append(quiet, c.hid || c.Hides())
+			}
 		}
 	}
 	sessions, err := s.records.Sessions(ctx, of...)
 	if err != nil {
-		s.host.Log().WarnContext(ctx, "end session", "error", err)
-		return
+		return err
 	}
-	left := make([]registry.Left, len(of))
+	var ends []ended
 	for i, o := range of {
-		left[i] = registry.Left{Of: o, Gateway: conns[i].Gateway, Fence: conns[i].Fence}
-		if sessions[i].Fence == conns[i].Fence { // it has not gone on
-			s.endViews(ctx, o, sessions[i], c.hid || c.Hides())
+		if sessions[i].Fence == left[i].Fence { // it has not gone on
+			ends = append(ends, ended{o, sessions[i], quiet[i]})
 		}
 	}
-	if err := s.records.Leave(ctx, left...); err != nil {
-		s.host.Log().WarnContext(ctx, "end session", "error", err)
+	if err := s.endViews(ctx, ends); err != nil {
+		return err
 	}
+	return s.records.Leave(ctx, left...)
 }
 
-// endViews ends what a session had open.
-func (s *Service) endViews(ctx context.Context, of registry.Of, had registry.Session, quiet bool) {
-	viewers := make([]viewing.Viewer, len(had.Views))
-	for i, chat := range had.Views {
-		viewers[i] = viewing.Viewer{Chat: chat, User: of.User, PID: of.PID}
+// endViews ends what sessions had open.
+func (s *Service) endViews(ctx context.Context, all []ended) error {
+	var viewers []viewing.Viewer
+	var quiet []bool
+	for i := range all {
+		e := &all[i]
+		for _, chat := range e.had.Views {
+			viewers = append(viewers, viewing.Viewer{Chat: chat, User: e.of.User, PID: e.of.PID})
+			quiet = append(quiet, e.quiet)
+		}
 	}
 	last, err := s.views.Ended(ctx, viewers...)
 	if err != nil {
-		s.host.Log().WarnContext(ctx, "end views", "error", err)
-		return
+		return err
 	}
 	for i, v := range viewers {
-		if last[i] && !quiet {
+		if last[i] && !quiet[i] {
 			s.tellActive(ctx, v.Chat, v.User, false)
 		}
 	}
+	return nil
 }
 
 // of names a session; what is no id is nobody's.

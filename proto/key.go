@@ -80,7 +80,8 @@ func PresenceKey(user Token) string { return "{u:" + string(user) + "}:presence"
 
 // SessionKey is the hash of one session, by its pid: its fence and device, "v:<chat>"
 // for each chat it has open and "w:<user>" for each presence it has subscribed. It
-// lives for a day after its connection has ended.
+// lives for a day after its connection has ended, or has gone on under another pid,
+// which it then names.
 func SessionKey(user, pid Token) string {
 	return "{u:" + string(user) + "}:session:" + string(pid)
 }

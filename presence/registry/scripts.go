@@ -33,32 +33,45 @@ end
 return 1`
 
 // openScript begins or goes on with a session: KEYS session; ARGV fence, device,
-// since, then fields that it takes over. A newer fence stays.
+// since, then fields that it takes over. A newer fence stays; what had ended, or had
+// gone on elsewhere, is a session again.
 const openScript = `
 local have = redis.call('HGET', KEYS[1], '.fence')
 if have and tonumber(have) > tonumber(ARGV[1]) then return 0 end
+redis.call('HDEL', KEYS[1], '.left', '.moved')
 redis.call('HSET', KEYS[1], '.fence', ARGV[1], '.device', ARGV[2], '.since', ARGV[3])
 for i = 4, #ARGV do redis.call('HSET', KEYS[1], ARGV[i], '') end
 redis.call('PERSIST', KEYS[1])
 return 1`
 
-// noteScript adds fields to a session, or takes them away, if the fence is its own
-// and it has room: KEYS session; ARGV fence, HSET or HDEL, most fields, fields.
+// moveScript leaves word of where a session has gone on, so that who still knows it by the
+// old name finds it, and nobody revives it: KEYS session; ARGV fence, device, new pid, seconds.
+const moveScript = `
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], '.fence', ARGV[1], '.device', ARGV[2], '.moved', ARGV[3])
+return redis.call('EXPIRE', KEYS[1], ARGV[4])`
+
+// noteScript adds fields to a session, or takes them away, if the fence is its own and
+// it has not left, since nothing would end them: KEYS session; ARGV fence, HSET or HDEL, most fields, fields. Returns 0 if it is not, or
+// there is no room for all of them.
 //
 //nolint:dupword // blocks of Lua end inside one another
 const noteScript = `
 if redis.call('HGET', KEYS[1], '.fence') ~= ARGV[1] then return 0 end
+if redis.call('HEXISTS', KEYS[1], '.left') == 1 then return 0 end
+local all = 1
 for i = 4, #ARGV do
   if ARGV[2] == 'HDEL' then
     redis.call('HDEL', KEYS[1], ARGV[i])
-  elseif redis.call('HLEN', KEYS[1]) < tonumber(ARGV[3]) then
-    redis.call('HSET', KEYS[1], ARGV[i], '')
+  elseif redis.call('HEXISTS', KEYS[1], ARGV[i]) == 0 then
+    if redis.call('HLEN', KEYS[1]) < tonumber(ARGV[3]) then redis.call('HSET', KEYS[1], ARGV[i], '') else all = 0 end
   end
 end
-return 1`
+return all`
 
 // leaveScript lets a session that has ended be forgotten in time, unless it has
-// gone on: KEYS session; ARGV fence, seconds.
+// gone on: KEYS session; ARGV fence, seconds, 1 if its gateway has said so, else 0.
 const leaveScript = `
 if redis.call('HGET', KEYS[1], '.fence') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], '.left', ARGV[3])
 return redis.call('EXPIRE', KEYS[1], ARGV[2])`

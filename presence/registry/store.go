@@ -22,7 +22,7 @@ const (
 	// KeepSession is how long a session may return.
 	KeepSession = 24 * time.Hour
 	// maxNoted bounds what is kept of one session: subscriptions, and chats it has open.
-	maxNoted = proto.MaxSubscriptions + 500
+	maxNoted = 3 + proto.MaxSubscriptions + 500
 )
 
 // ErrDown: Redis does not answer. What was to be written may be written or not.
@@ -34,6 +34,7 @@ var (
 	claimLua   = redis.NewScript(claimScript)
 	settledLua = redis.NewScript(settledScript)
 	openLua    = redis.NewScript(openScript)
+	moveLua    = redis.NewScript(moveScript)
 	noteLua    = redis.NewScript(noteScript)
 	leaveLua   = redis.NewScript(leaveScript)
 )
@@ -81,6 +82,9 @@ type Entry struct {
 	state.Record
 	raw string
 }
+
+// Unknown says that there was no record.
+func (e *Entry) Unknown() bool { return e.raw == "" }
 
 // Load reads the records of users; one that is not there is the zero record.
 func (s *Store) Load(ctx context.Context, users ...proto.Token) ([]Entry, error) {
@@ -174,10 +178,15 @@ func (s *Store) Settled(ctx context.Context, users []proto.Token, claimed int64,
 	return nil
 }
 
-// Waiting is how many users are on the list.
-func (s *Store) Waiting(ctx context.Context) (int64, error) {
-	n, err := s.client.ZCard(ctx, proto.PresenceDueKey).Result()
-	return n, Outcome(ctx, err)
+// Waiting is how many users are on the list, and how many of them are due by a moment.
+func (s *Store) Waiting(ctx context.Context, now int64) (all, due int64, err error) {
+	pipe := s.client.Pipeline()
+	a := pipe.ZCard(ctx, proto.PresenceDueKey)
+	d := pipe.ZCount(ctx, proto.PresenceDueKey, "-inf", strconv.FormatInt(now, 10))
+	if err := Exec(ctx, pipe); err != nil {
+		return 0, 0, err
+	}
+	return a.Val(), d.Val(), nil
 }
 
 // Of names one session of one user.
@@ -189,6 +198,8 @@ func (o Of) member() string { return string(o.User) + "/" + string(o.PID) }
 type Session struct {
 	Fence   uint64 // 0: there is no such session
 	Device  string
+	Closed  bool          // its gateway has said that it is over
+	Moved   proto.Token   // it goes on as this one
 	Views   []proto.Token // chats it has open
 	Watches []proto.Token // users whose presence it has subscribed
 }
@@ -223,6 +234,10 @@ func (s *Store) Sessions(ctx context.Context, of ...Of) ([]Session, error) {
 				out[i].Fence = n
 			case field == ".device":
 				out[i].Device = value
+			case field == ".left":
+				out[i].Closed = value == "1"
+			case field == ".moved":
+				out[i].Moved = proto.Token(value)
 			case strings.HasPrefix(field, viewField):
 				out[i].Views = append(out[i].Views, proto.Token(field[len(viewField):]))
 			case strings.HasPrefix(field, watchField):
@@ -342,6 +357,7 @@ type Left struct {
 	Of
 	Gateway proto.Token
 	Fence   uint64
+	Lost    bool // it may be there: its gateway is not heard of
 }
 
 // Leave lets sessions be forgotten in time, and takes them off their gateways' lists.
@@ -352,7 +368,7 @@ func (s *Store) Leave(ctx context.Context, left ...Left) error {
 	pipe := s.client.Pipeline()
 	for i := range left {
 		l := &left[i]
-		leaveLua.Eval(ctx, pipe, []string{proto.SessionKey(l.User, l.PID)}, l.Fence, int(KeepSession/time.Second))
+		leaveLua.Eval(ctx, pipe, []string{proto.SessionKey(l.User, l.PID)}, l.Fence, int(KeepSession/time.Second), !l.Lost)
 		pipe.SRem(ctx, proto.GatewaySessionsKey(l.Gateway), l.member())
 	}
 	if err := Exec(ctx, pipe); err != nil {
@@ -361,29 +377,40 @@ func (s *Store) Leave(ctx context.Context, left ...Left) error {
 	return nil
 }
 
-// Forget removes a session that goes on under another name.
-func (s *Store) Forget(ctx context.Context, of Of, gateway proto.Token) error {
-	pipe := s.client.Pipeline()
-	pipe.Del(ctx, proto.SessionKey(of.User, of.PID))
-	if gateway != "" {
-		pipe.SRem(ctx, proto.GatewaySessionsKey(gateway), of.member())
+// Move ends a session that goes on as another, under a fence of that one.
+func (s *Store) Move(ctx context.Context, from, to Of, fence uint64, device string) error {
+	err := moveLua.Run(ctx, s.client, []string{proto.SessionKey(from.User, from.PID)}, fence, device, string(to.PID), int(KeepSession/time.Second)).Err()
+	if err = Outcome(ctx, err); err != nil {
+		return fmt.Errorf("move session: %w", err)
 	}
-	if err := Exec(ctx, pipe); err != nil {
-		return fmt.Errorf("forget session: %w", err)
+	return nil
+}
+
+// Unlist takes a session off the list of a gateway where it is no more.
+func (s *Store) Unlist(ctx context.Context, gateway proto.Token, of Of) error {
+	if err := Outcome(ctx, s.client.SRem(ctx, proto.GatewaySessionsKey(gateway), of.member()).Err()); err != nil {
+		return fmt.Errorf("unlist session: %w", err)
 	}
 	return nil
 }
 
 // Hide notes who is invisible, and who is no more.
-func (s *Store) Hide(ctx context.Context, user proto.Token, hidden bool) error {
+func (s *Store) Hide(ctx context.Context, hidden bool, users ...proto.Token) error {
+	if len(users) == 0 {
+		return nil
+	}
+	names := make([]any, len(users))
+	for i, u := range users {
+		names[i] = string(u)
+	}
 	var err error
 	if hidden {
-		err = s.client.SAdd(ctx, proto.PresenceHiddenKey, string(user)).Err()
+		err = s.client.SAdd(ctx, proto.PresenceHiddenKey, names...).Err()
 	} else {
-		err = s.client.SRem(ctx, proto.PresenceHiddenKey, string(user)).Err()
+		err = s.client.SRem(ctx, proto.PresenceHiddenKey, names...).Err()
 	}
 	if err = Outcome(ctx, err); err != nil {
-		return fmt.Errorf("hide user: %w", err)
+		return fmt.Errorf("hide %d users: %w", len(users), err)
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ type world struct {
 	toldAt  int64
 	absent  int64 // since when no socket has been there; 0: one is
 	dead    map[proto.Token]bool
+	closed  map[string]bool // sockets whose end was noted
 }
 
 const modelGrace = int64(10_000)
@@ -39,13 +40,14 @@ func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{
 			now: t0, socket: map[string]string{}, fences: map[string]uint64{}, pids: map[string]string{}, on: map[string]proto.Token{},
-			ended: map[string]int64{}, told: proto.StatusOffline, absent: t0, dead: map[proto.Token]bool{},
+			ended: map[string]int64{}, told: proto.StatusOffline, absent: t0, dead: map[proto.Token]bool{}, closed: map[string]bool{},
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"open":     w.open,
 			"close":    w.close,
 			"late":     w.late,
 			"announce": w.announce,
+			"revive":   w.revive,
 			"die":      w.die,
 			"wait":     func(t *rapid.T) { w.now += rapid.Int64Range(1, 15_000).Draw(t, "ms") },
 			"":         w.check,
@@ -77,7 +79,8 @@ func (w *world) close(t *rapid.T) {
 	if socket == "" {
 		t.Skip("nothing to close")
 	}
-	require.True(t, w.record.Close(pid, w.fences[socket], w.now, false, w.now, modelGrace) || w.dead[w.on[socket]])
+	w.closed[socket] = w.record.Close(pid, w.fences[socket], w.now, false, w.now, modelGrace)
+	require.True(t, w.closed[socket] || w.dead[w.on[socket]])
 	w.socket[pid] = ""
 	if _, known := w.ended[pid]; !known {
 		w.ended[pid] = w.now
@@ -92,6 +95,30 @@ func (w *world) late(t *rapid.T) {
 		if w.socket[pid] != "" && w.socket[pid] != socket {
 			require.False(t, w.record.Close(pid, w.fences[socket], w.now, true, w.now, modelGrace))
 			_, ok := w.record.Announce(Conn{PID: pid, Fence: w.fences[socket], Socket: socket, Gateway: w.on[socket]}, w.fences[w.socket[pid]], w.now)
+			require.False(t, ok)
+		}
+	}
+	require.Equal(t, before, fmt.Sprintf("%+v", w.record.Conns))
+}
+
+// revive is what was said of a connection before it was closed, and comes late.
+func (w *world) revive(t *rapid.T) {
+	before := fmt.Sprintf("%+v", w.record.Conns)
+	for socket, closed := range w.closed {
+		if !closed {
+			continue
+		}
+		pid, known, over := w.pids[socket], uint64(0), false // as the session's own record has it
+		for other, fence := range w.fences {
+			if w.pids[other] == pid && fence > known {
+				known, over = fence, w.closed[other]
+			}
+		}
+		if over {
+			known++
+		}
+		for _, fence := range []uint64{w.fences[socket], 0} {
+			_, ok := w.record.Announce(Conn{PID: pid, Fence: fence, Socket: socket, Gateway: w.on[socket]}, known, w.now)
 			require.False(t, ok)
 		}
 	}

@@ -96,10 +96,14 @@ func (r *Record) Take(pid string) (Conn, bool) {
 
 // Announce notes a connection that its gateway says is there. known is the
 // session's highest fence by its own record. A session that has gone on
-// elsewhere since is refused: ok is false. One without a fence is given one.
+// elsewhere since, or that its gateway has closed since, is refused: ok is false.
+// One without a fence is given one.
 func (r *Record) Announce(c Conn, known uint64, now int64) (fence uint64, ok bool) {
 	if i := r.index(c.PID); i >= 0 {
 		known = max(known, r.Conns[i].Fence)
+		if !r.Conns[i].live() && !r.Conns[i].Lost {
+			known = max(known, r.Conns[i].Fence+1)
+		}
 		if c.Fence == 0 && r.Conns[i].Socket == c.Socket {
 			c.Fence = r.Conns[i].Fence // it was opened, and the answer was lost
 		}
@@ -123,12 +127,19 @@ func (r *Record) Announce(c Conn, known uint64, now int64) (fence uint64, ok boo
 // grace. An older fence than the connection's changes nothing.
 func (r *Record) Close(pid string, fence uint64, at int64, final bool, now, grace int64) bool {
 	i := r.index(pid)
-	if i < 0 || r.Conns[i].Fence != fence || !r.Conns[i].live() {
+	if i < 0 || r.Conns[i].Fence != fence {
 		return false
 	}
 	c := &r.Conns[i]
+	switch {
+	case c.live():
+		c.Until = now + grace
+	case c.Lost: // its gateway lives after all, and says what became of it
+		c.Lost = false
+	default:
+		return false
+	}
 	r.seen(min(max(at, c.Since), now), now)
-	c.Until = now + grace
 	if final {
 		c.Until = now
 	}
