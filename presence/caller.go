@@ -63,7 +63,7 @@ func unavailable(err error) error {
 	case errors.As(err, &known) && known.Code != proto.ServiceUnavailable:
 		return err
 	case errors.As(err, &known), errors.Is(err, registry.ErrDown), errors.Is(err, errContended),
-		errors.Is(err, relations.ErrDown), errors.Is(err, relations.ErrUnavailable), errors.Is(err, relations.ErrMoved),
+		errors.Is(err, relations.ErrUnavailable), errors.Is(err, relations.ErrMoved),
 		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &proto.Error{Code: proto.ServiceUnavailable, Message: "presence is unavailable for a moment", RetryAfter: time.Second}
 	}

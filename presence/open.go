@@ -134,26 +134,10 @@ func (s *Service) move(ctx context.Context, from, to registry.Of, had registry.S
 	if _, err := s.views.Ended(ctx, ended...); err != nil {
 		return err
 	}
-	for i, v := range began {
-		if first[i] { // it had left already
-			if err := s.tellJoined(ctx, v); err != nil {
-				return err
-			}
-		}
-	}
-	return s.records.Move(ctx, from, to, fence, had.Device)
-}
-
-// tellJoined tells that a user has come to view a chat, unless they are invisible.
-func (s *Service) tellJoined(ctx context.Context, v viewing.Viewer) error {
-	hidden, err := s.records.Hidden(ctx, []proto.Token{v.User})
-	if err != nil {
+	if err := s.tellTurned(ctx, began, first, true); err != nil { // of those that it had left already
 		return err
 	}
-	if !hidden[0] {
-		s.tellActive(ctx, v.Chat, v.User, true)
-	}
-	return nil
+	return s.records.Move(ctx, from, to, fence, had.Device)
 }
 
 // takeOver asks the gateway of a connection that another continues to close it.

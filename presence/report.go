@@ -154,20 +154,7 @@ func (s *Service) viewed(ctx context.Context, all []proto.View, began, quiet boo
 	if err != nil || quiet {
 		return err
 	}
-	users := make([]proto.Token, len(viewers))
-	for i := range viewers {
-		users[i] = viewers[i].User
-	}
-	hidden, err := s.records.Hidden(ctx, users)
-	if err != nil {
-		return err
-	}
-	for i, v := range viewers {
-		if turned[i] && !hidden[i] {
-			s.tellActive(ctx, v.Chat, v.User, began)
-		}
-	}
-	return nil
+	return s.tellTurned(ctx, viewers, turned, began)
 }
 
 // watched notes whose presence connections have subscribed, or no more.

@@ -152,6 +152,25 @@ func (s *Service) of(user proto.Token, pid string) (registry.Of, bool) {
 	return registry.Of{User: user, PID: token}, err == nil
 }
 
+// tellTurned tells of those viewers with whom their user came to view a chat, or
+// views it no more, but for the invisible.
+func (s *Service) tellTurned(ctx context.Context, viewers []viewing.Viewer, turned []bool, joined bool) error {
+	users := make([]proto.Token, len(viewers))
+	for i := range viewers {
+		users[i] = viewers[i].User
+	}
+	hidden, err := s.records.Hidden(ctx, users)
+	if err != nil {
+		return err
+	}
+	for i, v := range viewers {
+		if turned[i] && !hidden[i] {
+			s.tellActive(ctx, v.Chat, v.User, joined)
+		}
+	}
+	return nil
+}
+
 // tellActive publishes that a user opened a chat, or closed it. It may be lost: who
 // wants to know for sure asks for the active members.
 func (s *Service) tellActive(ctx context.Context, chat, user proto.Token, joined bool) {

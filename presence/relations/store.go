@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/redis/go-redis/v9"
 
+	"supmesh.dev/presence/registry"
 	"supmesh.dev/proto"
 	"supmesh.dev/services/wire"
 )
@@ -31,8 +32,6 @@ const (
 var (
 	// ErrUnavailable: the log did not answer; what was to be stored may be stored or not.
 	ErrUnavailable = errors.New("log unavailable")
-	// ErrDown: Redis did not answer.
-	ErrDown = errors.New("redis unavailable")
 	// ErrMoved: the user's last entry is not the one expected; nothing was stored.
 	ErrMoved = errors.New("relations have changed meanwhile")
 )
@@ -176,7 +175,7 @@ func (s *Store) Keep(ctx context.Context, user proto.Token, e Entry, ttl time.Du
 		return fmt.Errorf("keep relations of %s: %w", user, err)
 	}
 	err = keepLua.Run(ctx, s.client, []string{proto.RelationsKey(user)}, keepArgs(e, is, ttl)...).Err()
-	if err = outcome(ctx, err); err != nil {
+	if err = registry.Outcome(ctx, err); err != nil {
 		return fmt.Errorf("keep relations of %s: %w", user, err)
 	}
 	return nil
@@ -234,8 +233,8 @@ func (s *Store) Between(ctx context.Context, watcher proto.Token, users []proto.
 		fields = append(fields, string(user))
 	}
 	own := pipe.HMGet(ctx, proto.RelationsKey(watcher), fields...)
-	if _, err := pipe.Exec(ctx); outcome(ctx, err) != nil {
-		return nil, fmt.Errorf("read relations of %s and %d others: %w", watcher, len(users), outcome(ctx, err))
+	if _, err := pipe.Exec(ctx); registry.Outcome(ctx, err) != nil {
+		return nil, fmt.Errorf("read relations of %s and %d others: %w", watcher, len(users), registry.Outcome(ctx, err))
 	}
 	missing := map[proto.Token]bool{}
 	for i, user := range users {
@@ -287,8 +286,8 @@ func (s *Store) load(ctx context.Context, users map[proto.Token]bool) (map[proto
 		}
 		keepLua.Eval(ctx, pipe, []string{proto.RelationsKey(user)}, keepArgs(e, loaded[user], KeepFor)...)
 	}
-	if _, err := pipe.Exec(ctx); outcome(ctx, err) != nil {
-		return nil, fmt.Errorf("keep relations of %d users: %w", len(users), outcome(ctx, err))
+	if _, err := pipe.Exec(ctx); registry.Outcome(ctx, err) != nil {
+		return nil, fmt.Errorf("keep relations of %d users: %w", len(users), registry.Outcome(ctx, err))
 	}
 	return loaded, nil
 }
@@ -344,18 +343,4 @@ func (s *Store) lasts(ctx context.Context, users map[proto.Token]bool) (map[prot
 			return nil, err
 		}
 	}
-}
-
-// outcome is err as nil, ctx's error, what Redis answered or ErrDown.
-func outcome(ctx context.Context, err error) error {
-	var answered redis.Error
-	switch {
-	case err == nil || errors.Is(err, redis.Nil):
-		return nil
-	case errors.As(err, &answered):
-		return err
-	case ctx.Err() != nil:
-		return ctx.Err()
-	}
-	return fmt.Errorf("%w: %w", ErrDown, err)
 }

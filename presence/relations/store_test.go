@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"supmesh.dev/presence/registry"
 	"supmesh.dev/proto"
 	"supmesh.dev/services/servicestest"
 	"supmesh.dev/services/wire"
@@ -182,6 +183,6 @@ func TestRedisAway(t *testing.T) {
 	s, ctx := open(t, r.Client())
 	r.Stop()
 	_, err := s.Between(ctx, "ann", []proto.Token{"bob"})
-	require.ErrorIs(t, err, ErrDown)
-	require.ErrorIs(t, s.Keep(ctx, "ann", Entry{}, KeepFor), ErrDown)
+	require.ErrorIs(t, err, registry.ErrDown)
+	require.ErrorIs(t, s.Keep(ctx, "ann", Entry{}, KeepFor), registry.ErrDown)
 }
