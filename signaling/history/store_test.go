@@ -42,6 +42,7 @@ func open(t *testing.T, client redis.UniversalClient) *world {
 // what touches two slots, and on the one that the dev run embeds.
 func onEach(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
+	t.Parallel() // a cluster takes seconds to form
 	t.Run("plain", func(t *testing.T) { test(t, open(t, servicestest.RunRedis(t).Client())) })
 	t.Run("cluster", func(t *testing.T) { test(t, open(t, servicestest.RunRedisCluster(t).Client())) })
 	t.Run("embedded", func(t *testing.T) {
