@@ -140,12 +140,12 @@ func (a *asker) run(ctx context.Context) error {
 	}
 }
 
-// end tells what is left.
+// end tells what is left; where signaling is away, it looks after its calls itself.
 func (a *asker) end(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, askLast)
 	defer cancel()
 	for b := a.take(); b.len() > 0 && ctx.Err() == nil; b = a.take() {
-		if pause := a.tell(ctx, b); pause > askSoon && !wait(ctx, pause) {
+		if a.tell(ctx, b) > askSoon {
 			return
 		}
 	}
