@@ -51,6 +51,15 @@ func (t *TURN) URLs() []string {
 	return []string{"turn:" + at + "?transport=udp", "turn:" + at + "?transport=tcp"}
 }
 
+// Port is where the server listens.
+func (t *TURN) Port() int {
+	addr, ok := t.udp.LocalAddr().(*net.UDPAddr)
+	if !ok {
+		return 0
+	}
+	return addr.Port
+}
+
 // Run relays until ctx ends, for who has credentials of the TURN REST scheme
 // (draft-uberti-behave-turn-rest) made with secret.
 func (t *TURN) Run(ctx context.Context, secret string) error {

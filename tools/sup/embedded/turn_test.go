@@ -110,6 +110,6 @@ func TestTURNPortInUse(t *testing.T) {
 	first, err := ListenTURN(t.Context(), 0, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	defer first.Stop()
-	_, err = ListenTURN(t.Context(), first.udp.LocalAddr().(*net.UDPAddr).Port, slog.New(slog.DiscardHandler))
+	_, err = ListenTURN(t.Context(), first.Port(), slog.New(slog.DiscardHandler))
 	require.ErrorContains(t, err, "embedded turn: ")
 }
