@@ -17,6 +17,7 @@ import (
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
 	"supmesh.dev/services/servicestest"
+	"supmesh.dev/signaling/calls"
 )
 
 // heard is one event as a gateway would get it.
@@ -340,4 +341,8 @@ func requireFailure(t testing.TB, code proto.Code, err error) {
 	t.Helper()
 	require.Error(t, err)
 	require.Equal(t, code, proto.AsError(err).Code, "%v", err)
+}
+
+func slotAt(call string, since int64) calls.Slot {
+	return calls.Slot{CallID: call, Since: since, From: "ghost", To: []string{"bob"}}
 }
