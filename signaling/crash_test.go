@@ -19,11 +19,10 @@ var errDead = errors.New("this instance is dead")
 // mortal is an instance that dies before a step of its next move: from then on it
 // does nothing more.
 type mortal struct {
-	mu    sync.Mutex
-	at    string
-	dead  bool
-	died  chan struct{}
-	skips int // moves that it survives
+	mu   sync.Mutex
+	at   string
+	dead bool
+	died chan struct{}
 }
 
 func newMortal() *mortal { return &mortal{died: make(chan struct{})} }
@@ -125,6 +124,7 @@ func scenes() []scene {
 }
 
 func TestInstancesDieAtEachStep(t *testing.T) {
+	t.Parallel()
 	for _, sc := range scenes() {
 		for _, step := range steps {
 			t.Run(sc.name+" before "+step, func(t *testing.T) { t.Parallel(); dies(t, &sc, step) })

@@ -74,11 +74,8 @@ func TestChat(t *testing.T) {
 // TestPresenceIsAway: then it rings.
 func TestPresenceIsAway(t *testing.T) {
 	w := newTown(t)
+	require.NoError(t, w.noPresence())
 	s := w.instance()
-	alone := *w
-	alone.nats = servicestest.RunNATS(t)
-	alone.cfg.Config = servicestest.Config(alone.nats, w.redis)
-	s = alone.instance()
 	require.Equal(t, proto.CallRinging, s.mustCall(t, device("ann", 1), "c1", "bob").Status)
 }
 
