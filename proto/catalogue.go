@@ -122,6 +122,64 @@ var (
 		Summary: "A service asks who has a chat open.",
 	}}
 
+	InitiateCall = Endpoint[InitiateCallReq, InitiateCallRes]{Row{
+		Subject: "rpc.signaling.initiate", Event: "call:initiate", Limit: Limit{5, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{CallBusy, CallGlare, Conflict, ChatNotFound, PermissionDenied, PayloadTooLarge},
+		Summary: "Ring all devices of a user, or of up to three. The ack comes once the call is stored and its time-out with it. A repeated callId gives the same call.",
+	}}
+	AnswerCall = Endpoint[AnswerCallReq, AnswerCallRes]{Row{
+		Subject: "rpc.signaling.answer", Event: "call:answer", Limit: Limit{60, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{CallNotFound, CallAlreadyAnswered, CallEnded, PayloadTooLarge},
+		Summary: "Take a call on this device. The first device wins; the others stop ringing.",
+	}}
+	RejectCall = Endpoint[RejectCallReq, RejectCallRes]{Row{
+		Subject: "rpc.signaling.reject", Event: "call:reject", Limit: Limit{60, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{CallNotFound, CallAlreadyAnswered, CallEnded},
+		Summary: "Refuse a call for all devices of the user.",
+	}}
+	EndCall = Endpoint[EndCallReq, EndCallRes]{Row{
+		Subject: "rpc.signaling.end", Event: "call:end", Limit: Limit{60, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{CallNotFound},
+		Summary: "Hang up, or ring no more. A call that is over already gives how it ended.",
+	}}
+	SendCandidate = Endpoint[IceCandidateReq, CallRes]{Row{
+		Subject: "rpc.signaling.candidate", Event: "call:ice-candidate", Limit: Limit{200, 10 * time.Second}, Timeout: RequestTimeout, Idempotent: true,
+		Errors: []Code{CallNotFound, CallEnded, CallAlreadyAnswered, PayloadTooLarge}, Silent: []Code{CallEnded},
+		Summary: "Pass a candidate on: while it rings to all devices of the callee, after the answer to the other's device. Of one sender they keep their order.",
+	}}
+	Renegotiate = Endpoint[RenegotiateReq, CallRes]{Row{
+		Subject: "rpc.signaling.renegotiate", Event: "call:renegotiate", Limit: Limit{60, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{CallNotFound, CallEnded, CallAlreadyAnswered, PayloadTooLarge},
+		Summary: "A new offer or answer within a call that was answered: ICE restart, other media, or the first between two who were called together.",
+	}}
+	CallIceServers = Endpoint[IceServersReq, IceServersRes]{Row{
+		Subject: "rpc.signaling.ice-servers", Event: "call:ice-servers", Limit: Limit{30, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{CallNotFound, CallEnded},
+		Summary: "STUN and TURN servers with fresh credentials, for a call one is in.",
+	}}
+	CallHistory = Endpoint[CallHistoryReq, CallHistoryRes]{Row{
+		Subject: "rpc.signaling.history", Event: "call:history", Limit: Limit{60, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Summary: "One's own calls, newest first; the newest 1,000 are kept at hand.",
+	}}
+	CallSockets = Endpoint[CallSocketsReq, CallSocketsRes]{Row{
+		Subject: "rpc.signaling.sockets", Timeout: RequestTimeout, Idempotent: true,
+		Summary: "A gateway tells which sockets have come and, of those in calls, gone; it learns what rings for the first.",
+	}}
+	GetCall = Endpoint[GetCallReq, CallState]{Row{
+		Subject: "rpc.signaling.get", HTTP: "GET /v1/calls/{callId}", Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{PermissionDenied, CallNotFound},
+		Summary: "A call: how it is, or how it ended.",
+	}}
+	ReachUsers = Endpoint[ReachReq, ReachRes]{Row{
+		Subject: "rpc.presence.reach", Timeout: RequestTimeout, Idempotent: true,
+		Summary: "A service asks on which sockets users are there, and whether one may turn to them.",
+	}}
+	MembersAmong = Endpoint[AmongReq, AmongRes]{Row{
+		Subject: "rpc.chat.among", Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound},
+		Summary: "A service asks which of some users are members of a chat.",
+	}}
+
 	PutChat = Endpoint[PutChatReq, ChatRes]{Row{
 		Subject: "rpc.chat.put", HTTP: "PUT /v1/chats/{chatId}", Timeout: RequestTimeout, Idempotent: true,
 		Errors:  []Code{PermissionDenied, PayloadTooLarge},
@@ -174,9 +232,10 @@ var Endpoints = []Described{
 	SendMessage, MarkDelivered, MarkRead, History, SyncPull, EditMessage, DeleteMessage,
 	JoinChat, LeaveChat, JoinChats, ActiveMembers, StartTyping, StopTyping, AuthRefresh,
 	UpdatePresence, SubscribePresence, UnsubscribePresence, ListSessions,
-	OpenDevice, Backlog, SharedChats, OpenSession, ReportSessions, RenewLease, Viewers,
+	InitiateCall, AnswerCall, RejectCall, EndCall, SendCandidate, Renegotiate, CallIceServers, CallHistory,
+	OpenDevice, Backlog, SharedChats, MembersAmong, OpenSession, ReportSessions, RenewLease, Viewers, ReachUsers, CallSockets,
 	PutChat, PatchChat, GetChat, AddMembers, RemoveMember,
-	GetPresence, GetSessions, PutContacts, PutBlocks,
+	GetPresence, GetSessions, PutContacts, PutBlocks, GetCall,
 }
 
 // The server events of the mesh.
@@ -192,6 +251,14 @@ var (
 	TypingEvent         = Event[Typing]{EventRow{"message:typing", ToView, false, "Another user is typing; to the sockets that have the chat open."}}
 	StopTypingEvent     = Event[StoppedTyping]{EventRow{"message:stop-typing", ToView, false, "A typing indicator is over."}}
 	PresenceEvent       = Event[Presence]{EventRow{"presence:update", ToSubscribers, false, "How a user is there, after each change of what others see; to the sockets that subscribed, and to the user's own other sockets."}}
+	IncomingCallEvent   = Event[IncomingCall]{EventRow{"call:incoming", ToUser, true, "Ring: to every device of the callee, also to one that connects while it rings (then without an offset, and with the candidates so far)."}}
+	CallAnswerEvent     = Event[CallAnswer]{EventRow{"call:answer", ToUser, false, "To the caller's device: the call was answered."}}
+	CallRejectEvent     = Event[CallReject]{EventRow{"call:reject", ToUser, false, "To the caller: the call was refused."}}
+	CallEndEvent        = Event[CallEnd]{EventRow{"call:end", ToUser, true, "The call is over, or is another device's. With an offset where it was missed, to its callee; without, otherwise."}}
+	CallCandidateEvent  = Event[CallCandidate]{EventRow{"call:ice-candidate", ToUser, false, "A candidate of another of the call, to the device that it is for."}}
+	RenegotiateEvent    = Event[CallRenegotiate]{EventRow{"call:renegotiate", ToUser, false, "A new description of another of the call, to the device that it is for."}}
+	ParticipantsEvent   = Event[CallParticipants]{EventRow{"call:participants", ToUser, false, "Who is in a call of several, after each change, to everybody who is and everybody it rings."}}
+	NotificationEvent   = Event[Notification]{EventRow{"notification:new", ToUser, true, "Something to look at later, such as a missed call."}}
 	ConnectedEvent      = Event[Connected]{EventRow{"connected", ToSocket, false, "The first event on every connection. Its offset is where the session stands."}}
 	ErrorEventEvent     = Event[ErrorEvent]{EventRow{"error", ToSocket, false, "A failure without an ack to carry it."}}
 	AuthExpiringEvent   = Event[AuthExpiring]{EventRow{"auth:expiring", ToSocket, false, "The token expires in 60 s."}}
@@ -202,5 +269,6 @@ var (
 // ServerEvents is every server event, in the order of the documentation.
 var ServerEvents = []DescribedEvent{
 	MessageNew, MessageEditedEvent, MessageDeletedEvent, DeliveredEvent, ReadEvent, ChatUpdatedEvent, MemberJoinedEvent, MemberLeftEvent, TypingEvent, StopTypingEvent, PresenceEvent,
+	IncomingCallEvent, CallAnswerEvent, CallRejectEvent, CallEndEvent, CallCandidateEvent, RenegotiateEvent, ParticipantsEvent, NotificationEvent,
 	ConnectedEvent, ErrorEventEvent, AuthExpiringEvent, ServerDrainEvent, PongEvent,
 }

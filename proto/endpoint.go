@@ -22,7 +22,10 @@ type Row struct {
 	// outcome is unknown.
 	Idempotent bool
 	// Errors is what it can fail with beside CommonErrors.
-	Errors  []Code
+	Errors []Code
+	// Silent is those of Errors of which a client hears in an ack alone: without an
+	// ack id there is no error event.
+	Silent  []Code
 	Summary string
 }
 

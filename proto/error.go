@@ -13,6 +13,7 @@ type Error struct {
 	Message    string        // for people
 	Field      string        // the request's field it concerns, if one
 	RetryAfter time.Duration // how long to wait before a retry, if known
+	CallID     string        // the call that it concerns, where that is another than was named
 }
 
 // Errorf makes an Error with a formatted message.
@@ -56,6 +57,7 @@ type Failure struct {
 	Retryable    bool   `json:"retryable"`
 	RetryAfterMs int64  `json:"retryAfterMs,omitzero"`
 	Field        string `json:"field,omitzero"`
+	CallID       string `json:"callId,omitzero"` // of CALL_GLARE: the call that rings already
 	RequestID    string `json:"requestId"`
 }
 
@@ -64,7 +66,7 @@ func (e *Error) Failure(requestID string) Failure {
 	row := e.Code.Row()
 	return Failure{
 		Error: row.Title, Message: e.Message, Code: row.Code, Retryable: row.Retryable,
-		RetryAfterMs: e.RetryAfter.Milliseconds(), Field: e.Field, RequestID: requestID,
+		RetryAfterMs: e.RetryAfter.Milliseconds(), Field: e.Field, CallID: e.CallID, RequestID: requestID,
 	}
 }
 

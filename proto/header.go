@@ -15,6 +15,7 @@ const (
 // Headers on what is never stored (eph.*), beside HeaderEvent.
 const (
 	HeaderUser = "Sup-User" // token of the acting user, whose own sockets are left out
+	HeaderTo   = "Sup-To"   // the one socket that gets it
 )
 
 // AskTyping is the HeaderEvent with which a gateway asks the others, on eph.chat,

@@ -115,6 +115,26 @@ func GatewaySessionsKey(gateway Token) string { return "{g:" + string(gateway) +
 // GatewaySweptKey says that a gateway has been taken for dead.
 func GatewaySweptKey(gateway Token) string { return "{g:" + string(gateway) + "}:swept" }
 
+// Signaling's keys. All of it can be made again from the log, but for what is
+// waiting for a device that is not there.
+
+// CallKey is a call's record, and the position of its last transition in the log.
+func CallKey(call Token) string { return "{k:" + string(call) + "}" }
+
+// CallWaitingKey is the list of what one user of a call has to be told once they
+// are there: candidates and descriptions, oldest first.
+func CallWaitingKey(call, user Token) string { return "{k:" + string(call) + "}:for:" + string(user) }
+
+// UserCallKey is the call that a user is in, or that there is none.
+func UserCallKey(user Token) string { return "{u:" + string(user) + "}:call" }
+
+// CallHistoryKey is the sorted set of a user's calls, scored by when they began.
+func CallHistoryKey(user Token) string { return "{u:" + string(user) + "}:calls" }
+
+// CallRecordsKey is the hash call token → "rank position CallRecord" of a user's
+// calls, and ".mark" → how far it has the user's log: no token has a dot.
+func CallRecordsKey(user Token) string { return "{u:" + string(user) + "}:calls:records" }
+
 // LimitKey is one user's rate limit for one event.
 func LimitKey(user Token, rule string) string { return "{u:" + string(user) + "}:limit:" + rule }
 

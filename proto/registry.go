@@ -29,6 +29,7 @@ type OpenSessionRes struct {
 	// Returned says that the session presented was this user's and device's. The
 	// connection it had, if it still has one, is closed; what follows is what it had.
 	Returned bool         `json:"returned,omitzero"`
+	Was      string       `json:"was,omitzero"`     // the socket of the connection it had, where that is known
 	Views    []string     `json:"views,omitzero"`   // chats that it had open
 	Watches  []string     `json:"watches,omitzero"` // users whose presence it had subscribed
 	Status   Status       `json:"status" rule:"enum=online|away"`

@@ -29,10 +29,10 @@ const MetadataEpoch = "sup-epoch"
 
 // Events is the log: everything durable, appended once, read by position.
 var Events = Stream{
-	Name: "EVENTS", Subjects: []string{"ev.chat.*.*", "ev.user.*.*"},
+	Name: "EVENTS", Subjects: []string{"ev.chat.*.*", "ev.user.*.*", "ev.call.*.*"},
 	RePublishFrom: "ev.>", RePublishTo: "live.>",
 	Dedup: 2 * time.Minute, MaxBytes: 16 << 30,
-	Purpose: "messages, reactions, membership, what concerns one user",
+	Purpose: "messages, reactions, membership, calls, what concerns one user",
 }
 
 // Receipts holds the newest cursors, one entry a subject: it never outgrows
@@ -77,5 +77,14 @@ var ExpireMessages = Queue{
 	Purpose: "messages whose time is over",
 }
 
+// CallTimers is what a call waits for: its ringing's end, a side that does not
+// return, and the second look after each transition. Its jobs take milliseconds,
+// and one that dies with its instance must not hold up a ringing's end.
+var CallTimers = Queue{
+	Name: "signaling-timer", Subject: "work.signaling.timer", Dead: "dead.signaling.timer",
+	Timeout: time.Second, MaxDeliver: 60, MaxPending: 256,
+	Purpose: "calls whose time has come",
+}
+
 // Queues is every work queue of the mesh.
-var Queues = []Queue{ExpireMessages}
+var Queues = []Queue{ExpireMessages, CallTimers}

@@ -18,9 +18,11 @@ const (
 
 // Kinds of a user's subjects.
 const (
-	KindLog       Kind = "log" // stored: everything durable that concerns one user
-	KindEphemeral Kind = "eph" // never stored: live notices, at most once
-	KindRelations Kind = "rel" // presence: contacts and blocks, stored; for services alone
+	KindLog       Kind = "log"   // stored: everything durable that concerns one user
+	KindEphemeral Kind = "eph"   // never stored: live notices, at most once
+	KindRelations Kind = "rel"   // presence: contacts and blocks, stored; for services alone
+	KindRing      Kind = "ring"  // signaling: incoming and missed calls
+	KindCalls     Kind = "calls" // signaling: a user's calls as CallRecords; for services alone
 )
 
 // Subjects of the log. `live.` is the stream's RePublish of `ev.`: the same
@@ -58,7 +60,11 @@ const ChatEphPrefix = "eph.chat."
 // opens and closes it. Core NATS: at most once, never replayed.
 func ChatEph(chat Token) string { return ChatEphPrefix + string(chat) }
 
-// UserLive matches all that is live for one user: the copies of UserLog, and
+// UserLogAll matches every kind of one user in the log, also those that are for
+// services alone.
+func UserLogAll(user Token) string { return "ev.user." + string(user) + ".*" }
+
+// UserLive matches all that is live for one user: the copies of UserLogAll, and
 // what comes on UserEphemeral. One subscription serves both.
 func UserLive(user Token) string { return "live.user." + string(user) + ".*" }
 
@@ -72,6 +78,16 @@ func UserEphemeral(user Token) string {
 // UserRelations is the log subject of a user's contacts and blocks: the newest
 // entry is all of them.
 func UserRelations(user Token) string { return "ev.user." + string(user) + "." + string(KindRelations) }
+
+// UserRing is the log subject of the calls that ring for a user, and that were missed.
+func UserRing(user Token) string { return "ev.user." + string(user) + "." + string(KindRing) }
+
+// UserCalls is the log subject of a user's calls: one entry when a call begins, one
+// when it is over for the user.
+func UserCalls(user Token) string { return "ev.user." + string(user) + "." + string(KindCalls) }
+
+// CallLog is the log subject of one call: an entry a transition, each the whole call.
+func CallLog(call Token) string { return "ev.call." + string(call) + "." + string(KindLog) }
 
 // PresenceEphPrefix begins the subjects of presence.
 const PresenceEphPrefix = "eph.presence."

@@ -55,6 +55,30 @@ func Events() []Event {
 			ChatID: "chat-7", UserID: "bob", ThreadID: "msg_01KK8Y8Z0G0000000400AVX3RA", Reason: proto.StoppedExpired,
 		}},
 		{proto.PresenceEvent, presence()},
+		{proto.IncomingCallEvent, proto.IncomingCall{
+			CallID: "call:1", CallerID: "alice", CallerName: "Alice", CallerAvatar: "https://example.com/alice.png", CallType: proto.CallVideo, Offer: sdp("offer"),
+			Status: proto.CallIncoming, ChatID: "chat-7", CreatedAt: When, ExpiresAt: after(45 * time.Second), RingMs: 45_000, IceServers: iceServers(),
+			Candidates: []proto.Raw{candidate, proto.Raw("null")}, Participants: participants(),
+		}},
+		{proto.CallAnswerEvent, proto.CallAnswer{
+			CallID: "call:1", CallerID: "alice", CallerName: "Alice", CallerAvatar: "https://example.com/alice.png", CallType: proto.CallVideo, Answer: sdp("answer"),
+			Status: proto.CallAnswered, AnswererID: "bob", DeviceID: "phone", AnsweredAt: after(5 * time.Second),
+		}},
+		{proto.CallRejectEvent, proto.CallReject{
+			CallID: "call:1", CallerID: "alice", CallerName: "Alice", CallType: proto.CallVideo, Status: proto.CallRejected, Reason: "in a meeting", UserID: "bob",
+		}},
+		{proto.CallEndEvent, proto.CallEnd{
+			CallID: "call:1", CallerID: "alice", CallerName: "Alice", CallType: proto.CallVideo, Status: proto.CallOver, Reason: proto.EndHangup,
+			EndedBy: "bob", DurationMs: 55_000, EndedAt: after(time.Minute),
+		}},
+		{proto.CallCandidateEvent, proto.CallCandidate{CallID: "call:1", Candidate: candidate, FromUserID: "alice", FromDeviceID: "phone"}},
+		{proto.RenegotiateEvent, proto.CallRenegotiate{CallID: "call:1", Offer: ptr(sdp("offer")), Answer: ptr(sdp("answer")), FromUserID: "alice", FromDeviceID: "phone"}},
+		{proto.ParticipantsEvent, proto.CallParticipants{CallID: "call:1", Participants: participants()}},
+		{proto.NotificationEvent, proto.Notification{
+			ID: "ntf_01KK8Y8Z0G0000000A00BWY4SB", Type: proto.NotifyCallMissed, Title: "Missed call", Message: "Alice called", Data: proto.Raw(`{"callId":"call:1"}`),
+			FromUserID: "alice", ChatID: "chat-7", MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", Priority: proto.PriorityHigh, Sound: true, Badge: ptr(3),
+			Timestamp: When, Read: true, CollapseKey: "chat-7",
+		}},
 		{proto.ConnectedEvent, proto.Connected{
 			UserID: "alice", SocketID: "wJ0c5o1mQm2eAAAB", DeviceID: "phone", PID: "pVb3nq0gT1-x_9aZ",
 			Resumed: true, Resync: true, Missed: 2, ServerTime: When, TokenExpiresAt: after(time.Hour),

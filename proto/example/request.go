@@ -109,6 +109,41 @@ func Requests() []Request {
 		{Row: proto.UnsubscribePresence,
 			Req: proto.UnsubscribePresenceReq{UserIDs: []string{"bob"}}, Res: proto.UnsubscribePresenceRes{Total: 1}},
 		{Row: proto.ListSessions, Req: proto.ListSessionsReq{}, Res: proto.SessionsRes{Sessions: []proto.Session{session(true)}}},
+		{Row: proto.InitiateCall,
+			Req: proto.InitiateCallReq{
+				CallID: "call:1", TargetUserID: "bob", CallType: proto.CallVideo, Offer: ptr(sdp("offer")), ChatID: "chat-7", RingTimeoutSec: 45,
+			},
+			Or: proto.InitiateCallReq{
+				CallID: "call:2", TargetUserIDs: []string{"bob", "carol"}, CallType: proto.CallAudio,
+				Offers: proto.OfferTable{"bob": sdp("offer"), "carol": sdp("offer")},
+			},
+			Res: proto.InitiateCallRes{
+				CallID: "call:1", Status: proto.CallRinging, RingExpiresAt: after(45 * time.Second), IceServers: iceServers(), Participants: participants(),
+			}},
+		{Row: proto.AnswerCall,
+			Req: proto.AnswerCallReq{CallID: "call:1", Answer: sdp("answer")},
+			Res: proto.AnswerCallRes{CallID: "call:1", Status: proto.CallAnswered, AnsweredAt: after(5 * time.Second), Participants: participants()}},
+		{Row: proto.RejectCall,
+			Req: proto.RejectCallReq{CallID: "call:1", Reason: "in a meeting"},
+			Res: proto.RejectCallRes{CallID: "call:1", Status: proto.CallRejected}},
+		{Row: proto.EndCall,
+			Req: proto.EndCallReq{CallID: "call:1", Reason: proto.EndHangup},
+			Res: proto.EndCallRes{CallID: "call:1", Status: proto.CallOver, DurationMs: 55_000}},
+		{Row: proto.SendCandidate,
+			Req: proto.IceCandidateReq{CallID: "call:1", Candidate: candidate, TargetUserID: "bob"},
+			Res: proto.CallRes{CallID: "call:1"}},
+		{Row: proto.Renegotiate,
+			Req: proto.RenegotiateReq{CallID: "call:1", Offer: ptr(sdp("offer")), TargetUserID: "bob"},
+			Or:  proto.RenegotiateReq{CallID: "call:1", Answer: ptr(sdp("answer"))},
+			Res: proto.CallRes{CallID: "call:1"}},
+		{Row: proto.CallIceServers, Req: proto.IceServersReq{CallID: "call:1"}, Res: proto.IceServersRes{CallID: "call:1", IceServers: iceServers()}},
+		{Row: proto.CallHistory,
+			Req: proto.CallHistoryReq{Limit: 50, Cursor: "1773059405000"},
+			Res: proto.CallHistoryRes{Calls: []proto.CallRecord{{
+				CallID: "call:1", CallType: proto.CallVideo, Direction: proto.CallFrom, CallerID: "alice", CallerName: "Alice", TargetIDs: []string{"bob"},
+				ChatID: "chat-7", Status: proto.CallOver, Reason: proto.EndHangup, EndedBy: "bob", CreatedAt: When,
+				AnsweredAt: ptr(after(5 * time.Second)), EndedAt: ptr(after(time.Minute)), DurationMs: 55_000,
+			}}, NextCursor: "1773059405000"}},
 		{Row: proto.OpenDevice,
 			Req: proto.OpenReq{},
 			Res: proto.OpenRes{
@@ -124,10 +159,11 @@ func Requests() []Request {
 		{Row: proto.SharedChats,
 			Req: proto.SharedChatsReq{UserID: "alice", UserIDs: []string{"bob", "mallory"}},
 			Res: proto.SharedChatsRes{UserIDs: []string{"bob"}}},
+		{Row: proto.MembersAmong, Req: proto.AmongReq{ChatID: "chat-7", UserIDs: []string{"alice", "bob"}}, Res: proto.AmongRes{Members: []string{"alice"}}},
 		{Row: proto.OpenSession,
 			Req: proto.OpenSessionReq{Gateway: "gateway-0.3f2a.0", Inbox: "3f2a", PID: "pVb3nq0gT1-x_9aZ", Returns: "kQ8w2mB4Rt6yUi1o"},
 			Res: proto.OpenSessionRes{
-				Fence: 1773059405001, Returned: true, Views: []string{"chat-7"}, Watches: []string{"bob"}, Status: proto.StatusAway, Own: own(),
+				Fence: 1773059405001, Returned: true, Was: "kXz4mQ0o1mQm2eAAAA", Views: []string{"chat-7"}, Watches: []string{"bob"}, Status: proto.StatusAway, Own: own(),
 			}},
 		{Row: proto.ReportSessions,
 			Req: proto.ReportReq{
@@ -150,6 +186,20 @@ func Requests() []Request {
 		{Row: proto.Viewers,
 			Req: proto.ViewersReq{ChatID: "chat-7"},
 			Res: proto.ViewersRes{UserIDs: []string{"alice", "bob"}, Count: 2}},
+		{Row: proto.ReachUsers,
+			Req: proto.ReachReq{From: "alice", UserIDs: []string{"bob"}},
+			Res: proto.ReachRes{Users: []proto.Reach{{
+				UserID: "bob", Reachable: true, Blocked: true, Related: true,
+				Sockets: []proto.ReachSocket{{SocketID: "wJ0c5o1mQm2eAAAB", DeviceID: "phone", State: proto.SessionConnected}},
+			}}}},
+		{Row: proto.CallSockets,
+			Req: proto.CallSocketsReq{
+				Returned: []proto.CallSocket{{UserID: "bob", DeviceID: "phone", SocketID: "wJ0c5o1mQm2eAAAB", Was: "kXz4mQ0o1mQm2eAAAA"}},
+				Left:     []proto.CallSocketLeft{{UserID: "alice", SocketID: "aB3c5o1mQm2eAAAC", At: When}},
+			},
+			Res: proto.CallSocketsRes{Events: []proto.SocketEvent{{
+				SocketID: "wJ0c5o1mQm2eAAAB", CallID: "call:1", Event: "call:incoming", Data: proto.Raw(`{"callId":"call:1"}`),
+			}}}},
 		{Row: proto.PutChat, Req: chat(), Res: chatRes(true)},
 		{Row: proto.PatchChat, Req: proto.PutChatReq{ChatID: "chat-7", Description: ptr("")}, Res: chatRes(false)},
 		{Row: proto.GetChat, Req: proto.GetChatReq{ChatID: "chat-7", Cursor: "alice", Limit: 2}, Res: chatPage()},
@@ -173,6 +223,10 @@ func Requests() []Request {
 		{Row: proto.PutBlocks,
 			Req: proto.PutRelationsReq{UserID: "bob", UserIDs: []string{"mallory"}},
 			Res: proto.RelationsRes{UserID: "bob", Count: 1, Version: 122}},
+		{Row: proto.GetCall, Req: proto.GetCallReq{CallID: "call:1"}, Res: proto.CallState{
+			CallID: "call:1", CallerID: "alice", CallType: proto.CallVideo, ChatID: "chat-7", Status: proto.CallOver, Reason: proto.EndHangup, EndedBy: "bob",
+			Participants: participants(), CreatedAt: When, RingExpiresAt: after(45 * time.Second), AnsweredAt: ptr(after(5 * time.Second)), EndedAt: ptr(after(time.Minute)), Version: 130,
+		}},
 	}
 }
 
@@ -226,4 +280,20 @@ func chatPage() proto.ChatRes {
 
 func members() []proto.Member {
 	return []proto.Member{{UserID: "alice", Role: proto.RoleOwner}, {UserID: "bob"}}
+}
+
+func sdp(kind string) proto.Sdp { return proto.Sdp{Type: kind, SDP: "v=0\r\n"} }
+
+// candidate has a field that the mesh does not know: it passes through.
+var candidate = proto.Raw(`{"candidate":"candidate:1 1 udp 2130706431 192.0.2.1 3478 typ host","sdpMid":"0","sdpMLineIndex":0,"usernameFragment":"aB3c","later":1}`)
+
+func iceServers() []proto.IceServer {
+	return []proto.IceServer{
+		{URLs: []string{"stun:turn.example.com:3478"}},
+		{URLs: []string{"turn:turn.example.com:3478?transport=udp"}, Username: "1773063005:call", Credential: "bm90IGEgc2VjcmV0", ExpiresAt: ptr(after(time.Hour))}, //nolint:gosec // nobody's
+	}
+}
+
+func participants() []proto.CallParticipant {
+	return []proto.CallParticipant{{UserID: "alice", State: proto.ParticipantJoined, DeviceID: "phone"}, {UserID: "bob", State: proto.ParticipantRinging}}
 }

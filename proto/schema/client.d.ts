@@ -42,6 +42,40 @@ export interface AddMembersReq {
   addedBy?: string;
 }
 
+/** AmongAck is its answer. */
+export interface AmongAck {
+  success: true;
+  /** of those asked about */
+  members: string[];
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** AmongReq asks which users are members of a chat. Services only. */
+export interface AmongReq {
+  chatId: string;
+  userIds: string[];
+}
+
+/** AnswerCallAck is its ack. In a call of several, the device now offers (call:renegotiate) to everybody else who has joined. */
+export interface AnswerCallAck {
+  success: true;
+  callId: string;
+  status: "answered";
+  answeredAt: Timestamp;
+  /** of a call to several */
+  participants?: CallParticipant[];
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** AnswerCallReq is `call:answer`: this device takes the call. */
+export interface AnswerCallReq {
+  callId: string;
+  /** to what the caller offered */
+  answer: Sdp;
+}
+
 /** AuthExpiring is `auth:expiring`, 60 s before the token expires. */
 export interface AuthExpiring {
   expiresAt: Timestamp;
@@ -83,6 +117,178 @@ export interface BacklogReq {
   chats: BacklogChat[];
   /** 1 to 200 messages */
   limit: number;
+}
+
+/** CallAck is the ack of what changes nothing of a call. */
+export interface CallAck {
+  success: true;
+  callId: string;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** CallAnswer is `call:answer`, to the caller's device. */
+export interface CallAnswer {
+  callId: string;
+  callerId: string;
+  callerName: string;
+  callerAvatar?: string;
+  callType: "audio" | "video";
+  answer: Sdp;
+  status: "answered";
+  answererId: string;
+  /** the answerer's */
+  deviceId: string;
+  answeredAt: Timestamp;
+}
+
+/** CallCandidate is `call:ice-candidate`, to the device that it is for. */
+export interface CallCandidate {
+  callId: string;
+  /** as it was sent: null says that there are no more */
+  candidate: Raw;
+  fromUserId: string;
+  fromDeviceId: string;
+}
+
+/** CallEnd is `call:end`: over, for whoever gets it. */
+export interface CallEnd {
+  callId: string;
+  callerId: string;
+  callerName: string;
+  callType: "audio" | "video";
+  status: "ended" | "missed";
+  reason: "hangup" | "cancelled" | "no_answer" | "busy" | "failed" | "disconnected" | "answered_elsewhere" | "rejected_elsewhere";
+  /** the user */
+  endedBy?: string;
+  durationMs?: number;
+  endedAt: Timestamp;
+}
+
+/** CallHistoryAck is its ack. */
+export interface CallHistoryAck {
+  success: true;
+  calls: CallRecord[];
+  /** absent: there are no more */
+  nextCursor?: string;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** CallHistoryReq is `call:history`: one's own calls, newest first. */
+export interface CallHistoryReq {
+  /** 50 if absent */
+  limit?: number;
+  /** nextCursor of the page before */
+  cursor?: string;
+}
+
+/** CallParticipant is one user of a call of several, its caller too. */
+export interface CallParticipant {
+  userId: string;
+  state: "ringing" | "joined" | "rejected" | "missed" | "busy" | "left";
+  /** with which they joined */
+  deviceId?: string;
+}
+
+/** CallParticipants is `call:participants`: who is in a call of several, after each change, to everybody in it and everybody it rings. */
+export interface CallParticipants {
+  callId: string;
+  participants: CallParticipant[];
+}
+
+/** CallRecord is one call as one of its users has it: in the history, and as an entry of that user's log. */
+export interface CallRecord {
+  callId: string;
+  callType: "audio" | "video";
+  direction: "incoming" | "outgoing";
+  callerId: string;
+  callerName?: string;
+  targetUserIds: string[];
+  chatId?: string;
+  /** for this user */
+  status: "ringing" | "answered" | "ended" | "missed" | "rejected";
+  reason?: string;
+  endedBy?: string;
+  createdAt: Timestamp;
+  answeredAt?: Timestamp;
+  endedAt?: Timestamp;
+  durationMs?: number;
+}
+
+/** CallReject is `call:reject`, to the caller. */
+export interface CallReject {
+  callId: string;
+  callerId: string;
+  callerName: string;
+  callType: "audio" | "video";
+  status: "rejected";
+  reason?: string;
+  /** who rejected */
+  userId: string;
+}
+
+/** CallRenegotiate is `call:renegotiate`, to the device that it is for. */
+export interface CallRenegotiate {
+  callId: string;
+  /** this, or answer */
+  offer?: Sdp;
+  answer?: Sdp;
+  fromUserId: string;
+  fromDeviceId: string;
+}
+
+/** CallSocket is a socket that is there. */
+export interface CallSocket {
+  userId: string;
+  deviceId: string;
+  socketId: string;
+  /** the socket that it continues, or itself */
+  was?: string;
+}
+
+/** CallSocketLeft is a socket that is gone. */
+export interface CallSocketLeft {
+  userId: string;
+  socketId: string;
+  at: Timestamp;
+}
+
+/** CallSocketsAck is its answer: what the returned sockets are to be told, in order. */
+export interface CallSocketsAck {
+  success: true;
+  events: SocketEvent[];
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** CallSocketsReq is a gateway's word on its sockets, for the calls of their users. */
+export interface CallSocketsReq {
+  /** Returned have just become live, or may have missed something. */
+  returned?: CallSocket[];
+  /** Left took part in a call once, and are gone. */
+  left?: CallSocketLeft[];
+}
+
+/** CallStateAck is its answer: a call without what its devices say to each other. */
+export interface CallStateAck {
+  success: true;
+  callId: string;
+  callerId: string;
+  callType: "audio" | "video";
+  chatId?: string;
+  status: "ringing" | "answered" | "ended" | "missed" | "rejected";
+  reason?: string;
+  endedBy?: string;
+  participants: CallParticipant[];
+  createdAt: Timestamp;
+  ringExpiresAt: Timestamp;
+  answeredAt?: Timestamp;
+  endedAt?: Timestamp;
+  /** grows with each transition */
+  version: number;
+  /** names the request in logs and traces */
+  requestId: string;
 }
 
 /** ChatAck is a chat as backends see it. */
@@ -245,6 +451,24 @@ export interface EditReq {
   mentions?: string[];
 }
 
+/** EndCallAck is its ack. */
+export interface EndCallAck {
+  success: true;
+  callId: string;
+  status: "ended" | "missed" | "rejected";
+  /** since it was answered */
+  durationMs?: number;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** EndCallReq is `call:end`: hang up, or call no more. In a call of several who have answered, the others go on while they are two. */
+export interface EndCallReq {
+  callId: string;
+  /** hangup, failed, … */
+  reason?: string;
+}
+
 /** ErrorEvent is `error`: a failure without an ack to carry it, to its socket alone. */
 export interface ErrorEvent {
   message: string;
@@ -274,6 +498,8 @@ export interface Failure {
   retryable: boolean;
   retryAfterMs?: number;
   field?: string;
+  /** of CALL_GLARE: the call that rings already */
+  callId?: string;
   requestId: string;
 }
 
@@ -289,6 +515,11 @@ export interface ForwardedFrom {
   messageId: string;
   /** filled in by the server; what a client says is ignored */
   senderId: string;
+}
+
+/** GetCallReq is `GET /v1/calls/{callId}`. Backends only. */
+export interface GetCallReq {
+  callId: string;
 }
 
 /** GetChatReq asks for a chat and one page of its members. A member throughout the reading stands in exactly one page, whatever joins and leaves meanwhile. */
@@ -321,6 +552,90 @@ export interface HistoryReq {
   afterSeq?: number;
   /** 1 to 100, 50 by default */
   limit?: number;
+}
+
+/** IceCandidateReq is `call:ice-candidate`. */
+export interface IceCandidateReq {
+  callId: string;
+  /** an RTCIceCandidateInit of at most 4 KiB, or null: there are no more */
+  candidate: Raw;
+  /** in a call of several: for whom */
+  targetUserId?: string;
+}
+
+/** IceServer is WebRTC's RTCIceServer, with the end of its credential. */
+export interface IceServer {
+  urls: string[];
+  username?: string;
+  credential?: string;
+  /** of the credential */
+  expiresAt?: Timestamp;
+}
+
+/** IceServersAck is its ack. */
+export interface IceServersAck {
+  success: true;
+  callId: string;
+  iceServers: IceServer[];
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** IceServersReq is `call:ice-servers`: fresh credentials for a call one is in. */
+export interface IceServersReq {
+  callId: string;
+}
+
+/** IncomingCall is `call:incoming`: ring. It is not to ring past expiresAt. */
+export interface IncomingCall {
+  callId: string;
+  callerId: string;
+  callerName: string;
+  callerAvatar?: string;
+  callType: "audio" | "video";
+  offer: Sdp;
+  status: "incoming";
+  chatId?: string;
+  createdAt: Timestamp;
+  expiresAt: Timestamp;
+  /** what was left of the ringing when this was sent: for clocks that differ */
+  ringMs: number;
+  iceServers: IceServer[];
+  /** the caller's so far, to a device that came later */
+  candidates?: Raw[];
+  /** of a call to several */
+  participants?: CallParticipant[];
+}
+
+/** InitiateCallAck is its ack. */
+export interface InitiateCallAck {
+  success: true;
+  callId: string;
+  /** the last four to a repeat */
+  status: "ringing" | "unreachable" | "answered" | "rejected" | "missed" | "ended";
+  ringExpiresAt: Timestamp;
+  iceServers: IceServer[];
+  /** of a call to several */
+  participants?: CallParticipant[];
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** InitiateCallReq is `call:initiate`: ring one user, or up to three who then all talk to each other. To several, each is offered something of their own. */
+export interface InitiateCallReq {
+  /** made by the client; the same again is the same call */
+  callId: string;
+  /** this, or targetUserIds */
+  targetUserId?: string;
+  targetUserIds?: string[];
+  callType: "audio" | "video";
+  /** to one user */
+  offer?: Sdp;
+  /** to several */
+  offers?: OfferTable;
+  /** of which caller and callees are members */
+  chatId?: string;
+  ringTimeoutSec?: number;
 }
 
 /** JoinChatAck is its ack. */
@@ -567,6 +882,28 @@ export interface NewMessage {
   sender: Sender;
 }
 
+/** Notification is `notification:new`. It holds nothing of what is encrypted. */
+export interface Notification {
+  id: string;
+  type: "mention" | "reply" | "call_missed" | "call_incoming" | "chat_invite" | "chat_updated" | "message_reaction" | "system";
+  title: string;
+  message: string;
+  data?: Raw;
+  fromUserId?: string;
+  chatId?: string;
+  messageId?: string;
+  priority: "low" | "normal" | "high";
+  sound: boolean;
+  /** unread notifications */
+  badge?: number;
+  timestamp: Timestamp;
+  read: boolean;
+  collapseKey?: string;
+}
+
+/** OfferTable is user id → what is offered to that user. */
+export type OfferTable = Record<string, Sdp>;
+
 /** OpenAck is everything a gateway needs to serve a device. */
 export interface OpenAck {
   success: true;
@@ -592,6 +929,8 @@ export interface OpenSessionAck {
   fence: number;
   /** Returned says that the session presented was this user's and device's. The connection it had, if it still has one, is closed; what follows is what it had. */
   returned?: boolean;
+  /** the socket of the connection it had, where that is known */
+  was?: string;
   /** chats that it had open */
   views?: string[];
   /** users whose presence it had subscribed */
@@ -697,6 +1036,40 @@ export interface PutRelationsReq {
   userIds: string[];
 }
 
+/** Reach is how one user can be reached. */
+export interface Reach {
+  userId: string;
+  /** Reachable says that the user has a connection, and does not hide it. */
+  reachable: boolean;
+  /** Blocked says that one of the two has blocked the other. */
+  blocked?: boolean;
+  /** Related says that they share a chat or that From is the user's contact; so it is where nobody asks. */
+  related: boolean;
+  sockets: ReachSocket[];
+}
+
+/** ReachAck is its answer, in the order of the users. */
+export interface ReachAck {
+  success: true;
+  users: Reach[];
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** ReachReq asks how users can be reached. Services only. */
+export interface ReachReq {
+  /** as this user may know it; absent: as it is */
+  from?: string;
+  userIds: string[];
+}
+
+/** ReachSocket is one connection, there or just gone. */
+export interface ReachSocket {
+  socketId: string;
+  deviceId: string;
+  state: "connected" | "leaving" | "unknown";
+}
+
 /** ReadAck is its ack: where the user's cursor stands now, and what is behind it. */
 export interface ReadAck {
   success: true;
@@ -721,6 +1094,21 @@ export interface ReadReq {
   readAt?: Timestamp;
 }
 
+/** RejectCallAck is its ack. */
+export interface RejectCallAck {
+  success: true;
+  callId: string;
+  status: "rejected";
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** RejectCallReq is `call:reject`. */
+export interface RejectCallReq {
+  callId: string;
+  reason?: string;
+}
+
 /** RelationsAck is its answer. */
 export interface RelationsAck {
   success: true;
@@ -738,6 +1126,16 @@ export interface RemoveMemberReq {
   userId: string;
   /** left, removed or banned; removed by default */
   reason?: "left" | "removed" | "banned";
+}
+
+/** RenegotiateReq is `call:renegotiate`: a new description within a call that was answered, for ICE restart or other media; in a call of several, also the first between two who were called. */
+export interface RenegotiateReq {
+  callId: string;
+  /** this, or answer */
+  offer?: Sdp;
+  answer?: Sdp;
+  /** in a call of several: with whom */
+  targetUserId?: string;
 }
 
 /** ReportAck is its answer. */
@@ -775,6 +1173,12 @@ export interface ReportReq {
 
 /** A member's role in a chat. */
 export type Role = "member" | "admin" | "owner";
+
+/** Sdp is a session description (WebRTC's RTCSessionDescriptionInit). */
+export interface Sdp {
+  type: "offer" | "answer" | "pranswer" | "rollback";
+  sdp: string;
+}
 
 /** SendMessageAck is the ack of `message:new`: sent once the message is stored. */
 export interface SendMessageAck {
@@ -857,6 +1261,15 @@ export interface SharedChatsAck {
 export interface SharedChatsReq {
   userId: string;
   userIds: string[];
+}
+
+/** SocketEvent is a server event for one socket, without an offset. */
+export interface SocketEvent {
+  socketId: string;
+  /** a call:incoming that the socket has had by the log is not sent again */
+  callId: string;
+  event: string;
+  data: Raw;
 }
 
 /** StopTypingAck is its ack. */
@@ -1067,6 +1480,14 @@ export interface Requests {
   "presence:subscribe": { request: SubscribePresenceReq; ack: SubscribePresenceAck };
   "presence:unsubscribe": { request: UnsubscribePresenceReq; ack: UnsubscribePresenceAck };
   "session:list": { request: ListSessionsReq; ack: SessionsAck };
+  "call:initiate": { request: InitiateCallReq; ack: InitiateCallAck };
+  "call:answer": { request: AnswerCallReq; ack: AnswerCallAck };
+  "call:reject": { request: RejectCallReq; ack: RejectCallAck };
+  "call:end": { request: EndCallReq; ack: EndCallAck };
+  "call:ice-candidate": { request: IceCandidateReq; ack: CallAck };
+  "call:renegotiate": { request: RenegotiateReq; ack: CallAck };
+  "call:ice-servers": { request: IceServersReq; ack: IceServersAck };
+  "call:history": { request: CallHistoryReq; ack: CallHistoryAck };
 }
 
 /** What the server sends, by event. */
@@ -1082,6 +1503,14 @@ export interface Payloads {
   "message:typing": Typing;
   "message:stop-typing": StoppedTyping;
   "presence:update": Presence;
+  "call:incoming": IncomingCall;
+  "call:answer": CallAnswer;
+  "call:reject": CallReject;
+  "call:end": CallEnd;
+  "call:ice-candidate": CallCandidate;
+  "call:renegotiate": CallRenegotiate;
+  "call:participants": CallParticipants;
+  "notification:new": Notification;
   "connected": Connected;
   "error": ErrorEvent;
   "auth:expiring": AuthExpiring;
@@ -1127,6 +1556,22 @@ export interface ClientEvents {
   "presence:unsubscribe": (request: UnsubscribePresenceReq, ack: (reply: Reply<UnsubscribePresenceAck>) => void) => void;
   /** One's own connections, and those that have just ended and may return. At most 30 per 60 s. */
   "session:list": (request: ListSessionsReq, ack: (reply: Reply<SessionsAck>) => void) => void;
+  /** Ring all devices of a user, or of up to three. The ack comes once the call is stored and its time-out with it. A repeated callId gives the same call. At most 5 per 60 s. */
+  "call:initiate": (request: InitiateCallReq, ack: (reply: Reply<InitiateCallAck>) => void) => void;
+  /** Take a call on this device. The first device wins; the others stop ringing. At most 60 per 60 s. */
+  "call:answer": (request: AnswerCallReq, ack: (reply: Reply<AnswerCallAck>) => void) => void;
+  /** Refuse a call for all devices of the user. At most 60 per 60 s. */
+  "call:reject": (request: RejectCallReq, ack: (reply: Reply<RejectCallAck>) => void) => void;
+  /** Hang up, or ring no more. A call that is over already gives how it ended. At most 60 per 60 s. */
+  "call:end": (request: EndCallReq, ack: (reply: Reply<EndCallAck>) => void) => void;
+  /** Pass a candidate on: while it rings to all devices of the callee, after the answer to the other's device. Of one sender they keep their order. At most 200 per 10 s. */
+  "call:ice-candidate": (request: IceCandidateReq, ack: (reply: Reply<CallAck>) => void) => void;
+  /** A new offer or answer within a call that was answered: ICE restart, other media, or the first between two who were called together. At most 60 per 60 s. */
+  "call:renegotiate": (request: RenegotiateReq, ack: (reply: Reply<CallAck>) => void) => void;
+  /** STUN and TURN servers with fresh credentials, for a call one is in. At most 30 per 60 s. */
+  "call:ice-servers": (request: IceServersReq, ack: (reply: Reply<IceServersAck>) => void) => void;
+  /** One's own calls, newest first; the newest 1,000 are kept at hand. At most 60 per 60 s. */
+  "call:history": (request: CallHistoryReq, ack: (reply: Reply<CallHistoryAck>) => void) => void;
 }
 
 /** Server to client, for Socket<ServerEvents, ClientEvents>. */
@@ -1153,6 +1598,22 @@ export interface ServerEvents {
   "message:stop-typing": (payload: StoppedTyping) => void;
   /** How a user is there, after each change of what others see; to the sockets that subscribed, and to the user's own other sockets. */
   "presence:update": (payload: Presence) => void;
+  /** Ring: to every device of the callee, also to one that connects while it rings (then without an offset, and with the candidates so far). */
+  "call:incoming": (payload: IncomingCall, offset: string) => void;
+  /** To the caller's device: the call was answered. */
+  "call:answer": (payload: CallAnswer) => void;
+  /** To the caller: the call was refused. */
+  "call:reject": (payload: CallReject) => void;
+  /** The call is over, or is another device's. With an offset where it was missed, to its callee; without, otherwise. */
+  "call:end": (payload: CallEnd, offset: string) => void;
+  /** A candidate of another of the call, to the device that it is for. */
+  "call:ice-candidate": (payload: CallCandidate) => void;
+  /** A new description of another of the call, to the device that it is for. */
+  "call:renegotiate": (payload: CallRenegotiate) => void;
+  /** Who is in a call of several, after each change, to everybody who is and everybody it rings. */
+  "call:participants": (payload: CallParticipants) => void;
+  /** Something to look at later, such as a missed call. */
+  "notification:new": (payload: Notification, offset: string) => void;
   /** The first event on every connection. Its offset is where the session stands. */
   "connected": (payload: Connected, offset: string) => void;
   /** A failure without an ack to carry it. */
