@@ -180,6 +180,27 @@ var (
 		Summary: "A service asks which of some users are members of a chat.",
 	}}
 
+	AddReaction = Endpoint[ReactReq, AddReactionRes]{Row{
+		Subject: "rpc.reactions.add", Event: "reaction:new", Limit: Limit{50, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound, MessageNotFound, InvalidReaction, ReactionLimit},
+		Summary: "Put a reaction on a message. The same again succeeds, and nobody is told.",
+	}}
+	RemoveReaction = Endpoint[ReactReq, RemoveReactionRes]{Row{
+		Subject: "rpc.reactions.remove", Event: "reaction:remove", Limit: Limit{50, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound, MessageNotFound, InvalidReaction},
+		Summary: "Take one's own reaction away. Where there is none it succeeds, and nobody is told.",
+	}}
+	GetReactions = Endpoint[GetReactionsReq, GetReactionsRes]{Row{
+		Subject: "rpc.reactions.get", Event: "reaction:get", Limit: Limit{120, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound, MessageNotFound},
+		Summary: "The reactions on a message, a page at a time, with counts of all.",
+	}}
+	FindMessage = Endpoint[FindMessageReq, FindMessageRes]{Row{
+		Subject: "rpc.chat.find", Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound, MessageNotFound},
+		Summary: "A service asks for a message as a user may see it.",
+	}}
+
 	PutChat = Endpoint[PutChatReq, ChatRes]{Row{
 		Subject: "rpc.chat.put", HTTP: "PUT /v1/chats/{chatId}", Timeout: RequestTimeout, Idempotent: true,
 		Errors:  []Code{PermissionDenied, PayloadTooLarge},
@@ -233,7 +254,8 @@ var Endpoints = []Described{
 	JoinChat, LeaveChat, JoinChats, ActiveMembers, StartTyping, StopTyping, AuthRefresh,
 	UpdatePresence, SubscribePresence, UnsubscribePresence, ListSessions,
 	InitiateCall, AnswerCall, RejectCall, EndCall, SendCandidate, Renegotiate, CallIceServers, CallHistory,
-	OpenDevice, Backlog, SharedChats, MembersAmong, OpenSession, ReportSessions, RenewLease, Viewers, ReachUsers, CallSockets,
+	AddReaction, RemoveReaction, GetReactions,
+	OpenDevice, Backlog, SharedChats, MembersAmong, FindMessage, OpenSession, ReportSessions, RenewLease, Viewers, ReachUsers, CallSockets,
 	PutChat, PatchChat, GetChat, AddMembers, RemoveMember,
 	GetPresence, GetSessions, PutContacts, PutBlocks, GetCall,
 }
@@ -259,6 +281,8 @@ var (
 	RenegotiateEvent    = Event[CallRenegotiate]{EventRow{"call:renegotiate", ToUser, false, "A new description of another of the call, to the device that it is for."}}
 	ParticipantsEvent   = Event[CallParticipants]{EventRow{"call:participants", ToUser, false, "Who is in a call of several, after each change, to everybody who is and everybody it rings."}}
 	NotificationEvent   = Event[Notification]{EventRow{"notification:new", ToUser, true, "Something to look at later, such as a missed call."}}
+	ReactionEvent       = Event[Reaction]{EventRow{"reaction:new", ToChat, true, "Somebody has put a reaction on a message; to every socket of every member, the acting one too."}}
+	ReactionGoneEvent   = Event[Reaction]{EventRow{"reaction:remove", ToChat, true, "Somebody has taken a reaction of their own away."}}
 	ConnectedEvent      = Event[Connected]{EventRow{"connected", ToSocket, false, "The first event on every connection. Its offset is where the session stands."}}
 	ErrorEventEvent     = Event[ErrorEvent]{EventRow{"error", ToSocket, false, "A failure without an ack to carry it."}}
 	AuthExpiringEvent   = Event[AuthExpiring]{EventRow{"auth:expiring", ToSocket, false, "The token expires in 60 s."}}
@@ -270,5 +294,6 @@ var (
 var ServerEvents = []DescribedEvent{
 	MessageNew, MessageEditedEvent, MessageDeletedEvent, DeliveredEvent, ReadEvent, ChatUpdatedEvent, MemberJoinedEvent, MemberLeftEvent, TypingEvent, StopTypingEvent, PresenceEvent,
 	IncomingCallEvent, CallAnswerEvent, CallRejectEvent, CallEndEvent, CallCandidateEvent, RenegotiateEvent, ParticipantsEvent, NotificationEvent,
+	ReactionEvent, ReactionGoneEvent,
 	ConnectedEvent, ErrorEventEvent, AuthExpiringEvent, ServerDrainEvent, PongEvent,
 }

@@ -134,6 +134,18 @@ func CallHistoryKey(user Token) string { return "{u:" + string(user) + "}:calls"
 // CallRecordsKey is the hash call token → CallRecord of a user's calls.
 func CallRecordsKey(user Token) string { return "{u:" + string(user) + "}:calls:records" }
 
+// Reactions' keys: all of it is made again from the log.
+
+// ReactionsAtKey says as of which entry of a chat's reactions Redis is: "epoch position".
+func ReactionsAtKey(chat Token) string { return "{c:" + string(chat) + "}:reactions" }
+
+// ReactionKey is of one message: "" is the hash "<user>/<reaction>" → when, "order"
+// the sorted set of the same by position, "counts" the hash reaction → how many,
+// "users" the hash user → how many.
+func ReactionKey(chat, message Token, what string) string {
+	return "{c:" + string(chat) + "}:reactions:" + string(message) + ":" + what
+}
+
 // LimitKey is one user's rate limit for one event.
 func LimitKey(user Token, rule string) string { return "{u:" + string(user) + "}:limit:" + rule }
 

@@ -79,6 +79,8 @@ func Events() []Event {
 			FromUserID: "alice", ChatID: "chat-7", MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", Priority: proto.PriorityHigh, Sound: true, Badge: ptr(3),
 			Timestamp: When, Read: true, CollapseKey: "chat-7",
 		}},
+		{proto.ReactionEvent, reaction(proto.ReactionAdd)},
+		{proto.ReactionGoneEvent, reaction(proto.ReactionRemove)},
 		{proto.ConnectedEvent, proto.Connected{
 			UserID: "alice", SocketID: "wJ0c5o1mQm2eAAAB", DeviceID: "phone", PID: "pVb3nq0gT1-x_9aZ",
 			Resumed: true, Resync: true, Missed: 2, ServerTime: When, TokenExpiresAt: after(time.Hour),
@@ -102,4 +104,11 @@ func Failure(code proto.Code) proto.Failure {
 		e.RetryAfter = 1500 * time.Millisecond
 	}
 	return e.Failure(RequestID)
+}
+
+func reaction(action string) proto.Reaction {
+	return proto.Reaction{
+		MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", ChatID: "chat-7", UserID: "bob", UserName: "Bob", Reaction: "❤️", Action: action,
+		Timestamp: When, Count: 2, Author: "alice",
+	}
 }

@@ -144,6 +144,18 @@ func Requests() []Request {
 				ChatID: "chat-7", Status: proto.CallOver, Reason: proto.EndHangup, EndedBy: "bob", CreatedAt: When,
 				AnsweredAt: ptr(after(5 * time.Second)), EndedAt: ptr(after(time.Minute)), DurationMs: 55_000,
 			}}, NextCursor: "1773059405000"}},
+		{Row: proto.AddReaction, Req: react(), Res: proto.AddReactionRes{
+			MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", Reaction: "❤️", Counts: proto.ReactionCounts{"❤️": 2, ":party:": 1},
+		}},
+		{Row: proto.RemoveReaction, Req: react(), Res: proto.RemoveReactionRes{
+			MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", Reaction: "❤️", Removed: true, Counts: proto.ReactionCounts{"❤️": 1},
+		}},
+		{Row: proto.GetReactions,
+			Req: proto.GetReactionsReq{MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", ChatID: "chat-7", Limit: 100, Cursor: "131"},
+			Res: proto.GetReactionsRes{
+				Reactions: []proto.UserReaction{{UserID: "bob", Reaction: "❤️", CreatedAt: When}}, Counts: proto.ReactionCounts{"❤️": 2},
+				Mine: []string{"❤️"}, NextCursor: "131",
+			}},
 		{Row: proto.OpenDevice,
 			Req: proto.OpenReq{},
 			Res: proto.OpenRes{
@@ -160,6 +172,9 @@ func Requests() []Request {
 			Req: proto.SharedChatsReq{UserID: "alice", UserIDs: []string{"bob", "mallory"}},
 			Res: proto.SharedChatsRes{UserIDs: []string{"bob"}}},
 		{Row: proto.MembersAmong, Req: proto.AmongReq{ChatID: "chat-7", UserIDs: []string{"alice", "bob"}}, Res: proto.AmongRes{Members: []string{"alice"}}},
+		{Row: proto.FindMessage,
+			Req: proto.FindMessageReq{UserID: "bob", ChatID: "chat-7", MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB"},
+			Res: proto.FindMessageRes{ChatID: "chat-7", SenderID: "alice", Seq: 5, Deleted: true}},
 		{Row: proto.OpenSession,
 			Req: proto.OpenSessionReq{Gateway: "gateway-0.3f2a.0", Inbox: "3f2a", PID: "pVb3nq0gT1-x_9aZ", Returns: "kQ8w2mB4Rt6yUi1o"},
 			Res: proto.OpenSessionRes{
@@ -296,4 +311,8 @@ func iceServers() []proto.IceServer {
 
 func participants() []proto.CallParticipant {
 	return []proto.CallParticipant{{UserID: "alice", State: proto.ParticipantJoined, DeviceID: "phone"}, {UserID: "bob", State: proto.ParticipantRinging}}
+}
+
+func react() proto.ReactReq {
+	return proto.ReactReq{MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", ChatID: "chat-7", Reaction: "❤️"}
 }

@@ -42,6 +42,17 @@ export interface AddMembersReq {
   addedBy?: string;
 }
 
+/** AddReactionAck is the ack of reaction:new. */
+export interface AddReactionAck {
+  success: true;
+  messageId: string;
+  /** in the form of the RGI set */
+  reaction: string;
+  counts: ReactionCounts;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
 /** AmongAck is its answer. */
 export interface AmongAck {
   success: true;
@@ -509,6 +520,26 @@ export interface Fenced {
   fence: number;
 }
 
+/** FindMessageAck is its answer. */
+export interface FindMessageAck {
+  success: true;
+  chatId: string;
+  senderId: string;
+  seq: number;
+  /** for everybody, or hidden by the user */
+  deleted?: boolean;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** FindMessageReq asks for a message as one user may see it. Services only. */
+export interface FindMessageReq {
+  userId: string;
+  /** absent: in whichever chat of the user it is */
+  chatId?: string;
+  messageId: string;
+}
+
 /** ForwardedFrom is where a forwarded message was first said. */
 export interface ForwardedFrom {
   chatId: string;
@@ -529,6 +560,29 @@ export interface GetChatReq {
   cursor?: string;
   /** members a page, 1000 by default; a page may have fewer */
   limit?: number;
+}
+
+/** GetReactionsAck is its ack, oldest reactions first. */
+export interface GetReactionsAck {
+  success: true;
+  reactions: UserReaction[];
+  /** of the whole message */
+  counts: ReactionCounts;
+  /** one's own on it */
+  mine: string[];
+  nextCursor?: string;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** GetReactionsReq is `reaction:get`. */
+export interface GetReactionsReq {
+  messageId: string;
+  chatId?: string;
+  /** 100 if absent */
+  limit?: number;
+  /** nextCursor of the page before */
+  cursor?: string;
 }
 
 /** HistoryAck is a page, lowest seq first. Each message is a NewMessage with its newest edit applied. A seq that is missing between two messages is one the user has deleted for themself. */
@@ -1070,6 +1124,32 @@ export interface ReachSocket {
   state: "connected" | "leaving" | "unknown";
 }
 
+/** ReactReq is `reaction:new` and `reaction:remove`. */
+export interface ReactReq {
+  messageId: string;
+  chatId: string;
+  /** exactly one emoji of Unicode's RGI set, or `:shortcode:` of at most 32 characters */
+  reaction: string;
+}
+
+/** Reaction is `reaction:new` and `reaction:remove` as events: somebody has put a reaction on a message, or has taken their own away. */
+export interface Reaction {
+  messageId: string;
+  chatId: string;
+  userId: string;
+  userName: string;
+  reaction: string;
+  action: "add" | "remove";
+  timestamp: Timestamp;
+  /** users who have it there now */
+  count: number;
+  /** of the message */
+  messageSenderId?: string;
+}
+
+/** ReactionCounts is reaction → how many users have put it on a message. */
+export type ReactionCounts = Record<string, number>;
+
 /** ReadAck is its ack: where the user's cursor stands now, and what is behind it. */
 export interface ReadAck {
   success: true;
@@ -1126,6 +1206,18 @@ export interface RemoveMemberReq {
   userId: string;
   /** left, removed or banned; removed by default */
   reason?: "left" | "removed" | "banned";
+}
+
+/** RemoveReactionAck is the ack of reaction:remove. */
+export interface RemoveReactionAck {
+  success: true;
+  messageId: string;
+  reaction: string;
+  /** false: the user had none such there */
+  removed: boolean;
+  counts: ReactionCounts;
+  /** names the request in logs and traces */
+  requestId: string;
 }
 
 /** RenegotiateReq is `call:renegotiate`: a new description within a call that was answered, for ICE restart or other media; in a call of several, also the first between two who were called. */
@@ -1421,6 +1513,13 @@ export interface UpdatePresenceReq {
   until?: Timestamp;
 }
 
+/** UserReaction is one reaction of one user. */
+export interface UserReaction {
+  userId: string;
+  reaction: string;
+  createdAt: Timestamp;
+}
+
 /** View is one connection that has one chat open. */
 export interface View {
   chatId: string;
@@ -1488,6 +1587,9 @@ export interface Requests {
   "call:renegotiate": { request: RenegotiateReq; ack: CallAck };
   "call:ice-servers": { request: IceServersReq; ack: IceServersAck };
   "call:history": { request: CallHistoryReq; ack: CallHistoryAck };
+  "reaction:new": { request: ReactReq; ack: AddReactionAck };
+  "reaction:remove": { request: ReactReq; ack: RemoveReactionAck };
+  "reaction:get": { request: GetReactionsReq; ack: GetReactionsAck };
 }
 
 /** What the server sends, by event. */
@@ -1511,6 +1613,8 @@ export interface Payloads {
   "call:renegotiate": CallRenegotiate;
   "call:participants": CallParticipants;
   "notification:new": Notification;
+  "reaction:new": Reaction;
+  "reaction:remove": Reaction;
   "connected": Connected;
   "error": ErrorEvent;
   "auth:expiring": AuthExpiring;
@@ -1572,6 +1676,12 @@ export interface ClientEvents {
   "call:ice-servers": (request: IceServersReq, ack: (reply: Reply<IceServersAck>) => void) => void;
   /** One's own calls, newest first; the newest 1,000 are kept at hand. At most 60 per 60 s. */
   "call:history": (request: CallHistoryReq, ack: (reply: Reply<CallHistoryAck>) => void) => void;
+  /** Put a reaction on a message. The same again succeeds, and nobody is told. At most 50 per 60 s. */
+  "reaction:new": (request: ReactReq, ack: (reply: Reply<AddReactionAck>) => void) => void;
+  /** Take one's own reaction away. Where there is none it succeeds, and nobody is told. At most 50 per 60 s. */
+  "reaction:remove": (request: ReactReq, ack: (reply: Reply<RemoveReactionAck>) => void) => void;
+  /** The reactions on a message, a page at a time, with counts of all. At most 120 per 60 s. */
+  "reaction:get": (request: GetReactionsReq, ack: (reply: Reply<GetReactionsAck>) => void) => void;
 }
 
 /** Server to client, for Socket<ServerEvents, ClientEvents>. */
@@ -1614,6 +1724,10 @@ export interface ServerEvents {
   "call:participants": (payload: CallParticipants) => void;
   /** Something to look at later, such as a missed call. */
   "notification:new": (payload: Notification, offset: string) => void;
+  /** Somebody has put a reaction on a message; to every socket of every member, the acting one too. */
+  "reaction:new": (payload: Reaction, offset: string) => void;
+  /** Somebody has taken a reaction of their own away. */
+  "reaction:remove": (payload: Reaction, offset: string) => void;
   /** The first event on every connection. Its offset is where the session stands. */
   "connected": (payload: Connected, offset: string) => void;
   /** A failure without an ack to carry it. */
