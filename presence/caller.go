@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
-	"supmesh.dev/presence/registry"
 	"supmesh.dev/presence/relations"
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
@@ -53,21 +51,9 @@ func backendOnly(ctx context.Context) error {
 	return nil
 }
 
-// unavailable is what a caller is told of a failed dependency; the cause stays in
-// the chain for the log.
+// unavailable is what a caller is told of a failed dependency.
 func unavailable(err error) error {
-	var known *proto.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &known) && known.Code != proto.ServiceUnavailable:
-		return err
-	case errors.As(err, &known), errors.Is(err, registry.ErrDown), errors.Is(err, errContended),
-		errors.Is(err, relations.ErrUnavailable), errors.Is(err, relations.ErrMoved),
-		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return &proto.Error{Code: proto.ServiceUnavailable, Message: "presence is unavailable for a moment", RetryAfter: time.Second}
-	}
-	return err
+	return services.Unavailable(err, "presence is unavailable for a moment", errContended, relations.ErrUnavailable, relations.ErrMoved)
 }
 
 // tokens encodes ids, which Validate has checked.

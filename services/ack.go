@@ -75,6 +75,11 @@ func appendFailure(dst []byte, e *proto.Error, requestID string) []byte {
 		dst = wire.AppendString(dst, f.Field)
 		dst = append(dst, ',')
 	}
+	if f.CallID != "" {
+		dst = append(dst, `"callId":`...)
+		dst = wire.AppendString(dst, f.CallID)
+		dst = append(dst, ',')
+	}
 	return appendRequestID(dst, requestID)
 }
 

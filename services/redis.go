@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,43 @@ func (quietRedis) Printf(context.Context, string, ...any) {}
 // ErrRedisDown is what every command answers while Redis is away. A handler
 // may return it: clients see SERVICE_UNAVAILABLE.
 var ErrRedisDown error = &proto.Error{Code: proto.ServiceUnavailable, Message: "state is unavailable", RetryAfter: time.Second}
+
+// RedisOutcome is the error of a command, or of a script, as who called it may
+// branch on it: nil, also where there was nothing; Redis's own answer; ctx's error;
+// or ErrRedisDown with its cause: what was to be written may be written or not.
+func RedisOutcome(ctx context.Context, err error) error {
+	var answered redis.Error
+	switch {
+	case err == nil || errors.Is(err, redis.Nil):
+		return nil
+	case errors.Is(err, ErrRedisDown):
+		return err
+	case isOutage(err) && ctx.Err() == nil:
+		return fmt.Errorf("%w: %w", ErrRedisDown, err)
+	case errors.As(err, &answered):
+		return err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return fmt.Errorf("%w: %w", ErrRedisDown, err)
+}
+
+// Unavailable is what a caller is told of a failed dependency: SERVICE_UNAVAILABLE
+// with this text, where err is that, the end of ctx's time, or one of the causes.
+// Any other error stays as it is.
+func Unavailable(err error, text string, causes ...error) error {
+	var known *proto.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known) && known.Code != proto.ServiceUnavailable:
+		return err
+	case known != nil, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled),
+		slices.ContainsFunc(causes, func(cause error) bool { return errors.Is(err, cause) }):
+		return &proto.Error{Code: proto.ServiceUnavailable, Message: text, RetryAfter: time.Second}
+	}
+	return err
+}
 
 // redisOptions reads REDIS_URL; nil where there is none.
 func (c *Config) redisOptions() (*redis.UniversalOptions, error) {

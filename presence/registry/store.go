@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 
 	"supmesh.dev/presence/state"
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
 	"supmesh.dev/services/wire"
 )
 
@@ -26,7 +26,7 @@ const (
 )
 
 // ErrDown: Redis does not answer. What was to be written may be written or not.
-var ErrDown = errors.New("redis is down")
+var ErrDown = services.ErrRedisDown
 
 var (
 	swapLua    = redis.NewScript(swapScript)
@@ -57,18 +57,7 @@ func Exec(ctx context.Context, pipe redis.Pipeliner) error {
 }
 
 // Outcome is err as nil, ErrDown, ctx's error or what Redis answered.
-func Outcome(ctx context.Context, err error) error {
-	var answered redis.Error
-	switch {
-	case err == nil || errors.Is(err, redis.Nil):
-		return nil
-	case errors.As(err, &answered):
-		return err
-	case ctx.Err() != nil:
-		return ctx.Err()
-	}
-	return fmt.Errorf("%w: %w", ErrDown, err)
-}
+func Outcome(ctx context.Context, err error) error { return services.RedisOutcome(ctx, err) }
 
 // Now is Redis's clock, which all instances share.
 func (s *Store) Now(ctx context.Context) (time.Time, error) {
