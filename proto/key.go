@@ -139,11 +139,11 @@ func CallRecordsKey(user Token) string { return "{u:" + string(user) + "}:calls:
 // ReactionsAtKey says as of which entry of a chat's reactions Redis is: "epoch position".
 func ReactionsAtKey(chat Token) string { return "{c:" + string(chat) + "}:reactions" }
 
-// ReactionKey is of one message: "" is the hash "<user>/<reaction>" → when, "order"
-// the sorted set of the same by position, "counts" the hash reaction → how many,
-// "users" the hash user → how many.
-func ReactionKey(chat, message Token, what string) string {
-	return "{c:" + string(chat) + "}:reactions:" + string(message) + ":" + what
+// ReactionKey is of one message, as a log with this epoch has it: "when" is the
+// hash "<user>/<reaction>" → Unix milliseconds, "order" the sorted set of the same
+// by position, "counts" the hash reaction → how many, "users" the hash user → how many.
+func ReactionKey(chat Token, epoch string, message Token, what string) string {
+	return "{c:" + string(chat) + "}:reactions:" + epoch + ":" + string(message) + ":" + what
 }
 
 // LimitKey is one user's rate limit for one event.
