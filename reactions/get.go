@@ -2,7 +2,6 @@ package reactions
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 
@@ -41,13 +40,11 @@ func (s *Service) page(ctx context.Context, req *proto.GetReactionsReq) (res pro
 	if limit == 0 {
 		limit = defaultPage
 	}
-	p, err := s.board.Page(ctx, on, who.User, after, limit)
-	if errors.Is(err, board.ErrStale) {
-		if err = s.board.Heal(ctx, on.Chat); err == nil {
-			p, err = s.board.Page(ctx, on, who.User, after, limit)
-		}
-	}
-	if err != nil {
+	var p board.Page
+	if err = s.whole(ctx, on.Chat, func() (err error) {
+		p, err = s.board.Page(ctx, on, who.User, after, limit)
+		return err
+	}); err != nil {
 		return res, err
 	}
 	slices.Sort(p.Mine)

@@ -10,9 +10,6 @@ import (
 	"supmesh.dev/services"
 )
 
-// maxRounds bounds how often a chat is looked at again because others write there.
-const maxRounds = 64
-
 // act is one user's reaction, about to be put or taken away.
 type act struct {
 	req    *proto.ReactReq
@@ -44,7 +41,7 @@ func (s *Service) react(ctx context.Context, req *proto.ReactReq, action string)
 	if a, err = s.judge(ctx, req, action); err != nil {
 		return v, a, false, err
 	}
-	for round := range maxRounds {
+	for {
 		if v, err = s.view(ctx, &a); err != nil {
 			return v, a, false, err
 		}
@@ -54,18 +51,11 @@ func (s *Service) react(ctx context.Context, req *proto.ReactReq, action string)
 		if action == proto.ReactionAdd && v.Own >= proto.MaxReactions {
 			return v, a, false, proto.Errorf(proto.ReactionLimit, "at most %d different reactions on one message", proto.MaxReactions)
 		}
-		err = s.store(ctx, &a, &v)
-		switch {
-		case err == nil:
-			return v, a, true, nil
-		case !errors.Is(err, board.ErrMoved) || round == maxRounds-1:
-			return v, a, false, err
-		}
-		if err := s.board.Heal(ctx, a.on.Chat); err != nil {
-			return v, a, false, err
+		// Where others were first, it is looked at again, until the deadline.
+		if err = s.store(ctx, &a, &v); !errors.Is(err, board.ErrMoved) {
+			return v, a, err == nil, err
 		}
 	}
-	return v, a, false, board.ErrMoved
 }
 
 // judge says whether the user may react to the message, and with what.
@@ -107,16 +97,26 @@ func (s *Service) find(ctx context.Context, who services.Caller, chatID, message
 	return m, on, err
 }
 
-// view is the message as the user has it, read from the log first where Redis has lost it.
-func (s *Service) view(ctx context.Context, a *act) (board.View, error) {
-	v, err := s.board.View(ctx, a.on, a.caller.User, a.shown)
-	if !errors.Is(err, board.ErrStale) {
-		return v, err
+// view is the message as the user has it, read from the log first where Redis lacks something.
+func (s *Service) view(ctx context.Context, a *act) (v board.View, err error) {
+	err = s.whole(ctx, a.on.Chat, func() error {
+		v, err = s.board.View(ctx, a.on, a.caller.User, a.shown)
+		return err
+	})
+	return v, err
+}
+
+// whole repeats a read until Redis has everything that it needs.
+func (s *Service) whole(ctx context.Context, chat proto.Token, read func() error) error {
+	for {
+		err := read()
+		if !errors.Is(err, board.ErrStale) {
+			return err
+		}
+		if err := s.board.Heal(ctx, chat); err != nil {
+			return err
+		}
 	}
-	if err := s.board.Heal(ctx, a.on.Chat); err != nil {
-		return v, err
-	}
-	return s.board.View(ctx, a.on, a.caller.User, a.shown)
 }
 
 // store appends what follows from a view, and makes the view say so.

@@ -14,12 +14,16 @@ local field = ARGV[4] .. '/' .. ARGV[5]
 local step = 0
 if ARGV[3] == 'add' then
   if redis.call('HSETNX', KEYS[2], field, ARGV[6]) == 1 then
-    redis.call('ZADD', KEYS[3], ARGV[7], field)
+    redis.call('ZADD', KEYS[3], ARGV[7], ARGV[6] .. '/' .. field)
     step = 1
   end
-elseif redis.call('HDEL', KEYS[2], field) == 1 then
-  redis.call('ZREM', KEYS[3], field)
-  step = -1
+else
+  local since = redis.call('HGET', KEYS[2], field)
+  if since then
+    redis.call('HDEL', KEYS[2], field)
+    redis.call('ZREM', KEYS[3], since .. '/' .. field)
+    step = -1
+  end
 end
 if step ~= 0 then
   if redis.call('HINCRBY', KEYS[4], ARGV[5], step) <= 0 then redis.call('HDEL', KEYS[4], ARGV[5]) end

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -24,10 +23,8 @@ var (
 	ErrUnavailable = journal.ErrUnavailable
 	// ErrMoved: the chat has an entry that Redis had not when it was read; nothing was stored.
 	ErrMoved = journal.ErrMoved
-	// ErrStale: Redis does not know as of which entry it is; Heal makes it know.
+	// ErrStale: Redis lacks entries of the log, or all; Heal reads them.
 	ErrStale = errors.New("reactions are to be read from the log")
-	// errOutrun says that others wrote each time that Heal did.
-	errOutrun = fmt.Errorf("%w: others read the log at the same time", ErrUnavailable)
 )
 
 var (
@@ -81,27 +78,50 @@ type View struct {
 	Counts proto.ReactionCounts
 }
 
-// View reads a message. It returns ErrStale or services.ErrRedisDown.
+// View reads a message, all of it at one moment. It returns ErrStale or services.ErrRedisDown.
 func (s *Store) View(ctx context.Context, on On, user proto.Token, reaction string) (View, error) {
-	v, err := s.mark(ctx, on.Chat)
+	m, err := s.fresh(ctx, on.Chat)
 	if err != nil {
 		return View{}, err
 	}
-	pipe := s.client.Pipeline()
-	again := pipe.Get(ctx, proto.ReactionsAtKey(on.Chat))
-	has := pipe.HExists(ctx, on.key(v, "when"), member(user, reaction))
-	own := pipe.HGet(ctx, on.key(v, "users"), string(user))
-	counts := pipe.HGetAll(ctx, on.key(v, "counts"))
-	if err := exec(ctx, pipe); err != nil {
+	tx := s.client.TxPipeline()
+	mark := tx.Get(ctx, proto.ReactionsAtKey(on.Chat))
+	has := tx.HExists(ctx, on.key(m, "when"), member(user, reaction))
+	own := tx.HGet(ctx, on.key(m, "users"), string(user))
+	counts := tx.HGetAll(ctx, on.key(m, "counts"))
+	if err := exec(ctx, tx); err != nil {
 		return View{}, fmt.Errorf("read reactions on %s: %w", on.Message, err)
 	}
-	// A message is as of its chat: what was read between two marks is as of the first, or newer.
-	if again.Val() == "" {
-		return View{}, ErrStale
+	out := View{Has: has.Val(), Counts: countsOf(counts.Val())}
+	if out.Mark, err = still(m, mark.Val()); err != nil {
+		return View{}, err
 	}
-	out := View{Mark: v, Has: has.Val(), Counts: countsOf(counts.Val())}
 	out.Own, _ = strconv.Atoi(own.Val())
 	return out, nil
+}
+
+// still is the mark that was read together with what it is of; ErrStale where that
+// is less than was there before.
+func still(before Mark, text string) (Mark, error) {
+	m, err := parseMark(text)
+	if err != nil || m.Epoch != before.Epoch || m.Position < before.Position {
+		return Mark{}, ErrStale
+	}
+	return m, nil
+}
+
+// fresh is the mark of a chat of which Redis knows everything that is stored: what
+// was acked and not told Redis, because either died, must not be missed.
+func (s *Store) fresh(ctx context.Context, chat proto.Token) (Mark, error) {
+	last, _, err := s.log.Last(ctx, proto.ChatLog(chat, proto.KindReaction))
+	if err != nil {
+		return Mark{}, err
+	}
+	m, err := s.mark(ctx, chat)
+	if err == nil && m.Position < last.Position {
+		err = ErrStale
+	}
+	return m, err
 }
 
 func (s *Store) mark(ctx context.Context, chat proto.Token) (Mark, error) {
@@ -185,22 +205,21 @@ func (s *Store) apply(ctx context.Context, pipe redis.Pipeliner, chat proto.Toke
 	return applyLua.Eval(ctx, pipe, keys, from.String(), to.String(), r.Action, string(user), r.Reaction, r.Timestamp.UnixMilli(), to.Position)
 }
 
-// maxHeals bounds how often Heal begins again because others do the same.
-const maxHeals = 8
-
-// Heal brings Redis up to the log's last entry of a chat's reactions.
+// Heal brings Redis up to the log's last entry of a chat's reactions, as of now.
+// Others may do the same: what they have applied need not be.
 func (s *Store) Heal(ctx context.Context, chat proto.Token) error {
 	epoch, err := s.log.Epoch(ctx)
 	if err != nil {
 		return err
 	}
-	for range maxHeals {
-		done, err := s.heal(ctx, chat, epoch)
-		if done || err != nil {
+	for {
+		if done, err := s.heal(ctx, chat, epoch); done || err != nil {
 			return err
 		}
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("read reactions of %s: %w: %w", chat, ErrUnavailable, err)
+		}
 	}
-	return errOutrun
 }
 
 func (s *Store) heal(ctx context.Context, chat proto.Token, epoch string) (done bool, err error) {
@@ -278,19 +297,33 @@ type Page struct {
 	Next      uint64 // 0: there are no more
 }
 
-// Page reads a page behind a position. It returns ErrStale or services.ErrRedisDown.
+// Page reads a page behind a position, all of it at one moment. It returns ErrStale
+// or services.ErrRedisDown.
 func (s *Store) Page(ctx context.Context, on On, user proto.Token, after uint64, limit int) (Page, error) {
-	mark, err := s.mark(ctx, on.Chat)
+	m, err := s.fresh(ctx, on.Chat)
 	if err != nil {
 		return Page{}, err
 	}
-	pipe := s.client.Pipeline()
-	list := pipe.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
-		Key: on.key(mark, "order"), ByScore: true, Start: "(" + strconv.FormatUint(after, 10), Stop: math.Inf(1), Count: int64(limit) + 1,
-	})
-	counts := pipe.HGetAll(ctx, on.key(mark, "counts"))
-	if err := exec(ctx, pipe); err != nil {
+	names, err := s.client.HKeys(ctx, on.key(m, "counts")).Result()
+	if err := services.RedisOutcome(ctx, err); err != nil {
 		return Page{}, fmt.Errorf("read reactions on %s: %w", on.Message, err)
+	}
+	fields := []string{""} // so that there is one
+	for _, reaction := range names {
+		fields = append(fields, member(user, reaction))
+	}
+	tx := s.client.TxPipeline()
+	mark := tx.Get(ctx, proto.ReactionsAtKey(on.Chat))
+	list := tx.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
+		Key: on.key(m, "order"), ByScore: true, Start: "(" + strconv.FormatUint(after, 10), Stop: "+inf", Count: int64(limit) + 1,
+	})
+	counts := tx.HGetAll(ctx, on.key(m, "counts"))
+	own := tx.HMGet(ctx, on.key(m, "when"), fields...)
+	if err := exec(ctx, tx); err != nil {
+		return Page{}, fmt.Errorf("read reactions on %s: %w", on.Message, err)
+	}
+	if _, err := still(m, mark.Val()); err != nil {
+		return Page{}, err
 	}
 	out := Page{Counts: countsOf(counts.Val()), Reactions: []proto.UserReaction{}, Mine: []string{}}
 	items := list.Val()
@@ -298,45 +331,33 @@ func (s *Store) Page(ctx context.Context, on On, user proto.Token, after uint64,
 		items = items[:limit]
 		out.Next = uint64(items[limit-1].Score)
 	}
-	return out, s.fill(ctx, on, mark, user, items, &out)
+	for _, z := range items {
+		text, _ := z.Member.(string)
+		r, err := parseMember(text)
+		if err != nil {
+			return Page{}, fmt.Errorf("reactions on %s: %w", on.Message, err)
+		}
+		out.Reactions = append(out.Reactions, r)
+	}
+	for i, since := range own.Val()[1:] {
+		if since != nil {
+			out.Mine = append(out.Mine, names[i])
+		}
+	}
+	return out, nil
 }
 
-// fill reads when each reaction was put, and which are the user's own.
-func (s *Store) fill(ctx context.Context, on On, mark Mark, user proto.Token, items []redis.Z, out *Page) error {
-	fields := make([]string, 0, len(items)+len(out.Counts))
-	for _, z := range items {
-		field, _ := z.Member.(string)
-		fields = append(fields, field)
+// parseMember reads "<milliseconds>/<user>/<reaction>".
+func parseMember(s string) (r proto.UserReaction, err error) {
+	parts := strings.SplitN(s, "/", 3)
+	if len(parts) != 3 {
+		return r, fmt.Errorf("%q is no reaction", s)
 	}
-	own := make([]string, 0, len(out.Counts))
-	for reaction := range out.Counts {
-		own = append(own, reaction)
-		fields = append(fields, member(user, reaction))
+	ms, err := strconv.ParseInt(parts[0], 10, 64)
+	if err != nil {
+		return r, fmt.Errorf("%q is no reaction", s)
 	}
-	if len(fields) == 0 {
-		return nil
-	}
-	when, err := s.client.HMGet(ctx, on.key(mark, "when"), fields...).Result()
-	if err := services.RedisOutcome(ctx, err); err != nil {
-		return fmt.Errorf("read reactions on %s: %w", on.Message, err)
-	}
-	for i := range items {
-		text, _ := when[i].(string)
-		ms, err := strconv.ParseInt(text, 10, 64)
-		who, reaction, ok := strings.Cut(fields[i], "/")
-		if err != nil || !ok { // taken away a moment ago
-			continue
-		}
-		id, err := proto.Token(who).ID()
-		if err != nil {
-			return fmt.Errorf("reactions on %s: %w", on.Message, err)
-		}
-		out.Reactions = append(out.Reactions, proto.UserReaction{UserID: id, Reaction: reaction, CreatedAt: proto.At(time.UnixMilli(ms))})
-	}
-	for i, reaction := range own {
-		if when[len(items)+i] != nil {
-			out.Mine = append(out.Mine, reaction)
-		}
-	}
-	return nil
+	r = proto.UserReaction{Reaction: parts[2], CreatedAt: proto.At(time.UnixMilli(ms))}
+	r.UserID, err = proto.Token(parts[1]).ID()
+	return r, err
 }
