@@ -51,6 +51,18 @@ func backendOnly(ctx context.Context) error {
 	return nil
 }
 
+// serviceOnly refuses users and backends: what is asked is between services.
+func serviceOnly(ctx context.Context) error {
+	call, ok := services.CallFrom(ctx)
+	if !ok {
+		return errors.New("no call in context")
+	}
+	if call.Actor.User != "" || call.Actor.Backend {
+		return proto.Errorf(proto.PermissionDenied, "only services may ask this")
+	}
+	return nil
+}
+
 // unavailable is what a caller is told of a failed dependency.
 func unavailable(err error) error {
 	return services.Unavailable(err, "presence is unavailable for a moment", errContended, relations.ErrUnavailable, relations.ErrMoved)

@@ -64,8 +64,12 @@ func (s *Service) openSession(ctx context.Context, req *proto.OpenSessionReq) (r
 		return res, err
 	}
 	res.Own = out[who.user].OwnPresence()
+	if res.Returned {
+		res.Was = continued(&was, &before, who.Socket)
+	}
 	err = s.records.BeginSessions(ctx, registry.Begin{
-		Of: mine, Gateway: gateway, Fence: res.Fence, Device: who.Device, Since: s.now(), Session: registry.Session{Views: was.Views, Watches: was.Watches},
+		Of: mine, Gateway: gateway, Fence: res.Fence, Device: who.Device, Since: s.now(), Socket: who.Socket,
+		Session: registry.Session{Was: res.Was, Views: was.Views, Watches: was.Watches},
 	})
 	if err != nil {
 		return res, err
@@ -91,6 +95,21 @@ func (s *Service) openSession(ctx context.Context, req *proto.OpenSessionReq) (r
 	}
 	res.Watches, err = idsOf(was.Watches)
 	return res, err
+}
+
+// continued is the socket of the connection that a socket continues: the session's
+// last, also long after that has ended. Where the same is said again, what was
+// answered then. Empty if nobody knows.
+func continued(was *registry.Session, before *state.Conn, socket string) string {
+	switch {
+	case was.Socket == socket:
+		return was.Was
+	case was.Socket != "":
+		return was.Socket
+	case before.Socket != socket:
+		return before.Socket
+	}
+	return ""
 }
 
 // maxMoves bounds how far a session is followed that has gone on under other names

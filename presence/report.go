@@ -110,7 +110,7 @@ func (s *Service) opened(ctx context.Context, gateway, inbox proto.Token, all []
 			res.Superseded = append(res.Superseded, o.PID)
 			continue
 		}
-		begun = append(begun, registry.Begin{Of: names[i], Gateway: gateway, Fence: fence, Device: o.DeviceID, Since: o.Since.UnixMilli()})
+		begun = append(begun, registry.Begin{Of: names[i], Gateway: gateway, Fence: fence, Device: o.DeviceID, Since: o.Since.UnixMilli(), Socket: o.SocketID})
 		if o.Fence == 0 {
 			res.Fences = append(res.Fences, proto.Fenced{PID: o.PID, Fence: fence})
 		}

@@ -64,6 +64,7 @@ func (s *Service) routes() []services.Route {
 		services.On(proto.ReportSessions, s.report, services.KeyBy(func(r *proto.ReportReq) string { return r.Gateway })),
 		services.On(proto.RenewLease, s.lease, services.KeyBy(func(r *proto.LeaseReq) string { return r.Gateway })),
 		services.On(proto.Viewers, s.viewers, services.Unordered()),
+		services.On(proto.ReachUsers, s.reach, services.Unordered()),
 
 		services.On(proto.GetPresence, s.get, services.Unordered()),
 		services.On(proto.GetSessions, s.userSessions, services.Unordered()),

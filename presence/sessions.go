@@ -56,22 +56,30 @@ func sessionsOf(r *state.Record, now int64, socket string) []proto.Session {
 	out := make([]proto.Session, 0, len(r.Conns))
 	for i := range r.Conns {
 		c := &r.Conns[i]
-		one := proto.Session{
-			ID: sessionID(c.PID), DeviceID: c.Device, Gateway: gatewayOf(c.Gateway), Status: c.Status,
-			State: proto.SessionConnected, ConnectedAt: proto.At(time.UnixMilli(c.Since)), Current: socket != "" && c.Socket == socket,
-		}
-		switch {
-		case c.Until != 0 && c.Until <= now:
+		is, counts := sessionState(c, now)
+		if !counts {
 			continue
-		case c.Lost:
-			one.State = proto.SessionUnknown
-		case c.Until != 0:
-			one.State = proto.SessionLeaving
 		}
-		out = append(out, one)
+		out = append(out, proto.Session{
+			ID: sessionID(c.PID), DeviceID: c.Device, Gateway: gatewayOf(c.Gateway), Status: c.Status,
+			State: is, ConnectedAt: proto.At(time.UnixMilli(c.Since)), Current: socket != "" && c.Socket == socket,
+		})
 	}
 	slices.SortStableFunc(out, func(a, b proto.Session) int { return b.ConnectedAt.Compare(a.ConnectedAt.Time) })
 	return out
+}
+
+// sessionState is how a connection is there, if it counts.
+func sessionState(c *state.Conn, now int64) (is string, counts bool) {
+	switch {
+	case c.Until != 0 && c.Until <= now:
+		return "", false
+	case c.Lost:
+		return proto.SessionUnknown, true
+	case c.Until != 0:
+		return proto.SessionLeaving, true
+	}
+	return proto.SessionConnected, true
 }
 
 // sessionID names a session to those who must not be able to return as it.

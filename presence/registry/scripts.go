@@ -33,14 +33,16 @@ end
 return 1`
 
 // openScript begins or goes on with a session: KEYS session; ARGV fence, device,
-// since, then fields that it takes over. A newer fence stays; what had ended, or had
-// gone on elsewhere, is a session again.
+// since, socket, socket that it continues (of one that is there already, nothing
+// changes that), then fields that it takes over. A newer fence stays; what had ended,
+// or had gone on elsewhere, is a session again.
 const openScript = `
 local have = redis.call('HGET', KEYS[1], '.fence')
 if have and tonumber(have) > tonumber(ARGV[1]) then return 0 end
 redis.call('HDEL', KEYS[1], '.left', '.moved')
+if redis.call('HGET', KEYS[1], '.socket') ~= ARGV[4] then redis.call('HSET', KEYS[1], '.socket', ARGV[4], '.was', ARGV[5]) end
 redis.call('HSET', KEYS[1], '.fence', ARGV[1], '.device', ARGV[2], '.since', ARGV[3])
-for i = 4, #ARGV do redis.call('HSET', KEYS[1], ARGV[i], '') end
+for i = 6, #ARGV do redis.call('HSET', KEYS[1], ARGV[i], '') end
 redis.call('PERSIST', KEYS[1])
 return 1`
 

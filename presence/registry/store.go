@@ -22,7 +22,7 @@ const (
 	// KeepSession is how long a session may return.
 	KeepSession = 24 * time.Hour
 	// maxNoted bounds what is kept of one session: subscriptions, and chats it has open.
-	maxNoted = 3 + proto.MaxSubscriptions + 500
+	maxNoted = 5 + proto.MaxSubscriptions + 500
 )
 
 // ErrDown: Redis does not answer. What was to be written may be written or not.
@@ -187,6 +187,8 @@ func (o Of) member() string { return string(o.User) + "/" + string(o.PID) }
 type Session struct {
 	Fence   uint64 // 0: there is no such session
 	Device  string
+	Socket  string        // of its last connection
+	Was     string        // of the connection that this one continued
 	Closed  bool          // its gateway has said that it is over
 	Moved   proto.Token   // it goes on as this one
 	Views   []proto.Token // chats it has open
@@ -223,6 +225,10 @@ func (s *Store) Sessions(ctx context.Context, of ...Of) ([]Session, error) {
 				out[i].Fence = n
 			case field == ".device":
 				out[i].Device = value
+			case field == ".socket":
+				out[i].Socket = value
+			case field == ".was":
+				out[i].Was = value
 			case field == ".left":
 				out[i].Closed = value == "1"
 			case field == ".moved":
@@ -246,6 +252,7 @@ type Begin struct {
 	Fence   uint64
 	Device  string
 	Since   int64
+	Socket  string
 	Session // what it takes over
 }
 
@@ -263,7 +270,7 @@ func (s *Store) BeginSessions(ctx context.Context, begun ...Begin) error {
 	}
 	for i := range begun {
 		b := &begun[i]
-		args := []any{b.Fence, b.Device, b.Since}
+		args := []any{b.Fence, b.Device, b.Since, b.Socket, b.Was}
 		for _, v := range b.Views {
 			args = append(args, viewField+string(v))
 		}

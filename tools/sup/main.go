@@ -20,6 +20,7 @@ type cli struct {
 	Client   clientCmd   `cmd:"" help:"Chat from the terminal over the plain websocket."`
 	Chat     chatCmd     `cmd:"" help:"Create and change chats through the admin side."`
 	Presence presenceCmd `cmd:"" help:"Show how a user is there, and where they are connected."`
+	Call     callCmd     `cmd:"" help:"Show how a call is, or how it ended."`
 	Health   healthCmd   `cmd:"" help:"Ask a running mesh how it does."`
 	Bench    bench.Cmd   `cmd:"" help:"Measure the mesh on this machine, or a stock Socket.IO server beside it."`
 }

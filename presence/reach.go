@@ -1,0 +1,92 @@
+package presence
+
+import (
+	"context"
+
+	"supmesh.dev/presence/relations"
+	"supmesh.dev/presence/state"
+	"supmesh.dev/proto"
+)
+
+// reach is on which sockets users are there, and whether one user may turn to them.
+// A service asks: the answer has what clients must not know.
+func (s *Service) reach(ctx context.Context, req proto.ReachReq) (proto.ReachRes, error) {
+	if err := serviceOnly(ctx); err != nil {
+		return proto.ReachRes{}, err
+	}
+	users, err := tokens(req.UserIDs)
+	if err != nil {
+		return proto.ReachRes{}, proto.FieldError("userIds", err)
+	}
+	regards := make([]relations.Regard, len(users))
+	if req.From != "" {
+		from, err := proto.EncodeID(req.From)
+		if err != nil {
+			return proto.ReachRes{}, proto.FieldError("from", err)
+		}
+		if regards, err = s.relations.Between(ctx, from, users); err != nil {
+			return proto.ReachRes{}, unavailable(err)
+		}
+	}
+	records, err := s.records.Load(ctx, users...)
+	if err != nil {
+		return proto.ReachRes{}, unavailable(err)
+	}
+	related := s.relatedTo(ctx, req.From, req.UserIDs, regards)
+	res, now := proto.ReachRes{Users: make([]proto.Reach, len(users))}, s.now()
+	for i, id := range req.UserIDs {
+		r, self := &records[i].Record, req.From == "" || req.From == id
+		blocked := !self && regards[i].Blocked
+		one := proto.Reach{UserID: id, Blocked: blocked, Related: related[i], Sockets: socketsOf(r, now)}
+		if !blocked && (self || r.Effective(now) != proto.StatusOffline) {
+			for _, c := range one.Sockets {
+				one.Reachable = one.Reachable || c.State == proto.SessionConnected
+			}
+		}
+		res.Users[i] = one
+	}
+	return res, nil
+}
+
+// relatedTo says who shares a chat with a user or has them for a contact, and
+// where everybody may see everybody, all but those who are blocked. What chat
+// cannot say is taken for true: that it is away must not keep people from each other.
+func (s *Service) relatedTo(ctx context.Context, from string, ids []string, regards []relations.Regard) []bool {
+	out := make([]bool, len(ids))
+	var ask []string
+	for i, id := range ids {
+		switch {
+		case from == "" || from == id:
+			out[i] = true
+		case regards[i].Blocked:
+		case s.cfg.Visibility == VisibleAll || regards[i].Contact:
+			out[i] = true
+		default:
+			ask = append(ask, id)
+		}
+	}
+	if len(ask) == 0 {
+		return out
+	}
+	shared, err := s.sharing(ctx, from, ask)
+	if err != nil {
+		s.host.Log().WarnContext(ctx, "who shares a chat is not known: taken for true", "error", err)
+	}
+	for i, id := range ids {
+		if !out[i] && !regards[i].Blocked {
+			out[i] = err != nil || shared[id]
+		}
+	}
+	return out
+}
+
+// socketsOf is the connections of a record that count, as listed for their user.
+func socketsOf(r *state.Record, now int64) []proto.ReachSocket {
+	out := make([]proto.ReachSocket, 0, len(r.Conns))
+	for i := range r.Conns {
+		if is, ok := sessionState(&r.Conns[i], now); ok {
+			out = append(out, proto.ReachSocket{SocketID: r.Conns[i].Socket, DeviceID: r.Conns[i].Device, State: is})
+		}
+	}
+	return out
+}

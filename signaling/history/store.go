@@ -1,0 +1,390 @@
+package history
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/redis/go-redis/v9"
+
+	"supmesh.dev/proto"
+	"supmesh.dev/services"
+	"supmesh.dev/services/wire"
+)
+
+const (
+	// DefaultPage is how many calls a page has where nobody says.
+	DefaultPage = 50
+	// attemptTimeout is how long one append waits before its outcome counts as unknown.
+	attemptTimeout = 2 * time.Second
+	// readTimeout is how long one read waits: a reply can be lost with its connection.
+	readTimeout = 3 * time.Second
+	// tipTimeout is how long a page waits to hear whether Redis has everything.
+	tipTimeout = time.Second
+	// pageTimeout is how long a page may take, with all that is read for it.
+	pageTimeout = proto.RequestTimeout
+)
+
+// ErrUnavailable: the log or Redis did not answer. Of Note: the entry may be stored or not.
+var ErrUnavailable = errors.New("call history unavailable")
+
+var (
+	noteLua  = redis.NewScript(noteScript)
+	foundLua = redis.NewScript(foundScript)
+	pageLua  = redis.NewScript(pageScript)
+)
+
+// Store notes calls and reads them. It is safe for concurrent use.
+type Store struct {
+	client redis.UniversalClient
+	js     jetstream.JetStream
+	read   *nats.Conn
+
+	// beforePage is where a test has the world change before a page is read from
+	// Redis; nil otherwise.
+	beforePage func()
+}
+
+// New makes a store that reads over a connection of its own, since direct gets
+// hold up whatever else is on theirs.
+func New(client redis.UniversalClient, js jetstream.JetStream, read *nats.Conn) *Store {
+	return &Store{client: client, js: js, read: read}
+}
+
+// Note appends how a call is for a user, and has Redis know. The same msgID
+// again, within the log's window, is one entry. Once it is appended it counts:
+// that Redis does not answer is no error, the next page reads it from the log.
+func (s *Store) Note(ctx context.Context, user proto.Token, rec proto.CallRecord, msgID string) error {
+	call, err := proto.EncodeID(rec.CallID)
+	if err != nil {
+		return proto.FieldError("callId", err)
+	}
+	body, err := wire.Marshal(rec)
+	if err != nil {
+		return fmt.Errorf("note call of %s: %w", user, err)
+	}
+	position, err := s.append(ctx, user, body, msgID)
+	if err != nil {
+		return fmt.Errorf("note call %s of %s: %w", call, user, err)
+	}
+	args := append([]any{proto.MaxCallHistory}, entry{rec, call, position, body}.args()...)
+	_ = noteLua.Run(ctx, s.client, keysOf(user), args...).Err()
+	return nil
+}
+
+func (s *Store) append(ctx context.Context, user proto.Token, body []byte, msgID string) (position uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	msg := &nats.Msg{Subject: proto.UserCalls(user), Header: nats.Header{}, Data: body}
+	if call, ok := services.CallFrom(ctx); ok {
+		if trace := call.Traceparent(); trace != "" {
+			msg.Header[proto.HeaderTrace] = []string{trace}
+		}
+	}
+	ack, err := s.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(proto.Events.Name), jetstream.WithMsgID(msgID))
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return ack.Sequence, nil
+}
+
+func keysOf(user proto.Token) []string {
+	return []string{proto.CallHistoryKey(user), proto.CallRecordsKey(user)}
+}
+
+// entry is one entry of a user's log.
+type entry struct {
+	proto.CallRecord
+	call     proto.Token
+	position uint64
+	body     []byte
+}
+
+func (e entry) args() []any {
+	rank := rankOf(e.Status)
+	return []any{string(e.call), e.CreatedAt.UnixMilli(), rank, e.position, stored(rank, e.position, e.body)}
+}
+
+// Newest is the newest entry of a user, from the leader of the log; ok is false
+// where there is none.
+func (s *Store) Newest(ctx context.Context, user proto.Token) (rec proto.CallRecord, ok bool, err error) {
+	position, body, err := s.last(ctx, proto.UserCalls(user))
+	if err != nil {
+		return rec, false, fmt.Errorf("read newest call of %s: %w", user, err)
+	}
+	if position == 0 {
+		return rec, false, nil
+	}
+	if err := wire.Restore(body, &rec); err != nil {
+		return rec, false, fmt.Errorf("read newest call of %s at position %d: %w", user, position, err)
+	}
+	return rec, true, nil
+}
+
+// Page is a user's calls behind a cursor, the newest first, also those that go on
+// still. next is empty where nothing follows. limit is DefaultPage if it is not
+// positive, and CallHistoryLimit at most. A cursor that no page gave is
+// INVALID_PAYLOAD.
+func (s *Store) Page(ctx context.Context, user proto.Token, limit int, from string) (calls []proto.CallRecord, next string, err error) {
+	after, err := parseCursor(from)
+	if err != nil {
+		return nil, "", err
+	}
+	if limit <= 0 {
+		limit = DefaultPage
+	}
+	limit = min(limit, proto.CallHistoryLimit)
+	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
+	defer cancel()
+	items, err := s.whole(ctx, user, after, limit+1)
+	if err != nil {
+		return nil, "", fmt.Errorf("read calls of %s: %w", user, err)
+	}
+	if len(items) > limit {
+		items = items[:limit]
+		next = cursorAt(items[limit-1]).text()
+	}
+	calls = make([]proto.CallRecord, len(items))
+	for i, it := range items {
+		if err := wire.Restore(it.body, &calls[i]); err != nil {
+			return nil, "", fmt.Errorf("read call %s of %s: %w", it.call, user, err)
+		}
+	}
+	return calls, next, nil
+}
+
+// whole reads what follows a cursor, once Redis has all that the log had when it
+// was asked.
+func (s *Store) whole(ctx context.Context, user proto.Token, after cursor, n int) ([]item, error) {
+	v, err := s.view(ctx, user, after, n)
+	if err != nil {
+		return nil, err
+	}
+	epoch, last, err := s.tip(ctx, user)
+	if err != nil {
+		if v.mark.whole && ctx.Err() == nil { // nobody can say that there is more
+			return v.items, nil
+		}
+		return nil, err
+	}
+	if v.mark.position > last { // the log has been cut: what followed may be anything
+		v.mark = mark{}
+	}
+	for !v.mark.covers(epoch, last) {
+		if err := s.heal(ctx, user, &v, epoch, last); err != nil {
+			return nil, err
+		}
+		if v, err = s.view(ctx, user, after, n); err != nil {
+			return nil, err
+		}
+	}
+	return v.items, nil
+}
+
+// view is what Redis has at one moment.
+type view struct {
+	mark  mark
+	raw   string // the mark as it stands there
+	items []item // what follows the cursor
+}
+
+func (s *Store) view(ctx context.Context, user proto.Token, after cursor, n int) (v view, err error) {
+	if s.beforePage != nil {
+		s.beforePage()
+	}
+	latest := "+inf"
+	if after.call != "" {
+		latest = strconv.FormatInt(after.began, 10)
+	}
+	got, err := pageLua.Run(ctx, s.client, keysOf(user), latest, n).Slice()
+	if err != nil {
+		return v, redisFailed(err)
+	}
+	if len(got) < 2 {
+		return v, fmt.Errorf("page script gave %d values", len(got))
+	}
+	v.raw, _ = got[0].(string)
+	if fits, _ := got[1].(int64); fits == 1 {
+		v.mark = parseMark(v.raw)
+	}
+	items := make([]item, 0, len(got)/3)
+	for row := got[2:]; len(row) >= 3; row = row[3:] {
+		call, _ := row[0].(string)
+		began, _ := row[1].(string)
+		record, _ := row[2].(string)
+		at, err := strconv.ParseFloat(began, 64)
+		if err != nil || record == "" { // they do not fit: all is read anew
+			v.mark = mark{}
+			continue
+		}
+		items = append(items, item{int64(at), proto.Token(call), bodyIn(record)})
+	}
+	v.items = after.behind(items)
+	v.items = v.items[:min(n, len(v.items))]
+	return v, nil
+}
+
+// heal reads the next part of a user's log into Redis, where that is still as it
+// was seen. Whoever comes next goes on where the part ends, also when this
+// request's time is over.
+func (s *Store) heal(ctx context.Context, user proto.Token, v *view, epoch string, last uint64) error {
+	from, forget := v.mark, 0
+	if from == (mark{}) || from.epoch != epoch {
+		from, forget = mark{epoch: epoch}, 1
+	}
+	found, at, more, err := s.batch(ctx, proto.UserCalls(user), from.position+1)
+	if err != nil {
+		return err
+	}
+	to := from
+	to.position = max(from.position, at)
+	switch {
+	case !more && to.position >= last:
+		to.whole = true
+	case to == from && forget == 0: // a replica that has not heard of it yet
+		return pause(ctx)
+	}
+	args := []any{v.raw, to.text(), proto.MaxCallHistory, forget}
+	for _, e := range found {
+		args = append(args, e.args()...)
+	}
+	return redisFailed(foundLua.Run(ctx, s.client, keysOf(user), args...).Err())
+}
+
+// lagPause is how long a replica is given to hear of what its leader has.
+const lagPause = 20 * time.Millisecond
+
+func pause(ctx context.Context) error {
+	timer := time.NewTimer(lagPause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+	}
+}
+
+func redisFailed(err error) error {
+	var answered redis.Error
+	switch {
+	case err == nil || errors.Is(err, redis.Nil):
+		return nil
+	case errors.As(err, &answered):
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// tip is the epoch of the log and the position of a user's newest entry.
+func (s *Store) tip(ctx context.Context, user proto.Token) (epoch string, last uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, tipTimeout)
+	defer cancel()
+	stream, err := s.js.Stream(ctx, proto.Events.Name)
+	if err != nil {
+		return "", 0, fmt.Errorf("read stream info: %w: %w", ErrUnavailable, err)
+	}
+	last, _, err = s.last(ctx, proto.UserCalls(user))
+	return stream.CachedInfo().Config.Metadata[proto.MetadataEpoch], last, err
+}
+
+// codeNoMessage is JetStream's for a subject without an entry.
+const codeNoMessage = 10037
+
+// last is the newest entry of a subject, from the leader; position 0: there is none.
+func (s *Store) last(ctx context.Context, subject string) (position uint64, body []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	ask, err := json.Marshal(map[string]string{"last_by_subj": subject})
+	if err != nil {
+		return 0, nil, err
+	}
+	m, err := s.read.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+proto.Events.Name, ask)
+	if err != nil {
+		return 0, nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	var r struct {
+		Message struct {
+			Seq  uint64 `json:"seq"`
+			Data []byte `json:"data"`
+		} `json:"message"`
+		Error *struct {
+			ErrCode     int    `json:"err_code"`
+			Description string `json:"description"`
+		} `json:"error"`
+	}
+	if err := json.Unmarshal(m.Data, &r); err != nil {
+		return 0, nil, err
+	}
+	switch {
+	case r.Error != nil && r.Error.ErrCode == codeNoMessage:
+		return 0, nil, nil
+	case r.Error != nil:
+		return 0, nil, fmt.Errorf("%w: %s", ErrUnavailable, r.Error.Description)
+	}
+	return r.Message.Seq, r.Message.Data, nil
+}
+
+// Bounds of one read of the log while healing.
+const (
+	healPage  = 500
+	healBytes = 1 << 20
+)
+
+// batch reads entries of a subject from a position on, by one direct get (NATS
+// ADR-31). at is the position of the last of them, more says that others follow.
+func (s *Store) batch(ctx context.Context, subject string, from uint64) (found []entry, at uint64, more bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	ask, err := json.Marshal(map[string]any{"seq": from, "next_by_subj": subject, "batch": healPage, "max_bytes": healBytes})
+	if err != nil {
+		return nil, 0, false, err
+	}
+	inbox := s.read.NewInbox()
+	sub, err := s.read.SubscribeSync(inbox)
+	if err != nil {
+		return nil, 0, false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := s.read.PublishRequest("$JS.API.DIRECT.GET."+proto.Events.Name, inbox, ask); err != nil {
+		return nil, 0, false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	for {
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return nil, 0, false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		switch status := m.Header.Get("Status"); status {
+		case "":
+		case "204": // the end
+			return found, at, m.Header.Get("Nats-Num-Pending") != "0", nil
+		case "404": // there is nothing
+			return found, at, false, nil
+		default:
+			return nil, 0, false, fmt.Errorf("%w: status %s %s", ErrUnavailable, status, m.Header.Get("Description"))
+		}
+		if at, err = strconv.ParseUint(m.Header.Get(proto.HeaderStreamSeq), 10, 64); err != nil {
+			return nil, 0, false, fmt.Errorf("position in %s: %w", subject, err)
+		}
+		if e, ok := entryOf(at, m.Data); ok {
+			found = append(found, e)
+		}
+	}
+}
+
+// entryOf reads an entry. Nobody can read one that is not ok: it must not stand in
+// the way of the others.
+func entryOf(position uint64, body []byte) (e entry, ok bool) {
+	e.position, e.body = position, body
+	if err := wire.Restore(body, &e.CallRecord); err != nil {
+		return e, false
+	}
+	call, err := proto.EncodeID(e.CallID)
+	e.call = call
+	return e, err == nil
+}
