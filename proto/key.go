@@ -134,6 +134,19 @@ func CallHistoryKey(user Token) string { return "{u:" + string(user) + "}:calls"
 // CallRecordsKey is the hash call token → CallRecord of a user's calls.
 func CallRecordsKey(user Token) string { return "{u:" + string(user) + "}:calls:records" }
 
+// Notify's keys: all of it is made again from the log.
+
+// NoticesKey is of one user: "at" says as of which entry of the log the rest is
+// ("epoch position"), "order" is the sorted set notification id → position,
+// "unread" the set of those unread, "bodies" the hash id → Notification.
+func NoticesKey(user Token, what string) string { return "{u:" + string(user) + "}:notices:" + what }
+
+// PushKey is a user's push devices and preferences, as of an entry of the log.
+func PushKey(user Token) string { return "{u:" + string(user) + "}:push" }
+
+// PushSentKey is there while a push under a collapse key stands on a user's devices.
+func PushSentKey(user Token) string { return "{u:" + string(user) + "}:pushed" }
+
 // Reactions' keys: all of it is made again from the log.
 
 // ReactionsAtKey says as of which entry of a chat's reactions Redis is: "epoch position".

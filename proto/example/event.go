@@ -74,11 +74,9 @@ func Events() []Event {
 		{proto.CallCandidateEvent, proto.CallCandidate{CallID: "call:1", Candidate: candidate, FromUserID: "alice", FromDeviceID: "phone"}},
 		{proto.RenegotiateEvent, proto.CallRenegotiate{CallID: "call:1", Offer: ptr(sdp("offer")), Answer: ptr(sdp("answer")), FromUserID: "alice", FromDeviceID: "phone"}},
 		{proto.ParticipantsEvent, proto.CallParticipants{CallID: "call:1", Participants: participants()}},
-		{proto.NotificationEvent, proto.Notification{
-			ID: "ntf_01KK8Y8Z0G0000000A00BWY4SB", Type: proto.NotifyCallMissed, Title: "Missed call", Message: "Alice called", Data: proto.Raw(`{"callId":"call:1"}`),
-			FromUserID: "alice", ChatID: "chat-7", MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", Priority: proto.PriorityHigh, Sound: true, Badge: ptr(3),
-			Timestamp: When, Read: true, CollapseKey: "chat-7",
-		}},
+		{proto.NotificationEvent, notification()},
+		{proto.NotificationsReadEvent, proto.NotificationsRead{NotificationIDs: []string{noteID}, UnreadCount: 2}},
+		{proto.NotificationsClearedEvent, proto.NotificationsCleared{NotificationIDs: []string{noteID}, UnreadCount: 2}},
 		{proto.ReactionEvent, reaction(proto.ReactionAdd)},
 		{proto.ReactionGoneEvent, reaction(proto.ReactionRemove)},
 		{proto.ConnectedEvent, proto.Connected{

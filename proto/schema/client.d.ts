@@ -360,6 +360,25 @@ export interface ChatUpdated {
   version: number;
 }
 
+/** ClearNotificationReq is `notification:clear`. */
+export interface ClearNotificationReq {
+  notificationId: string;
+}
+
+/** ClearNotificationsAck is its ack. */
+export interface ClearNotificationsAck {
+  success: true;
+  cleared: number;
+  /** of what has come since */
+  unreadCount: number;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** ClearNotificationsReq is `notification:clear-all`: what there is when it arrives. */
+export interface ClearNotificationsReq {
+}
+
 /** Closed is a connection that has ended. */
 export interface Closed {
   userId: string;
@@ -930,6 +949,14 @@ export interface MessageRead {
   unreadCount?: number;
 }
 
+/** Mute is one chat that does not disturb: it pushes nothing but mentions and replies. */
+export interface Mute {
+  chatId: string;
+  muted: boolean;
+  /** absent: until it is unmuted */
+  until?: Timestamp;
+}
+
 /** NewMessage is the payload of the server event `message:new`, and the body of a message's entry in the log. */
 export interface NewMessage {
   message: Message;
@@ -953,6 +980,65 @@ export interface Notification {
   timestamp: Timestamp;
   read: boolean;
   collapseKey?: string;
+}
+
+/** NotificationsCleared is `notification:cleared`: another device has cleared them. */
+export interface NotificationsCleared {
+  notificationIds: string[];
+  unreadCount: number;
+}
+
+/** NotificationsRead is `notification:read`: another device of the user has read them. */
+export interface NotificationsRead {
+  notificationIds: string[];
+  unreadCount: number;
+}
+
+/** NotifyAck is the answer to a backend. */
+export interface NotifyAck {
+  success: true;
+  /** in the order of the users */
+  notificationIds: string[];
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** NotifyPrefsAck is its ack. */
+export interface NotifyPrefsAck {
+  success: true;
+  muted: Mute[];
+  doNotDisturbUntil?: Timestamp;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** NotifyPrefsReq is `notification:preferences`: what is not to disturb this user. Without a field it only asks. */
+export interface NotifyPrefsReq {
+  mute?: Mute;
+  /** DoNotDisturb silences everything but calls until then; the zero moment ends it. */
+  doNotDisturbUntil?: Timestamp;
+}
+
+/** NotifyReq is a notification to be: from a service by the queue NotifyRequests, from a backend by rpc.notify.send or POST /v1/notifications. */
+export interface NotifyReq {
+  userIds: string[];
+  type: "mention" | "reply" | "call_missed" | "call_incoming" | "chat_invite" | "chat_updated" | "message_reaction" | "system";
+  title: string;
+  message?: string;
+  data?: Record<string, Raw>;
+  fromUserId?: string;
+  chatId?: string;
+  messageId?: string;
+  /** the type's if absent */
+  priority?: "low" | "normal" | "high";
+  /** no sound */
+  silent?: boolean;
+  /** one push replaces another with the same; the chat's if absent */
+  collapseKey?: string;
+  /** gone after it; 30 days if absent */
+  ttlSec?: number;
+  /** Key makes it one notification a user, however often it is asked for. */
+  key?: string;
 }
 
 /** OfferTable is user id → what is offered to that user. */
@@ -1033,6 +1119,27 @@ export interface OwnPresence {
   at: number;
 }
 
+/** PendingNotificationsAck is its ack. */
+export interface PendingNotificationsAck {
+  success: true;
+  /** newest first */
+  notifications: Notification[];
+  unreadCount: number;
+  nextCursor?: string;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** PendingNotificationsReq is `notification:get-pending`. */
+export interface PendingNotificationsReq {
+  /** 50 if absent */
+  limit?: number;
+  /** nextCursor of the page before */
+  cursor?: string;
+  /** these alone */
+  types?: string[];
+}
+
 /** Pong is the answer of the plain profile to {"event":"ping"}. */
 export interface Pong {
   ts: Timestamp;
@@ -1072,6 +1179,21 @@ export interface PresenceStateAck {
   sessions: Session[];
   /** names the request in logs and traces */
   requestId: string;
+}
+
+/** PushConfigAck is its ack. */
+export interface PushConfigAck {
+  success: true;
+  /** that are set up here */
+  providers: string[];
+  /** applicationServerKey of the Push API */
+  vapidPublicKey?: string;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** PushConfigReq is `device:push-config`: what an app needs to register. */
+export interface PushConfigReq {
 }
 
 /** PutChatReq creates a chat or sets what is given of it; listed members are added or get the role. Backends only. */
@@ -1162,6 +1284,15 @@ export interface ReadAck {
   requestId: string;
 }
 
+/** ReadNotificationsReq is `notification:read`. */
+export interface ReadNotificationsReq {
+  /** this, notificationIds, or all */
+  notificationId?: string;
+  notificationIds?: string[];
+  /** what there is when the request arrives */
+  all?: boolean;
+}
+
 /** ReadReq is `message:read` from a client: its user has read the messages up to a point, named like that of DeliveredReq. */
 export interface ReadReq {
   chatId: string;
@@ -1172,6 +1303,27 @@ export interface ReadReq {
   upToSeq?: number;
   /** a hint, clamped to [message time, now] */
   readAt?: Timestamp;
+}
+
+/** RegisterDeviceAck is its ack. */
+export interface RegisterDeviceAck {
+  success: true;
+  deviceId: string;
+  provider: "webhook" | "webpush" | "fcm" | "apns";
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** RegisterDeviceReq is `device:register`: push to this device. The same device and provider again replaces what was there. */
+export interface RegisterDeviceReq {
+  provider: "webhook" | "webpush" | "fcm" | "apns";
+  /** FCM's or APNs' token, a webhook's URL, or a push subscription's endpoint */
+  token: string;
+  /** webpush: the subscription's keys, base64url */
+  p256dh?: string;
+  auth?: string;
+  /** apns: a PushKit token, for calls alone */
+  voip?: boolean;
 }
 
 /** RejectCallAck is its ack. */
@@ -1471,6 +1623,50 @@ export interface TypingReq {
   threadId?: string;
 }
 
+/** UnreachedAck is its answer: members for whom no device has said that it has the message, in an order that pages keep. */
+export interface UnreachedAck {
+  success: true;
+  userIds: string[];
+  /** messages in the chat that each has not read */
+  unread: number[];
+  next?: string;
+  /** of the chat */
+  name?: string;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** UnreachedReq asks which members of a chat have not had a message. Services only. */
+export interface UnreachedReq {
+  chatId: string;
+  seq: number;
+  /** the last user of the page before */
+  after?: string;
+  limit: number;
+}
+
+/** UnreadAck is the ack of notification:read and notification:clear. */
+export interface UnreadAck {
+  success: true;
+  unreadCount: number;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** UnregisterDeviceAck is its ack. */
+export interface UnregisterDeviceAck {
+  success: true;
+  removed: number;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** UnregisterDeviceReq is `device:unregister`: no more push to this device. */
+export interface UnregisterDeviceReq {
+  /** absent: every provider */
+  provider?: "webhook" | "webpush" | "fcm" | "apns";
+}
+
 /** UnsubscribePresenceAck is its ack. */
 export interface UnsubscribePresenceAck {
   success: true;
@@ -1590,6 +1786,14 @@ export interface Requests {
   "reaction:new": { request: ReactReq; ack: AddReactionAck };
   "reaction:remove": { request: ReactReq; ack: RemoveReactionAck };
   "reaction:get": { request: GetReactionsReq; ack: GetReactionsAck };
+  "notification:read": { request: ReadNotificationsReq; ack: UnreadAck };
+  "notification:clear": { request: ClearNotificationReq; ack: UnreadAck };
+  "notification:clear-all": { request: ClearNotificationsReq; ack: ClearNotificationsAck };
+  "notification:get-pending": { request: PendingNotificationsReq; ack: PendingNotificationsAck };
+  "notification:preferences": { request: NotifyPrefsReq; ack: NotifyPrefsAck };
+  "device:register": { request: RegisterDeviceReq; ack: RegisterDeviceAck };
+  "device:unregister": { request: UnregisterDeviceReq; ack: UnregisterDeviceAck };
+  "device:push-config": { request: PushConfigReq; ack: PushConfigAck };
 }
 
 /** What the server sends, by event. */
@@ -1613,6 +1817,8 @@ export interface Payloads {
   "call:renegotiate": CallRenegotiate;
   "call:participants": CallParticipants;
   "notification:new": Notification;
+  "notification:read": NotificationsRead;
+  "notification:cleared": NotificationsCleared;
   "reaction:new": Reaction;
   "reaction:remove": Reaction;
   "connected": Connected;
@@ -1682,6 +1888,22 @@ export interface ClientEvents {
   "reaction:remove": (request: ReactReq, ack: (reply: Reply<RemoveReactionAck>) => void) => void;
   /** The reactions on a message, a page at a time, with counts of all. At most 120 per 60 s. */
   "reaction:get": (request: GetReactionsReq, ack: (reply: Reply<GetReactionsAck>) => void) => void;
+  /** Notifications have been read. The user's other devices are told, and what was pushed for them is withdrawn. At most 100 per 60 s. */
+  "notification:read": (request: ReadNotificationsReq, ack: (reply: Reply<UnreadAck>) => void) => void;
+  /** Remove a notification. One that is not there is removed already. At most 100 per 60 s. */
+  "notification:clear": (request: ClearNotificationReq, ack: (reply: Reply<UnreadAck>) => void) => void;
+  /** Remove all notifications there are when the request arrives, and none that come after. At most 30 per 60 s. */
+  "notification:clear-all": (request: ClearNotificationsReq, ack: (reply: Reply<ClearNotificationsAck>) => void) => void;
+  /** One's notifications, newest first, and how many are unread. At most 120 per 60 s. */
+  "notification:get-pending": (request: PendingNotificationsReq, ack: (reply: Reply<PendingNotificationsAck>) => void) => void;
+  /** Mute a chat, or be disturbed by nothing but calls for a while; without a field it only tells how that is. At most 60 per 60 s. */
+  "notification:preferences": (request: NotifyPrefsReq, ack: (reply: Reply<NotifyPrefsAck>) => void) => void;
+  /** Push to this device what it does not get otherwise. At most 20 per 60 s. */
+  "device:register": (request: RegisterDeviceReq, ack: (reply: Reply<RegisterDeviceAck>) => void) => void;
+  /** No more push to this device. At most 20 per 60 s. */
+  "device:unregister": (request: UnregisterDeviceReq, ack: (reply: Reply<UnregisterDeviceAck>) => void) => void;
+  /** Which providers of push there are, and the key to subscribe a browser with. At most 60 per 60 s. */
+  "device:push-config": (request: PushConfigReq, ack: (reply: Reply<PushConfigAck>) => void) => void;
 }
 
 /** Server to client, for Socket<ServerEvents, ClientEvents>. */
@@ -1724,6 +1946,10 @@ export interface ServerEvents {
   "call:participants": (payload: CallParticipants) => void;
   /** Something to look at later, such as a missed call. */
   "notification:new": (payload: Notification, offset: string) => void;
+  /** To the user's other sockets: these have been read on another device. */
+  "notification:read": (payload: NotificationsRead) => void;
+  /** To the user's other sockets: these have been removed on another device. */
+  "notification:cleared": (payload: NotificationsCleared) => void;
   /** Somebody has put a reaction on a message; to every socket of every member, the acting one too. */
   "reaction:new": (payload: Reaction, offset: string) => void;
   /** Somebody has taken a reaction of their own away. */
