@@ -19,6 +19,7 @@ type route struct {
 	service string       // the lane: events for one service keep their order
 	local   localHandler // nil: the service behind row.Subject
 	over    localHandler // not nil: answers what is over the limit, in place of a refusal
+	call    callPart     // what its success says of a call
 }
 
 // localHandler answers an event in the gateway itself; it gives the ack's body.
@@ -121,7 +122,7 @@ func (s *Session) answer(q *request, body []byte, failure *proto.Error, requestI
 		s.acked(q.ack, body)
 		return
 	}
-	if failure == nil {
+	if failure == nil || q.route != nil && slices.Contains(q.route.row.Silent, failure.Code) {
 		return
 	}
 	var ids struct { // what the app knows its request by

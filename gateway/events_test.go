@@ -24,7 +24,7 @@ func TestEveryEventIsAnswered(t *testing.T) {
 	m.chat.add("c1", "ann")
 	both(t, m, func(t *testing.T, connect func(string, string) *client) {
 		c := connect("ann", "")
-		for _, event := range []string{"presence:get", "call:initiate", "no such event"} {
+		for _, event := range []string{"presence:get", "call:hold", "no such event"} {
 			g := c.ask(event, `{"chatId":"c1"}`)
 			require.Equal(t, proto.UnknownEvent, g.code(t), event)
 			require.Equal(t, "false", field(t, g.data, "success"))
@@ -75,7 +75,7 @@ func TestProtocolErrors(t *testing.T) {
 
 	unknown := m.socketIO("ann", "")
 	for range 30 {
-		require.Equal(t, proto.UnknownEvent, func() proto.Code { g := unknown.ask("call:initiate", "{}"); return g.code(t) }(), "an app ahead of this mesh stays")
+		require.Equal(t, proto.UnknownEvent, func() proto.Code { g := unknown.ask("call:hold", "{}"); return g.code(t) }(), "an app ahead of this mesh stays")
 	}
 }
 

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"time"
+
 	"supmesh.dev/gateway/catchup"
 	"supmesh.dev/proto"
 )
@@ -39,11 +41,12 @@ func (svc *Service) passToUser(user proto.Token, kind proto.Kind, e *entry, repl
 	case t == nil:
 	case kind == proto.KindEphemeral:
 		svc.passEphemeral(t, e)
-	case kind == proto.KindLog:
-		svc.passTo(t, e, kindMessage, replay, nil)
-	case kind == proto.KindRelations: // for services
 	default:
-		svc.passTo(t, e, kindOther, replay, nil)
+		// A kind of a later version is passed on as it comes, and not read again.
+		if k, forClients := kindOfUser(kind); forClients && (k != kindOther || !replay) {
+			e.call = callWordOf(e, replay)
+			svc.passTo(t, e, k, replay, nil)
+		}
 	}
 }
 
@@ -125,7 +128,7 @@ func (svc *Service) passTo(t *topic, e *entry, kind int, replay bool, change *me
 		track := &t.tracks[kind]
 		switch {
 		case replay:
-			deliver = track.Replayed(e.position)
+			deliver = track.Replayed(e.position) && !e.call.expired(time.Now())
 		case kind == kindEdit && t.tracks[kindMessage].Reading() && track.Begun():
 			// What it edits may be in the hole: the read that is under way for it
 			// brings both, in order.

@@ -132,6 +132,7 @@ func (svc *Service) start(ctx context.Context, s *Session) {
 	}
 	svc.activate(ctx, s, o.res)
 	svc.restore(s, &o.had)
+	svc.asker.returned(s, o.had.Was)
 	now := time.Now()
 	s.mu.Lock()
 	if s.peer.profile() == profilePlain {

@@ -168,6 +168,9 @@ func (l *lane) afterLimit(ok bool, retryAfter time.Duration) {
 }
 
 func (l *lane) afterReply(r services.Reply) {
+	if l.made.route.call != noCall {
+		l.session.tookPart(l.made.route.call, &r)
+	}
 	l.session.answer(&l.made, r.Body, r.Err, r.RequestID)
 	l.over()
 }

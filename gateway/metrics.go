@@ -28,6 +28,7 @@ type metrics struct {
 	shed        metric.Int64Counter
 	openedLate  metric.Int64Counter
 	presences   metric.Int64Counter
+	unreported  metric.Int64Counter
 	viewers     atomic.Int64
 	watches     atomic.Int64
 	watched     atomic.Int64
@@ -60,6 +61,7 @@ func (m *metrics) register(svc *Service) error {
 	m.shed = counter("gateway_ephemeral_dropped_total", "Events that are not durable, dropped for a client that is far behind.")
 	m.openedLate = counter("gateway_opened_late_total", "Connections that were served before presence knew of them.")
 	m.presences = counter("gateway_presence_events_total", "Changes of presence passed on to connections.")
+	m.unreported = counter("gateway_calls_dropped_total", "Words to signaling on connections that it was not told: too many waited, or it refused them.")
 	observe := func(name, help string, value func() int64) {
 		_, err := meter.Int64ObservableGauge(name, metric.WithDescription(help), metric.WithInt64Callback(
 			func(_ context.Context, o metric.Int64Observer) error { o.Observe(value()); return nil }))
@@ -77,6 +79,7 @@ func (m *metrics) register(svc *Service) error {
 	observe("gateway_viewers", "Chats that are open on connections here.", m.viewers.Load)
 	observe("gateway_presence_subscriptions", "Presence that is subscribed on connections here.", m.watches.Load)
 	observe("gateway_presence_watched", "Users whose presence somebody here has subscribed.", m.watched.Load)
+	observe("gateway_calls_waiting", "Words to signaling on connections, that came or left, which wait.", func() int64 { return int64(svc.asker.waiting()) })
 	observe("gateway_repairs_waiting", "Topics that wait for a read of the log.", func() int64 { return int64(svc.repairs.waiting()) })
 	return errors.Join(failed...)
 }

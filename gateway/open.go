@@ -87,7 +87,16 @@ func (svc *Service) ask(ctx context.Context, s *Session) (proto.OpenRes, error) 
 // activate lets a prepared session have what is live, and starts to send what
 // it is owed. What changed since it was prepared is asked for again.
 func (svc *Service) activate(ctx context.Context, s *Session, res proto.OpenRes) {
+	own := svc.hub.user(s.user)
+	if own == nil { // it has closed
+		return
+	}
+	if !svc.settleOwn(ctx, own, s, res.Position) {
+		s.close(proto.CloseOverloaded)
+		return
+	}
 	for round := 1; !svc.settle(s, res, round == maxRounds); round++ {
+		svc.suspect(own) // it may be for copies that were dropped
 		next, err := svc.prepare(ctx, s)
 		if err != nil {
 			svc.host.Log().WarnContext(ctx, "open again", "error", err)
@@ -116,10 +125,7 @@ func (svc *Service) settle(s *Session, res proto.OpenRes, last bool) bool {
 		}
 	}
 	for _, t := range s.topicList() {
-		switch {
-		case t.chat == "":
-			whole = t.settle(s, nil, res.Position, last) && whole
-		case !listed[t.token] && t.holds(s):
+		if t.chat != "" && !listed[t.token] && t.holds(s) {
 			svc.hub.release(t, s) // a member of the first answer that is none any more
 		}
 	}
@@ -147,7 +153,7 @@ func (t *topic) holds(s *Session) bool {
 	return i >= 0 && t.members[i].from == hold
 }
 
-// settle ends the hold of one session in one topic. head is nil for a user's topic.
+// settle ends the hold of one session in one chat.
 func (t *topic) settle(s *Session, head *proto.ChatHead, position uint64, last bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -155,22 +161,19 @@ func (t *topic) settle(s *Session, head *proto.ChatHead, position uint64, last b
 	if i < 0 || t.members[i].from != hold {
 		return true
 	}
-	if head != nil && t.applied > head.Version && !last {
+	if t.applied > head.Version && !last {
 		return false // the answer is older than what has been applied here
 	}
 	t.beginLocked(position)
 	for kind := range t.tracks {
 		// Passed on after the answer was made, when this session was held.
 		// Messages come again from the backlog, others do not: ask again.
-		if (kind != kindMessage || head == nil) && t.tracks[kind].Last() > position && !last {
+		if kind != kindMessage && t.tracks[kind].Last() > position && !last {
 			return false
 		}
 	}
 	m := &t.members[i]
 	m.from = position
-	if head == nil {
-		return true
-	}
 	t.version = max(t.version, head.Version)
 	owed := catchup.Owe(head.Delivered, head.LastSeq, head.LastPosition)
 	if t.seq > head.LastSeq {

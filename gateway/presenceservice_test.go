@@ -120,7 +120,7 @@ func (p *presenceService) open(ctx context.Context, req proto.OpenSessionReq) (p
 		}
 		delete(p.kept, req.Returns)
 		k.views, k.watches, k.open.Status, k.open.Own = old.views, old.watches, old.open.Status, old.open.Own
-		res.Returned, res.Status, res.Own = true, old.open.Status, old.open.Own
+		res.Returned, res.Status, res.Own, res.Was = true, old.open.Status, old.open.Own, old.open.SocketID
 		res.Views, res.Watches = slices.Sorted(maps.Keys(old.views)), slices.Sorted(maps.Keys(old.watches))
 	}
 	p.here[req.PID], p.kept[req.PID] = k, k

@@ -31,10 +31,17 @@ func (svc *Service) recheckLoop(ctx context.Context) error {
 		}
 		svc.metrics.rechecks.Add(ctx, 1)
 		svc.checks.everything()
+		// Those that are opening first: who opens after this look finds its user's
+		// topic suspected, or does it itself.
+		everyone := svc.hub.everyone()
+		for _, s := range everyone {
+			s.markStale()
+		}
 		for _, t := range all(&svc.hub.users) {
 			svc.suspect(t)
 		}
-		svc.recheckSessions(ctx, svc.hub.everyone())
+		svc.asker.again(everyone)
+		svc.recheckSessions(ctx, everyone)
 	}
 }
 

@@ -38,6 +38,7 @@ type Service struct {
 
 	store       *store
 	announcer   *announcer
+	asker       *asker
 	lag         lag
 	hub         *hub
 	watched     *watchHub
@@ -79,7 +80,7 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 		}
 		return services.StatusOK
 	})
-	svc.lag.svc, svc.announcer, svc.checks = svc, newAnnouncer(svc), newChecks(svc)
+	svc.lag.svc, svc.announcer, svc.asker, svc.checks = svc, newAnnouncer(svc), newAsker(svc), newChecks(svc)
 	svc.ctx, svc.cancel = context.WithCancel(context.Background())
 	if err := svc.build(); err != nil {
 		svc.cancel()
@@ -105,6 +106,7 @@ func (svc *Service) routes() (map[string]*route, error) {
 	})
 	if err == nil {
 		svc.viewRoutes(table)
+		callRoutes(table)
 		table[proto.UnsubscribePresence.Event].service = table[proto.SubscribePresence.Event].service
 	}
 	return table, err
@@ -144,6 +146,7 @@ func (svc *Service) Run(ctx context.Context) error {
 	svc.part(loops, &parts, "timers", svc.timers.Run)
 	svc.part(loops, &parts, "fan-out", func(ctx context.Context) error { return svc.store.run(ctx, svc.live, svc.passing) })
 	svc.part(loops, &parts, "announce", svc.announcer.run)
+	svc.part(loops, &parts, "calls", svc.asker.run)
 	svc.part(loops, &parts, "recheck", svc.recheckLoop)
 	svc.part(loops, &parts, "presence checks", svc.checks.run)
 	for range checkWorkers {

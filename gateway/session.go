@@ -48,6 +48,7 @@ type Session struct {
 	strikes   int    // protocol errors, weighed, since window
 	window    int64  // Unix seconds
 	watches   map[proto.Token]*watched
+	calls     *callNotes         // nil: it has had nothing to do with calls
 	own       *proto.OwnPresence // nil: none is known
 	phase     phase
 	away      bool      // the device's own status
@@ -60,6 +61,7 @@ type Session struct {
 	ending    bool      // close has been called
 	counted   bool      // greeted, and in the metric of connections
 	drainTold bool      // server:drain has been sent
+	asked     bool      // waits for signaling to be asked about it; asker.mu guards it
 	watchAt   time.Time // when the peer's liveness is looked at
 }
 
@@ -174,6 +176,7 @@ func (s *Session) gone() {
 	s.phase = closed
 	topics, watches := s.topics, s.watches
 	tell, final := s.announced && !s.taken, s.final
+	calls := s.calls != nil && s.calls.acted
 	s.topics, s.watches, s.lanes, s.bytes = nil, nil, nil, 0
 	s.mu.Unlock()
 	if was == closed {
@@ -181,6 +184,9 @@ func (s *Session) gone() {
 	}
 	if tell { // before what follows: a return may be on its way
 		s.svc.announcer.close(s, time.Now(), final)
+	}
+	if calls {
+		s.svc.asker.left(s, time.Now())
 	}
 	s.svc.timers.Remove(&s.timer)
 	for _, w := range watches {

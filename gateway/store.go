@@ -29,6 +29,8 @@ type entry struct {
 	previous uint64 // live copies only: position of the entry of the same subject before it
 	seq      uint64 // of messages
 	socket   string // must not get an echo
+	to       string // the one socket that gets it; of what is not stored
+	call     *callWord
 	body     []byte
 }
 
@@ -112,7 +114,7 @@ func liveEntry(m *nats.Msg, e *entry) bool {
 	seq, _ := number(m.Header, proto.HeaderSeq)
 	*e = entry{
 		subject: m.Subject, event: m.Header.Get(proto.HeaderEvent), position: position, previous: previous,
-		seq: seq, socket: m.Header.Get(proto.HeaderSocket), body: m.Data,
+		seq: seq, socket: m.Header.Get(proto.HeaderSocket), to: m.Header.Get(proto.HeaderTo), body: m.Data,
 	}
 	return true
 }

@@ -30,7 +30,7 @@ func (s *Session) Expire() {
 		s.close(proto.CloseTokenExpired)
 		return
 	}
-	if idle := millis(s.svc.cfg.MaxIdle); idle > 0 && now.Sub(time.UnixMilli(s.active.Load())) >= idle {
+	if idle := millis(s.svc.cfg.MaxIdle); idle > 0 && now.Sub(time.UnixMilli(s.active.Load())) >= idle && !s.talks(now) {
 		s.fail(&proto.Error{Code: proto.IdleTimeout, Message: "no event for too long"}, "")
 		s.close(proto.CloseIdle)
 		return

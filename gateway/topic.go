@@ -12,11 +12,13 @@ import (
 
 // The kinds of a topic's log that are followed for holes.
 const (
-	kindMessage  = iota // of a chat; of a user, everything
+	kindMessage  = iota // of a chat; of a user, everything but calls
 	kindMeta            // membership, name, settings
 	kindReaction        //
 	kindEdit            // edits and deletions of messages
 	kinds
+
+	kindRing = kindMeta // of a user: calls that ring, or were missed
 )
 
 // kindOther is a kind that this version does not know: its live copies are
@@ -33,9 +35,24 @@ func kindOf(k proto.Kind) int {
 		return kindReaction
 	case proto.KindEdit:
 		return kindEdit
-	case proto.KindLog, proto.KindEphemeral, proto.KindRelations: // of a user, not of a chat
+	case proto.KindLog, proto.KindEphemeral, proto.KindRelations, proto.KindRing, proto.KindCalls: // of a user, not of a chat
 	}
 	return kindOther
+}
+
+// kindOfUser is kindOf for what is stored of a user; false for what is for
+// services alone.
+func kindOfUser(k proto.Kind) (kind int, forClients bool) {
+	switch k {
+	case proto.KindLog:
+		return kindMessage, true
+	case proto.KindRing:
+		return kindRing, true
+	case proto.KindRelations, proto.KindCalls:
+		return kindOther, false
+	case proto.KindMessage, proto.KindMeta, proto.KindReaction, proto.KindEdit, proto.KindEphemeral:
+	}
+	return kindOther, true
 }
 
 // hold is the `from` of a member that gets nothing yet.
@@ -81,7 +98,7 @@ func (t *topic) live() string {
 
 func (t *topic) log() string {
 	if t.chat == "" {
-		return proto.UserLog(t.token)
+		return proto.UserLogAll(t.token)
 	}
 	return proto.ChatLogAll(t.token)
 }
@@ -134,7 +151,7 @@ func (t *topic) deliverLocked(e *entry, kind int) (slow []*Session) {
 		if kind == kindEdit && m.owed != nil {
 			m.owed.Edited(e.seq)
 		}
-		if own || e.position <= m.from {
+		if own || e.position <= m.from || e.call != nil && !m.session.hears(e.call) {
 			continue
 		}
 		p := m.session.peer.profile()
@@ -157,6 +174,14 @@ func (t *topic) readingLocked() (after uint64, reading bool) {
 		}
 	}
 	return after, reading
+}
+
+// lastLocked is the highest position that has passed.
+func (t *topic) lastLocked() (last uint64) {
+	for i := range t.tracks {
+		last = max(last, t.tracks[i].Last())
+	}
+	return last
 }
 
 // suspectLocked says that live copies of every kind may have been missed.

@@ -131,7 +131,8 @@ func UserCallKey(user Token) string { return "{u:" + string(user) + "}:call" }
 // CallHistoryKey is the sorted set of a user's calls, scored by when they began.
 func CallHistoryKey(user Token) string { return "{u:" + string(user) + "}:calls" }
 
-// CallRecordsKey is the hash call token → CallRecord of a user's calls.
+// CallRecordsKey is the hash call token → "rank position CallRecord" of a user's
+// calls, and ".mark" → how far it has the user's log: no token has a dot.
 func CallRecordsKey(user Token) string { return "{u:" + string(user) + "}:calls:records" }
 
 // Notify's keys: all of it is made again from the log.

@@ -62,7 +62,11 @@ const ChatEphPrefix = "eph.chat."
 // opens and closes it. Core NATS: at most once, never replayed.
 func ChatEph(chat Token) string { return ChatEphPrefix + string(chat) }
 
-// UserLive matches all that is live for one user: the copies of UserLog, and
+// UserLogAll matches every kind of one user in the log, also those that are for
+// services alone.
+func UserLogAll(user Token) string { return "ev.user." + string(user) + ".*" }
+
+// UserLive matches all that is live for one user: the copies of UserLogAll, and
 // what comes on UserEphemeral. One subscription serves both.
 func UserLive(user Token) string { return "live.user." + string(user) + ".*" }
 

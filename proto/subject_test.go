@@ -27,6 +27,7 @@ func TestSubjects(t *testing.T) {
 		"timer.chat.=YS5i":          proto.Timer("chat", chat),
 		"ev.chat.=YS5i.*":           proto.ChatLogAll(chat),
 		"ev.user.=Kg.log":           proto.UserLog(user),
+		"ev.user.=Kg.*":             proto.UserLogAll(user),
 		"live.chat.=YS5i.*":         proto.ChatLive(chat),
 		"live.user.=Kg.*":           proto.UserLive(user),
 		"live.user.=Kg.eph":         proto.UserEphemeral(user),

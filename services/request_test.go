@@ -2,6 +2,7 @@ package services_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -117,4 +118,19 @@ func TestAnAnswerThatIsTooLargeIsAFailure(t *testing.T) {
 	servicestest.Run(t, h, servicestest.Service{})
 	_, err := services.Do(t.Context(), h, echo, actor, echoReq{})
 	require.ErrorIs(t, err, &proto.Error{Code: proto.PayloadTooLarge})
+}
+
+// TestTheOtherCallOfAFailure: a caller learns which call it is that rings already.
+func TestTheOtherCallOfAFailure(t *testing.T) {
+	n := servicestest.RunNATS(t)
+	h := servicestest.NewHost(t, "test", n, nil)
+	h.Serve(services.On(echo, func(context.Context, echoReq) (echoRes, error) {
+		return echoRes{}, fmt.Errorf("initiate: %w", &proto.Error{Code: proto.CallGlare, Message: "they call you", CallID: `c"1`})
+	}))
+	servicestest.Run(t, h, servicestest.Service{})
+	_, err := services.Do(t.Context(), h, echo, actor, echoReq{})
+	require.Equal(t, &proto.Error{Code: proto.CallGlare, Message: "they call you", CallID: `c"1`}, err)
+	reply, err := h.Request(t.Context(), echo.Subject, actor, []byte(`{}`))
+	require.NoError(t, err)
+	require.Contains(t, string(reply.Body), `"code":"CALL_GLARE","retryable":false,"callId":"c\"1","requestId":"`+reply.RequestID+`"}`)
 }

@@ -48,8 +48,9 @@ func newKit() *kit {
 
 func (c *Conn) startReading() {
 	if c.polled {
+		early := len(c.early) > 0 // a worker of the poller may read it from add on
 		if err := c.engine.poller.add(c); err == nil {
-			if len(c.early) > 0 && c.takeReading() {
+			if early && c.takeReading() {
 				c.engine.poller.dispatch(c)
 			}
 			return

@@ -1,0 +1,156 @@
+package signaling
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"supmesh.dev/proto"
+	"supmesh.dev/services"
+	"supmesh.dev/services/wire"
+	"supmesh.dev/signaling/calls"
+	"supmesh.dev/signaling/state"
+)
+
+const (
+	// lookEvery is how often a call is looked at when nothing is due.
+	lookEvery = 20 * time.Second
+	// lookWait is how long, in milliseconds, it is waited for a move that was announced:
+	// by then whoever announced it has given up.
+	lookWait = 10_000
+	// fresh is how long, in milliseconds, after a move nobody asks whether its sockets are there.
+	fresh = 5_000
+	// lookAsk is how long presence may take in a look, which has a second in all.
+	lookAsk = 250 * time.Millisecond
+)
+
+// look is what a call's timers bring about: it tells what was not told, does what
+// is due, and sets the next timer. It may come twice, and to two instances at once.
+func (s *Service) look(ctx context.Context, body []byte) error {
+	var j job
+	if err := wire.Restore(body, &j); err != nil || j.Call == "" {
+		return fmt.Errorf("%w: %w", services.ErrMalformed, err)
+	}
+	e, err := s.calls.Confirmed(ctx, j.Call)
+	if err != nil {
+		return err
+	}
+	if e.Call == nil || e.Version < j.Version {
+		if s.now()-j.At < lookWait {
+			return &services.Later{After: time.Second}
+		}
+		if e.Call == nil {
+			return nil
+		}
+	}
+	if err := s.retell(ctx, &e); err != nil {
+		return err
+	}
+	if j.Version == 0 && !e.IsOver() {
+		if e, err = s.lookAtSockets(ctx, &e); err != nil {
+			return err
+		}
+	}
+	for due := true; due; {
+		if e, due, err = s.expire(ctx, j.Call); err != nil {
+			return err
+		}
+	}
+	if err := s.hold(ctx, &e); err != nil {
+		return err
+	}
+	return s.lookWhenDue(ctx, &e)
+}
+
+// retell tells the moves that nobody has told.
+func (s *Service) retell(ctx context.Context, e *calls.Entry) error {
+	var versions []uint64
+	for i := range e.Moves {
+		m := &e.Moves[i]
+		if s.told(e, m) {
+			continue
+		}
+		if err := s.at(stepTell); err != nil {
+			return err
+		}
+		if err := s.tell(ctx, e, m); err != nil {
+			return err
+		}
+		versions = append(versions, m.Version)
+	}
+	if len(versions) == 0 {
+		return nil
+	}
+	s.metrics.redone.Add(ctx, int64(len(versions)))
+	return ignoreDown(s.calls.Settle(ctx, e.Token, versions...))
+}
+
+// expire does one thing that is due.
+func (s *Service) expire(ctx context.Context, call proto.Token) (calls.Entry, bool, error) {
+	var late int64
+	done := false
+	e, err := s.change(ctx, call, func(c *state.Call, now int64) error {
+		var due int64
+		due, done = c.Expire(now, s.grace.Milliseconds())
+		late = now - due
+		return nil
+	})
+	if err == nil && done {
+		s.metrics.late.Record(ctx, float64(late)/1000)
+	}
+	return e, done, err
+}
+
+// lookAtSockets asks presence whether the sockets of a call are there: a gateway may
+// have died with them, or one that was gone is there after all. Without an answer
+// all is as it was.
+func (s *Service) lookAtSockets(ctx context.Context, e *calls.Entry) (calls.Entry, error) {
+	if s.now()-e.Last().At < fresh && e.Due(s.grace.Milliseconds()) > s.now() {
+		return *e, nil
+	}
+	var users []string
+	for i := range e.Parties {
+		if p := &e.Parties[i]; p.Active() {
+			users = append(users, p.User)
+		}
+	}
+	reach, err := s.reach(ctx, "", users, min(lookAsk, askTimeout))
+	if err != nil {
+		s.host.Log().DebugContext(ctx, "sockets of a call", "error", err)
+		return *e, nil
+	}
+	now := *e
+	for _, user := range users {
+		p, r := e.Party(user), reach[user]
+		if r == nil {
+			continue
+		}
+		there := isThere(r, p.Socket)
+		if there == (p.LostAt == 0) {
+			continue
+		}
+		now, err = s.change(ctx, e.Token, func(c *state.Call, now int64) error {
+			if there {
+				c.Found(user, p.Socket, now)
+			} else if c.Lose(user, p.Socket, now, now) {
+				s.metrics.found.Add(ctx, 1)
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, state.ErrEnded) {
+			return now, err
+		}
+	}
+	return now, nil
+}
+
+// isThere says whether a socket is connected, or its gateway just not heard of.
+func isThere(r *proto.Reach, socket string) bool {
+	for _, s := range r.Sockets {
+		if s.SocketID == socket {
+			return s.State != proto.SessionLeaving
+		}
+	}
+	return false
+}

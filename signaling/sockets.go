@@ -1,0 +1,249 @@
+package signaling
+
+import (
+	"context"
+	"errors"
+
+	"supmesh.dev/proto"
+	"supmesh.dev/services/wire"
+	"supmesh.dev/signaling/calls"
+	"supmesh.dev/signaling/state"
+)
+
+const (
+	// unknownAtOnce bounds the users of one request whose calls are looked for in the
+	// log, since Redis does not know them.
+	unknownAtOnce = 64
+	// justEnded is for how long, in milliseconds, somebody who returns is told that a call is over.
+	justEnded = 120_000
+	// answerLost is how long before it was lost, in milliseconds, a socket may not have
+	// got the answer; answerFresh is how old an answer is told again where nobody knows
+	// since when the socket was gone.
+	answerLost, answerFresh = 2_000, 15_000
+)
+
+// sockets is a gateway's word on its sockets: sides of calls that are gone, and
+// sockets that are there and are to be told what rings, or was missed.
+func (s *Service) sockets(ctx context.Context, req proto.CallSocketsReq) (res proto.CallSocketsRes, err error) {
+	for i := range req.Left {
+		if err := s.left(ctx, &req.Left[i]); err != nil {
+			return res, unavailable(err)
+		}
+	}
+	res.Events, err = s.returned(ctx, req.Returned)
+	return res, unavailable(err)
+}
+
+// left notes that a socket is gone, if a side of a call was on it.
+func (s *Service) left(ctx context.Context, l *proto.CallSocketLeft) error {
+	user, err := proto.EncodeID(l.UserID)
+	if err != nil {
+		return err
+	}
+	slot, err := s.slot(ctx, user)
+	if isDown(err) {
+		slot, err = s.fromHistory(ctx, user)
+	}
+	if err != nil || slot.CallID == "" {
+		return err
+	}
+	call, err := proto.EncodeID(slot.CallID)
+	if err != nil {
+		return err
+	}
+	_, err = s.change(ctx, call, func(c *state.Call, now int64) error {
+		c.Lose(l.UserID, l.SocketID, l.At.UnixMilli(), now)
+		return nil
+	})
+	if errors.Is(err, state.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// returned is what sockets are to be told that are there now.
+func (s *Service) returned(ctx context.Context, all []proto.CallSocket) (events []proto.SocketEvent, err error) {
+	slots, err := s.slotsOf(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		slot := &slots[i]
+		if slot.CallID == "" && (slot.Was == "" || s.now()-slot.WasUntil > justEnded) {
+			continue
+		}
+		b := briefing{svc: s, socket: &all[i]}
+		if err := b.brief(ctx, slot); err != nil {
+			return nil, err
+		}
+		events = append(events, b.events...)
+	}
+	return events, nil
+}
+
+// slotsOf is which calls the users of sockets are in. Where Redis does not know, the
+// log does, for so many of them; Redis then does, so that each is looked for once.
+func (s *Service) slotsOf(ctx context.Context, all []proto.CallSocket) ([]calls.Slot, error) {
+	if len(all) == 0 {
+		return nil, nil
+	}
+	users := make([]proto.Token, len(all))
+	for i := range all {
+		var err error
+		if users[i], err = proto.EncodeID(all[i].UserID); err != nil {
+			return nil, err
+		}
+	}
+	slots, err := s.calls.Slots(ctx, users...)
+	down := isDown(err)
+	if down {
+		slots, err = make([]calls.Slot, len(users)), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	asked := 0
+	for i, user := range users {
+		if slots[i].Known() || asked == unknownAtOnce {
+			continue
+		}
+		asked++
+		unknown := slots[i]
+		if slots[i], err = s.fromHistory(ctx, user); err != nil {
+			return nil, err
+		}
+		if !down {
+			if _, err := s.calls.Swap(ctx, user, &unknown, slots[i]); ignoreDown(err) != nil {
+				return nil, err
+			}
+		}
+	}
+	return slots, nil
+}
+
+// briefing is what one socket is to be told of its user's call.
+type briefing struct {
+	svc    *Service
+	socket *proto.CallSocket
+	events []proto.SocketEvent
+}
+
+func (b *briefing) brief(ctx context.Context, slot *calls.Slot) error {
+	id := slot.CallID
+	if id == "" {
+		id = slot.Was
+	}
+	call, err := proto.EncodeID(id)
+	if err != nil {
+		return err
+	}
+	who := state.Actor{User: b.socket.UserID, Device: b.socket.DeviceID, Socket: b.socket.SocketID}
+	var lostAt, version int64
+	e, err := b.svc.change(ctx, call, func(c *state.Call, now int64) error {
+		if p := c.Heard(who.User); p != nil {
+			lostAt, version = p.LostAt, int64(c.Version)
+		}
+		c.Return(who, b.socket.Was, now)
+		return nil
+	})
+	if err != nil || e.Call == nil || version == 0 {
+		if errors.Is(err, state.ErrNotFound) {
+			return nil
+		}
+		return err
+	}
+	p := e.Heard(who.User)
+	switch {
+	case p.Over != 0:
+		return b.over(&e, p)
+	case p.Rings():
+		return b.rings(ctx, &e, p)
+	case p.Active() && p.Socket == who.Socket:
+		return b.back(ctx, &e, p, lostAt)
+	case b.socket.Was != "" && b.svc.now()-p.JoinedAt < justEnded: // it may have rung there
+		return b.add(&e, proto.CallEndEvent.Name, elsewhere(e.Call, p.User, proto.EndAnsweredElsewhere, p.JoinedAt))
+	}
+	return nil
+}
+
+func (b *briefing) add(e *calls.Entry, event string, payload any) error {
+	body, err := wire.Marshal(payload)
+	if err == nil {
+		b.events = append(b.events, proto.SocketEvent{SocketID: b.socket.SocketID, CallID: e.ID, Event: event, Data: body})
+	}
+	return err
+}
+
+// rings tells that it rings, for as long as is left, with the caller's candidates so far.
+func (b *briefing) rings(ctx context.Context, e *calls.Entry, p *state.Party) error {
+	now := b.svc.host.Now()
+	if now.UnixMilli() >= e.RingUntil {
+		return nil
+	}
+	in := b.svc.incoming(e, p, now)
+	user, err := proto.EncodeID(p.User)
+	if err != nil {
+		return err
+	}
+	waited, err := b.svc.calls.Waits(ctx, e.Token, user)
+	if ignoreDown(err) != nil {
+		return err
+	}
+	for _, w := range waited {
+		var c proto.CallCandidate
+		if err := wire.Restore(w.Data, &c); err != nil {
+			return err
+		}
+		if w.Event == proto.CallCandidateEvent.Name && c.FromUserID == e.Caller().User {
+			in.Candidates = append(in.Candidates, c.Candidate)
+		}
+	}
+	return b.add(e, proto.IncomingCallEvent.Name, in)
+}
+
+// back tells a side that is there again what it may have missed: answers, and then
+// what has waited.
+func (b *briefing) back(ctx context.Context, e *calls.Entry, p *state.Party, lostAt int64) error {
+	if p == e.Caller() {
+		for i := range e.Parties[1:] {
+			a := &e.Parties[1+i]
+			missed := lostAt != 0 && a.JoinedAt >= lostAt-answerLost || lostAt == 0 && b.svc.now()-a.JoinedAt < answerFresh
+			if a.Answer == nil || !a.Active() || !missed {
+				continue
+			}
+			if err := b.add(e, proto.CallAnswerEvent.Name, answerOf(e.Call, a)); err != nil {
+				return err
+			}
+		}
+	}
+	user, err := proto.EncodeID(p.User)
+	if err != nil {
+		return err
+	}
+	waited, err := b.svc.calls.Take(ctx, e.Token, user)
+	if err != nil {
+		return ignoreDown(err)
+	}
+	for _, w := range waited {
+		b.events = append(b.events, proto.SocketEvent{SocketID: b.socket.SocketID, CallID: e.ID, Event: w.Event, Data: w.Data})
+	}
+	return nil
+}
+
+// over tells that the call has ended, where that was not stored for the user.
+func (b *briefing) over(e *calls.Entry, p *state.Party) error {
+	was := b.socket.Was
+	switch {
+	case was == "" || b.svc.now()-p.OverAt > justEnded || p.State == proto.ParticipantMissed || p.State == proto.ParticipantBusy:
+		return nil
+	case p.State == proto.ParticipantRejected:
+		return b.add(e, proto.CallEndEvent.Name, elsewhere(e.Call, p.User, proto.EndRejectedElsewhere, p.OverAt))
+	case p.Socket != was && p.Socket != b.socket.SocketID:
+		return nil
+	case e.Status == proto.CallRejected:
+		return b.add(e, proto.CallRejectEvent.Name, proto.CallReject{
+			CallID: e.ID, CallerID: p.User, CallerName: e.CallerName, CallType: e.Type, Status: proto.CallRejected, Reason: e.Reason, UserID: e.EndedBy,
+		})
+	}
+	return b.add(e, proto.CallEndEvent.Name, endFor(e.Call, p))
+}
