@@ -15,9 +15,9 @@ type target interface {
 }
 
 // mesh is SUP mesh as separate processes: redis-server, nats-server, chat,
-// presence and gateways, with a fresh log.
+// presence, signaling and gateways, with a fresh log.
 type mesh struct {
-	redis, nats, chat, presence, gateway string // programs
+	redis, nats, chat, presence, signaling, gateway string // programs
 
 	gateways int    // how many of them
 	fsync    string // "" is nats-server's default
@@ -45,6 +45,9 @@ func newMesh(ctx context.Context, b builder, o *Options) (*mesh, error) {
 	if m.presence, err = b.program(ctx, "presence", "presence", "./cmd/presence"); err != nil {
 		return nil, err
 	}
+	if m.signaling, err = b.program(ctx, "signaling", "signaling", "./cmd/signaling"); err != nil {
+		return nil, err
+	}
 	m.gateway, err = b.program(ctx, "gateway", "gateway", "./cmd/gateway")
 	return m, err
 }
@@ -61,13 +64,13 @@ func (m *mesh) start(ctx context.Context) (*system, error) {
 }
 
 func (m *mesh) processes(s *system) error {
-	free, err := freeAddrs(s.ctx, 5+3*m.gateways)
+	free, err := freeAddrs(s.ctx, 6+3*m.gateways)
 	if err != nil {
 		return err
 	}
 	redis, nats, monitor := free[0], free[1], free[2]
 	s.redis = redis
-	s.metrics["chat"], s.metrics["presence"] = free[3], free[4]
+	s.metrics["chat"], s.metrics["presence"], s.metrics["signaling"] = free[3], free[4], free[5]
 
 	if err := s.run("redis", nil, m.redis, "--bind", "127.0.0.1", "--port", port(redis), "--save", "", "--appendonly", "no"); err != nil {
 		return err
@@ -98,8 +101,11 @@ func (m *mesh) processes(s *system) error {
 	if err := s.service("presence", m.presence, env); err != nil {
 		return err
 	}
+	if err := s.service("signaling", m.signaling, env); err != nil {
+		return err
+	}
 	for i := range m.gateways {
-		if err := m.edge(s, i, free[5+3*i:][:3], env); err != nil {
+		if err := m.edge(s, i, free[6+3*i:][:3], env); err != nil {
 			return err
 		}
 	}

@@ -28,6 +28,7 @@ func aboutAChat(chat string, own, other mesh.SentMessage) map[string]map[string]
 		"chat:join":               {"chatId": chat},
 		"chat:leave":              {"chatId": chat},
 		"chat:get-active-members": {"chatId": chat},
+		"call:initiate":           {"callId": "call-" + chat, "targetUserId": "watcher", "callType": "audio", "offer": map[string]any{"type": "offer", "sdp": "o"}, "chatId": chat},
 	}
 }
 
@@ -40,7 +41,19 @@ func aboutChats(chat string) map[string]map[string]any {
 }
 
 // aboutNoChat are the rest: there is nothing to be a member of. What they say of people is tried by peopleByMembersAndOthers.
-var aboutNoChat = []string{"auth:refresh", "presence:update", "presence:subscribe", "presence:unsubscribe", "session:list"}
+var aboutNoChat = []string{"auth:refresh", "presence:update", "presence:subscribe", "presence:unsubscribe", "session:list", "call:history"}
+
+// aboutACall is a valid request of every client event that concerns a call; calls_test.go tries them by strangers.
+func aboutACall(call string) map[string]map[string]any {
+	return map[string]map[string]any{
+		"call:answer":        {"callId": call, "answer": map[string]any{"type": "answer", "sdp": "a"}},
+		"call:reject":        {"callId": call},
+		"call:end":           {"callId": call},
+		"call:ice-candidate": {"callId": call, "candidate": map[string]any{"candidate": "c"}},
+		"call:renegotiate":   {"callId": call, "offer": map[string]any{"type": "offer", "sdp": "o"}},
+		"call:ice-servers":   {"callId": call},
+	}
+}
 
 // harmless may succeed for whoever asks, since it takes something away from the asker only.
 var harmless = map[string]bool{"chat:leave": true, "message:stop-typing": true}
@@ -80,7 +93,8 @@ func TestEveryEventByMembersAndOthers(t *testing.T) {
 		}
 		_, one := single[row.Event]
 		_, many := several[row.Event]
-		require.True(t, one || many || slices.Contains(aboutNoChat, row.Event), "%s is a client event without a row in this test", row.Event)
+		_, call := aboutACall("call")[row.Event]
+		require.True(t, one || many || call || slices.Contains(aboutNoChat, row.Event), "%s is a client event without a row in this test", row.Event)
 	}
 
 	for _, user := range []string{"former", "stranger"} {
@@ -128,7 +142,7 @@ func TestEveryEventByMembersAndOthers(t *testing.T) {
 	// The member last: deleting and leaving take away what the others were measured against.
 	for _, event := range []string{
 		"message:new", "message:delivered", "message:read", "message:typing", "message:stop-typing", "message:history",
-		"message:edit", "chat:join", "chat:get-active-members", "chat:leave", "message:delete",
+		"message:edit", "chat:join", "chat:get-active-members", "call:initiate", "chat:leave", "message:delete",
 	} {
 		ack := people["member"].Emit(t, event, single[event])
 		require.True(t, ack.Success, "%s by the member: %s", event, ack.Raw)

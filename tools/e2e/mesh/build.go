@@ -24,6 +24,7 @@ var programs = map[string]string{
 	"gateway":     "supmesh.dev/gateway/cmd/gateway",
 	"chat":        "supmesh.dev/chat/cmd/chat",
 	"presence":    "supmesh.dev/presence/cmd/presence",
+	"signaling":   "supmesh.dev/signaling/cmd/signaling",
 	"nats-server": "github.com/nats-io/nats-server/v2",
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ type Options struct {
 	Gateways int               // 1 by default
 	Chats    int               // 1 by default
 	Presence int               // instances of presence, 1 by default
+	Calls    int               // instances of signaling, 1 by default
 	Env      map[string]string // on top of the defaults, for every service
 }
 
@@ -37,6 +39,7 @@ type Mesh struct {
 	Redis    *Process
 	Chats    []*Process
 	Presence []*Process
+	Calls    []*Process // signaling
 	Gateways []*Gateway
 
 	opts                Options
@@ -52,10 +55,11 @@ type Gateway struct {
 	name     string
 }
 
-// Start runs redis-server, nats-server, chat, presence and gateways as processes of their own and waits until all are ready.
+// Start runs redis-server, nats-server, chat, presence, signaling and gateways as processes of their own and waits until all are ready.
 func Start(t testing.TB, opts Options) *Mesh {
 	t.Helper()
 	opts.Gateways, opts.Chats, opts.Presence = max(1, opts.Gateways), max(1, opts.Chats), max(1, opts.Presence)
+	opts.Calls = max(1, opts.Calls)
 	m := &Mesh{Dir: t.TempDir(), opts: opts, natsPort: freePort(t), redisPort: freePort(t)}
 	m.NATSURL = "nats://" + addr(m.natsPort)
 	m.RedisURL = "redis://" + addr(m.redisPort)
@@ -66,6 +70,9 @@ func Start(t testing.TB, opts Options) *Mesh {
 	}
 	for i := range opts.Presence {
 		m.Presence = append(m.Presence, m.startService(t, "presence", i))
+	}
+	for i := range opts.Calls {
+		m.Calls = append(m.Calls, m.startService(t, "signaling", i))
 	}
 	for i := range opts.Gateways {
 		g := &Gateway{name: fmt.Sprintf("gateway-%d", i), ports: [3]int{freePort(t), freePort(t), freePort(t)}}
@@ -125,6 +132,12 @@ func (m *Mesh) StartPresence(t testing.TB, i int) {
 	m.Presence[i] = m.startService(t, "presence", i)
 }
 
+// StartCalls starts signaling instance i again after it was killed.
+func (m *Mesh) StartCalls(t testing.TB, i int) {
+	t.Helper()
+	m.Calls[i] = m.startService(t, "signaling", i)
+}
+
 func (m *Mesh) startService(t testing.TB, service string, i int) *Process {
 	t.Helper()
 	port, name := freePort(t), fmt.Sprintf("%s-%d", service, i)
@@ -138,7 +151,7 @@ func (m *Mesh) KillAll() {
 	for _, g := range m.Gateways {
 		g.Kill()
 	}
-	for _, p := range m.Presence {
+	for _, p := range slices.Concat(m.Calls, m.Presence) {
 		p.Kill()
 	}
 	for _, c := range m.Chats {
@@ -158,6 +171,9 @@ func (m *Mesh) StartAll(t testing.TB) {
 	}
 	for i := range m.Presence {
 		m.StartPresence(t, i)
+	}
+	for i := range m.Calls {
+		m.StartCalls(t, i)
 	}
 	for i := range m.Gateways {
 		m.StartGateway(t, i)

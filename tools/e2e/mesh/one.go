@@ -12,7 +12,8 @@ import (
 // One is the whole mesh as `sup up` runs it: one process, NATS and Redis inside.
 type One struct {
 	Mesh
-	env []string
+	ConsoleURL string
+	env        []string
 }
 
 // StartOne runs `sup up` with a data folder of the test's own.
@@ -20,11 +21,12 @@ func StartOne(t testing.TB, env map[string]string) *One {
 	t.Helper()
 	g := &Gateway{name: "sup up", ports: [3]int{freePort(t), freePort(t), freePort(t)}}
 	g.URL, g.AdminURL = "http://"+addr(g.ports[0]), "http://"+addr(g.ports[1])
-	o := &One{Mesh: Mesh{Dir: t.TempDir(), Gateways: []*Gateway{g}}}
+	console := freePort(t)
+	o := &One{Mesh: Mesh{Dir: t.TempDir(), Gateways: []*Gateway{g}}, ConsoleURL: fmt.Sprintf("http://localhost:%d/", console)}
 	o.env = []string{
 		"DATA_DIR=" + o.Dir, "JWT_SECRET=" + Secret, "ADMIN_TOKEN=" + AdminToken, "RATE_LIMITS=off", "RATE_LIMIT_MAX_CONNECTIONS=0",
 		"PORT=" + fmt.Sprint(g.ports[0]), "ADMIN_PORT=" + fmt.Sprint(g.ports[1]), "METRICS_PORT=" + fmt.Sprint(g.ports[2]),
-		"CONSOLE_PORT=" + fmt.Sprint(freePort(t)), "NATS_URL=", "REDIS_URL=",
+		"CONSOLE_PORT=" + fmt.Sprint(console), "TURN_PORT=" + fmt.Sprint(freePort(t)), "NATS_URL=", "REDIS_URL=",
 	}
 	for k, v := range env {
 		o.env = append(o.env, k+"="+v)

@@ -12,6 +12,7 @@ import (
 	"supmesh.dev/gateway"
 	"supmesh.dev/presence"
 	"supmesh.dev/services"
+	"supmesh.dev/signaling"
 	"supmesh.dev/tools/sup/up"
 )
 
@@ -49,6 +50,7 @@ func sections() ([]section, error) {
 		{"gateway", "`gateway.Config`. One of `JWT_SECRET` and `JWKS_URL` must be set.", &gateway.Config{}, known},
 		{"chat", "`chat.Config`.", &chat.Config{}, known},
 		{"presence", "`presence.Config`.", &presence.Config{}, known},
+		{"signaling", "`signaling.Config`.", &signaling.Config{}, known},
 		{"sup up", "`up.Config`: what `sup up` (`make run`) decides itself. It reads every variable above too; what it presets otherwise " +
 			"stands in [tools/README.md](../tools/README.md).", &up.Config{}, nil},
 	} {

@@ -18,6 +18,7 @@ type File string
 const (
 	JWTSecret  File = "jwt-secret"  // the key of client tokens
 	AdminToken File = "admin-token" // the bearer of the admin HTTP side
+	TURNSecret File = "turn-secret" // what credentials of the TURN server are made with
 	NATSURL    File = "nats-url"    // where the embedded server was last seen
 )
 

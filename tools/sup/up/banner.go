@@ -23,6 +23,7 @@ type Mesh struct {
 	AdminURL   string
 	ReadyURL   string
 	NATSURL    string // of the embedded server; empty with a real one
+	TURNURL    string // likewise
 	DataDir    string
 	Policy     string         // CHAT_POLICY
 	Made       []datadir.File // secrets made by this start
@@ -41,6 +42,9 @@ func describe(dir *datadir.Dir, g *ground, s *settings, metricsPort int) Mesh {
 	}
 	if g.nats != nil {
 		m.NATSURL = g.nats.URL()
+	}
+	if g.turn != nil {
+		m.TURNURL = g.turn.URLs()[0]
 	}
 	return m
 }
@@ -122,6 +126,14 @@ func (m Mesh) Banner(w io.Writer, program string) error {
 		line("Redis", "in this process, in memory: made again from the log at each start")
 	} else {
 		line("Redis", "the one of REDIS_URL")
+	}
+	switch {
+	case m.TURNURL != "":
+		line("calls", "%s relays media, also over TCP, on this machine only", m.TURNURL)
+	case given("ICE_URLS"):
+		line("calls", "media by the servers of ICE_URLS")
+	default:
+		line("calls", "no TURN server: media goes from client to client, or not at all")
 	}
 	if m.Policy == "open" {
 		line("chats", "open to all: the first message or join makes a chat and a member (CHAT_POLICY=members for the real rule)")

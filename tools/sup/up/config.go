@@ -10,6 +10,7 @@ import (
 	"supmesh.dev/gateway"
 	"supmesh.dev/presence"
 	"supmesh.dev/services"
+	"supmesh.dev/signaling"
 	"supmesh.dev/tools/console"
 	"supmesh.dev/tools/sup/datadir"
 )
@@ -20,15 +21,17 @@ type Config struct {
 	DataDir     string `name:"data-dir" env:"DATA_DIR" default:"./data" type:"path" help:"Folder of the log, the secrets and the lock."`
 	ConsolePort int    `name:"console-port" env:"CONSOLE_PORT" default:"8080" help:"Port of the console page, on loopback; -1 for no console."`
 	NATSPort    int    `name:"nats-port" env:"NATS_PORT" default:"0" help:"Loopback port of the embedded NATS server, for tools; 0 for any free one."`
+	TURNPort    int    `name:"turn-port" env:"TURN_PORT" default:"0" help:"Loopback port of the embedded TURN server, UDP and TCP; 0 for any free one, -1 for none. ICE_URLS takes its place."`
 	LogLevel    string `name:"log-level" env:"LOG_LEVEL" default:"warn" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
 }
 
 // settings are the services' configurations, and what had to be made for them.
 type settings struct {
-	chat     chat.Config
-	presence presence.Config
-	gateway  gateway.Config
-	made     []datadir.File // secrets that did not exist before
+	chat      chat.Config
+	presence  presence.Config
+	signaling signaling.Config
+	gateway   gateway.Config
+	made      []datadir.File // secrets that did not exist before
 }
 
 // given says whether a setting stands in the environment.
@@ -60,6 +63,18 @@ func load(cfg Config, dir *datadir.Dir, g *ground, consolePort int) (*settings, 
 		return nil, fmt.Errorf("presence: %w", err)
 	}
 
+	calls := append([]string{}, all...)
+	if g.turn != nil {
+		secret, err := s.secret(dir, "TURN_SECRET", "--turn-secret=", datadir.TURNSecret)
+		if err != nil {
+			return nil, err
+		}
+		calls = append(append(calls, "--ice-urls="+strings.Join(g.turn.URLs(), ",")), secret...)
+	}
+	if err := services.Load(&s.signaling, calls); err != nil {
+		return nil, fmt.Errorf("signaling: %w", err)
+	}
+
 	edge := append([]string{}, all...)
 	edge = append(edge, unlessGiven("HOST", "--host=127.0.0.1")...)
 	edge = append(edge, unlessGiven("ADMIN_HOST", "--admin-host=127.0.0.1")...)
@@ -78,25 +93,38 @@ func load(cfg Config, dir *datadir.Dir, g *ground, consolePort int) (*settings, 
 		{"JWT_SECRET", "--jwt-secret=", datadir.JWTSecret, "JWKS_URL"},
 		{"ADMIN_TOKEN", "--admin-token=", datadir.AdminToken, ""},
 	} {
-		if given(secret.variable) || secret.instead != "" && given(secret.instead) {
+		if secret.instead != "" && given(secret.instead) {
 			continue
 		}
-		value, made, err := dir.Secret(secret.file)
+		flag, err := s.secret(dir, secret.variable, secret.flag, secret.file)
 		if err != nil {
 			return nil, err
 		}
-		if made {
-			s.made = append(s.made, secret.file)
-		}
-		edge = append(edge, secret.flag+value)
+		edge = append(edge, flag...)
 	}
 	if err := services.Load(&s.gateway, edge); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	if s.gateway.Production || s.chat.Production || s.presence.Production {
+	if s.gateway.Production || s.chat.Production || s.presence.Production || s.signaling.Production {
 		return nil, errors.New("PRODUCTION is set: run the services on their own, `sup up` is for trying out")
 	}
 	return s, nil
+}
+
+// secret is the flag for a secret of the data folder; none where the environment
+// has one.
+func (s *settings) secret(dir *datadir.Dir, variable, flag string, file datadir.File) ([]string, error) {
+	if given(variable) {
+		return nil, nil
+	}
+	value, made, err := dir.Secret(file)
+	if err != nil {
+		return nil, err
+	}
+	if made {
+		s.made = append(s.made, file)
+	}
+	return []string{flag + value}, nil
 }
 
 func unlessGiven(variable, flag string) []string {

@@ -12,6 +12,7 @@ import (
 	"supmesh.dev/gateway"
 	"supmesh.dev/presence"
 	"supmesh.dev/services"
+	"supmesh.dev/signaling"
 	"supmesh.dev/tools/console"
 	"supmesh.dev/tools/sup/datadir"
 	"supmesh.dev/tools/sup/embedded"
@@ -29,7 +30,7 @@ func Run(ctx context.Context, cfg Config, ready func(Mesh)) error {
 	}
 	defer func() { _ = dir.Close() }() // the process ends, and the lock with it
 
-	ground, err := stand(cfg, dir)
+	ground, err := stand(ctx, cfg, dir)
 	if err != nil {
 		return err
 	}
@@ -74,6 +75,15 @@ func Run(ctx context.Context, cfg Config, ready func(Mesh)) error {
 	if err != nil {
 		return err
 	}
+	signalingHost, err := services.NewHost(unending, "signaling", services.Version, set.signaling.Config, ground.hostOptions()...)
+	if err != nil {
+		return err
+	}
+	defer signalingHost.Close()
+	signalingService, err := signaling.New(set.signaling, signalingHost)
+	if err != nil {
+		return err
+	}
 	gatewayHost, err := services.NewHost(unending, "gateway", services.Version, set.gateway.Config, ground.hostOptions()...)
 	if err != nil {
 		return err
@@ -84,19 +94,23 @@ func Run(ctx context.Context, cfg Config, ready func(Mesh)) error {
 		return err
 	}
 
-	health := &http.Server{Handler: services.Handler(chatHost, presenceHost, gatewayHost), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
+	health := &http.Server{Handler: services.Handler(chatHost, presenceHost, signalingHost, gatewayHost), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
 	layers := []layer{
 		{"health listener", serve(health, metrics)},
 		{"chat", func(ctx context.Context) error { return chatHost.Run(ctx, chatService) }},
 		{"presence", func(ctx context.Context) error { return presenceHost.Run(ctx, presenceService) }},
+		{"signaling", func(ctx context.Context) error { return signalingHost.Run(ctx, signalingService) }},
 		{"gateway", func(ctx context.Context) error { return gatewayHost.Run(ctx, gatewayService) }},
 	}
 	if ground.redis != nil {
 		layers = append([]layer{{"redis", ground.redis.Run}}, layers...)
 	}
+	if ground.turn != nil {
+		layers = append([]layer{{"turn", func(ctx context.Context) error { return ground.turn.Run(ctx, set.signaling.TURNSecret.Reveal()) }}}, layers...)
+	}
 	layers = append(layers, layer{"console", func(ctx context.Context) error {
 		mesh := describe(dir, ground, set, port(metrics))
-		if err := mesh.await(ctx, gatewayService, chatHost, presenceHost, gatewayHost); err != nil {
+		if err := mesh.await(ctx, gatewayService, chatHost, presenceHost, signalingHost, gatewayHost); err != nil {
 			return err
 		}
 		if page == nil {
@@ -117,10 +131,12 @@ func Run(ctx context.Context, cfg Config, ready func(Mesh)) error {
 type ground struct {
 	nats  *embedded.NATS  // nil: NATS_URL names a real one
 	redis *embedded.Redis // nil: REDIS_URL names a real one
+	turn  *embedded.TURN  // nil: ICE_URLS names real ones, or there is to be none
 }
 
-// stand starts NATS and Redis in this process, where the environment names none.
-func stand(cfg Config, dir *datadir.Dir) (*ground, error) {
+// stand starts NATS and Redis in this process and takes a port for TURN, where
+// the environment names none.
+func stand(ctx context.Context, cfg Config, dir *datadir.Dir) (*ground, error) {
 	g := &ground{}
 	var err error
 	if !given("NATS_URL") {
@@ -138,10 +154,19 @@ func stand(cfg Config, dir *datadir.Dir) (*ground, error) {
 			return nil, err
 		}
 	}
+	if !given("ICE_URLS") && cfg.TURNPort >= 0 {
+		if g.turn, err = embedded.ListenTURN(ctx, cfg.TURNPort, logger(cfg.LogLevel)); err != nil {
+			g.stop()
+			return nil, err
+		}
+	}
 	return g, nil
 }
 
 func (g *ground) stop() {
+	if g.turn != nil {
+		g.turn.Stop()
+	}
 	if g.redis != nil {
 		g.redis.Stop()
 	}

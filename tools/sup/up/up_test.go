@@ -122,7 +122,7 @@ func sitWith(t *testing.T, m Mesh, token, chat string) *terminal {
 func TestMeshInOneProcess(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	m, stop := start(t, dir)
-	require.Equal(t, []datadir.File{datadir.JWTSecret, datadir.AdminToken}, m.Made)
+	require.Equal(t, []datadir.File{datadir.TURNSecret, datadir.JWTSecret, datadir.AdminToken}, m.Made)
 
 	alice, bob := sit(t, m, "alice", "laptop", "lobby"), sit(t, m, "bob", "phone", "lobby")
 	alice.sees(t, "* in #lobby")
@@ -140,7 +140,7 @@ func TestMeshInOneProcess(t *testing.T) {
 	defer res.Body.Close()
 	var hosts []services.Readiness
 	require.NoError(t, json.NewDecoder(res.Body).Decode(&hosts))
-	require.Len(t, hosts, 3, "chat, presence, gateway")
+	require.Len(t, hosts, 4, "chat, presence, signaling, gateway")
 	http.DefaultClient.CloseIdleConnections()
 
 	page, err := http.Get(m.ConsoleURL)
@@ -152,7 +152,7 @@ func TestMeshInOneProcess(t *testing.T) {
 
 	var banner strings.Builder
 	require.NoError(t, m.Banner(&banner, "sup"))
-	for _, want := range []string{m.ConsoleURL, m.GatewayURL, "socket.io-client", "sup client --user bob", "jwt-secret, since none was given", "eyJ"} {
+	for _, want := range []string{m.ConsoleURL, m.GatewayURL, "socket.io-client", "sup client --user bob", "jwt-secret, since none was given", "eyJ", m.TURNURL} {
 		require.Contains(t, banner.String(), want)
 	}
 	require.NoError(t, stop())

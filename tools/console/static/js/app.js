@@ -1,5 +1,6 @@
 // The page: who is logged in, which chat is open, and what the user does.
 
+import { showCalls, toggle } from "./callview.js";
 import { enter, older } from "./catchup.js";
 import { Chats } from "./chats.js";
 import { Composer } from "./composer.js";
@@ -9,7 +10,7 @@ import { showChats } from "./list.js";
 import { showMembers } from "./members.js";
 import { askDeletion, showMenu, showWho } from "./menu.js";
 import { send } from "./outbox.js";
-import { onShow } from "./presence.js";
+import { onShow, partner } from "./presence.js";
 import { askStatus, showMe } from "./status.js";
 import { deviceOf, loadChats, saveChats, session } from "./storage.js";
 import { onScreen, showChat, showProblem, showState } from "./view.js";
@@ -39,6 +40,7 @@ function logIn(who) {
   connection.addEventListener("state", (e) => showState(e.detail));
   connection.addEventListener("problem", (e) => showProblem(e.detail.text));
   chats.addEventListener("change", (e) => changed(e.detail));
+  connection.calls.addEventListener("change", () => showCalls(connection.calls, chats));
   setInterval(() => {
     chats.expire(now());
     if (document.querySelector(".fuse")) changed({});
@@ -93,6 +95,7 @@ function draw() {
   const open = chats.byId.get(openId);
   if (open) {
     const atEnd = showChat(chats, open, now());
+    byId("call-buttons").hidden = !partner(open);
     showMembers(chats, open, connection.presences.of, now());
     if (open.loaded && open.unread() > 0 && !document.hidden) see(open, onScreen(open, atEnd));
     byId("latest").hidden = atEnd || !grew || open.unread() === 0;
@@ -104,6 +107,12 @@ function draw() {
   const list = [...chats.byId.values()].map(({ id, name }) => ({ id, name }));
   if (JSON.stringify(list) !== saved) saveChats(chats.me, list);
   saved = JSON.stringify(list);
+}
+
+/** Calls the one other member of the open chat. */
+function callPartner(callType) {
+  const open = chats.byId.get(openId);
+  if (open && partner(open)) connection.calls.call(partner(open), callType, open.id);
 }
 
 function see(chat, seq) {
@@ -204,6 +213,18 @@ byId("me").addEventListener("click", () => askStatus(connection.presences.of.get
 byId("members-open").addEventListener("click", () => membersShown(byId("members").hidden));
 byId("members-close").addEventListener("click", () => membersShown(false));
 byId("members").addEventListener("keydown", (e) => e.key === "Escape" && membersShown(false));
+byId("call-audio").addEventListener("click", () => callPartner("audio"));
+byId("call-video").addEventListener("click", () => callPartner("video"));
+byId("call-accept").addEventListener("click", () => connection.calls.accept());
+byId("call-decline").addEventListener("click", () => connection.calls.leave());
+byId("incoming").addEventListener("cancel", (e) => e.preventDefault()); // Escape is no answer
+byId("call-hangup").addEventListener("click", () => connection.calls.leave());
+byId("call-mute").addEventListener("click", () => toggle(connection.calls.now, "call-mute", "audio"));
+byId("call-camera").addEventListener("click", () => toggle(connection.calls.now, "call-camera", "video"));
+byId("history").addEventListener("click", (e) => {
+  const { user, type } = e.target.closest("button")?.dataset ?? {};
+  if (user) connection.calls.call(user, type);
+});
 byId("older").addEventListener("click", async () => {
   byId("older").disabled = true;
   await tell(() => older(connection, chats.get(openId)));

@@ -2,6 +2,7 @@
 // every app should have stand beside it: outbox.js, receipts.js, catchup.js.
 
 import { io } from "../vendor/socket.io.esm.min.js";
+import { Calls } from "./calls.js";
 import { catchUp, meet } from "./catchup.js";
 import { sendAgain } from "./outbox.js";
 import { Presences } from "./presence.js";
@@ -34,6 +35,7 @@ export class Connection extends EventTarget {
     this.receipts = new Receipts(this);
     this.typist = new Typist(this);
     this.presences = new Presences(this);
+    this.calls = new Calls(this);
     this.socket = io(gateway, {
       auth: (give) => {
         makeToken(who).then(
@@ -78,6 +80,7 @@ export class Connection extends EventTarget {
     });
     socket.on("message:typing", (e) => chats.typing(e));
     socket.on("message:stop-typing", (e) => chats.stoppedTyping(e));
+    this.calls.listen(socket);
     socket.on("presence:update", (e) => this.presences.update(e));
     socket.on("chat:updated", (u) => this.updated(u));
     socket.on("chat:member-joined", (e) => this.joined(e));
@@ -100,6 +103,7 @@ export class Connection extends EventTarget {
     if (hello.missed) setTimeout(() => this.ready && this.state("online"), 3_000);
     sendAgain(this);
     this.presences.settle();
+    this.calls.settle();
     for (const again of this.afterConnect.splice(0)) again();
     catchUp(this, hello).catch((error) => this.ready && this.problem(error.message));
   }

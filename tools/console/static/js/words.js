@@ -39,6 +39,56 @@ export function receiptWords({ state, others, read, delivered }) {
   return { state, marks: read.length ? `${marks} ${read.length}` : marks, words };
 }
 
+/** How a call goes on. */
+export function callWords({ state }) {
+  return {
+    calling: "Calling…",
+    ringing: "Ringing…",
+    unreachable: "Not there at the moment. It rings when they are…",
+    connecting: "Connecting…",
+    connected: "Connected",
+    reconnecting: "The connection is bad. Looking for another…",
+  }[state];
+}
+
+/** How long a call is, and which way its media take. */
+export function pathWords({ since, path }, now = Date.now()) {
+  const relayed = path?.local === "relay" || path?.remote === "relay";
+  return [since && lengthWords(now - since), path && (relayed ? "relayed" : "direct")].filter(Boolean).join(" · ");
+}
+
+/** How a call ended; reason is that of call:end, or rejected. */
+export function endWords(reason, name, outgoing) {
+  return {
+    rejected: `${name} declined`,
+    cancelled: `${name} hung up`,
+    no_answer: outgoing ? "No answer" : `You missed a call of ${name}`,
+    busy: `${name} is in another call`,
+    failed: "The call failed",
+    disconnected: "The connection was lost",
+    answered_elsewhere: "Answered on another device",
+    rejected_elsewhere: "Declined on another device",
+  }[reason] ?? "The call is over.";
+}
+
+/** A call of the history: in words, and whether the user missed it. */
+export function pastWords({ direction, status, reason, durationMs, callType }) {
+  const incoming = direction === "incoming";
+  const kind = `${callType === "video" ? "Video" : "Audio"} call`;
+  const missed = incoming && status === "missed";
+  const how = {
+    ringing: "rings",
+    answered: "goes on",
+    ended: durationMs ? lengthWords(durationMs) : "answered",
+    rejected: "declined",
+    missed: reason === "cancelled" && !incoming ? "cancelled" : "no answer",
+  }[status];
+  return { missed, words: missed ? `Missed ${kind.toLowerCase()}` : `${incoming ? "↙" : "↗"} ${kind} · ${how}` };
+}
+
+/** 75,000 ms are 1:15. */
+const lengthWords = (ms) => `${Math.floor(ms / 60_000)}:${String(Math.floor(ms / 1_000) % 60).padStart(2, "0")}`;
+
 /** Why the server refused, where its own words are those for a developer. */
 export function refusalWords({ code, message }) {
   return {
@@ -46,5 +96,10 @@ export function refusalWords({ code, message }) {
     CHAT_NOT_FOUND: "There is no such chat, or you are not a member of it.",
     RATE_LIMIT_EXCEEDED: "That was too much at once. Try again in a moment.",
     PAYLOAD_TOO_LARGE: "The message is too long.",
+    CALL_BUSY: "They are in another call.",
+    CALL_GLARE: "They are calling you.",
+    CALL_ALREADY_ANSWERED: "Answered on another device.",
+    CALL_ENDED: "The call is over.",
+    CALL_NOT_FOUND: "There is no such call.",
   }[code] ?? message;
 }
