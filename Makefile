@@ -76,6 +76,10 @@ tidy: ## go mod tidy in every module, gofmt everywhere
 gen: ## generated code and documents
 	go generate work
 
+.PHONY: gen-emoji
+gen-emoji: ## the table of emoji, from the pinned Unicode package
+	cd reactions/emoji/gen && npm ci --ignore-scripts --no-audit --no-fund </dev/null && node generate.mjs
+
 .PHONY: verify
 verify: verify-format verify-tidy verify-build verify-gen lint verify-arch ## all checks that are not tests
 

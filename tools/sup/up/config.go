@@ -9,6 +9,7 @@ import (
 	"supmesh.dev/chat"
 	"supmesh.dev/gateway"
 	"supmesh.dev/presence"
+	"supmesh.dev/reactions"
 	"supmesh.dev/services"
 	"supmesh.dev/signaling"
 	"supmesh.dev/tools/console"
@@ -30,6 +31,7 @@ type settings struct {
 	chat      chat.Config
 	presence  presence.Config
 	signaling signaling.Config
+	reactions reactions.Config
 	gateway   gateway.Config
 	made      []datadir.File // secrets that did not exist before
 }
@@ -75,6 +77,10 @@ func load(cfg Config, dir *datadir.Dir, g *ground, consolePort int) (*settings, 
 		return nil, fmt.Errorf("signaling: %w", err)
 	}
 
+	if err := services.Load(&s.reactions, all); err != nil {
+		return nil, fmt.Errorf("reactions: %w", err)
+	}
+
 	edge := append([]string{}, all...)
 	edge = append(edge, unlessGiven("HOST", "--host=127.0.0.1")...)
 	edge = append(edge, unlessGiven("ADMIN_HOST", "--admin-host=127.0.0.1")...)
@@ -105,7 +111,7 @@ func load(cfg Config, dir *datadir.Dir, g *ground, consolePort int) (*settings, 
 	if err := services.Load(&s.gateway, edge); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	if s.gateway.Production || s.chat.Production || s.presence.Production || s.signaling.Production {
+	if s.gateway.Production || s.chat.Production || s.presence.Production || s.signaling.Production || s.reactions.Production {
 		return nil, errors.New("PRODUCTION is set: run the services on their own, `sup up` is for trying out")
 	}
 	return s, nil
