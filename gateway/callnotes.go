@@ -127,23 +127,34 @@ func (s *Session) hears(w *callWord) bool {
 	if w.call == "" && !w.alone {
 		return true
 	}
+	fresh, ask := s.note(w)
+	if ask {
+		s.svc.asker.returned(s, s.id)
+	}
+	return fresh
+}
+
+// note is hears for what the session remembers; ask says that signaling is to be
+// asked what has gone by of a call which rings late.
+func (s *Session) note(w *callWord) (fresh, ask bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if w.alone {
 		s.notesLocked().acted = true
 	}
 	if w.call == "" {
-		return true
+		return true, false
 	}
 	switch w.event {
 	case proto.IncomingCallEvent.Name:
-		return s.notesLocked().ring(w.call, w.late)
+		fresh = s.notesLocked().ring(w.call, w.late)
+		return fresh, fresh && w.late && s.phase == open // it is asked when it is live, anyway
 	case proto.CallAnswerEvent.Name:
 		s.notesLocked().talks(w.call)
 	case proto.CallEndEvent.Name:
 		s.calls.end(w.call)
 	}
-	return true
+	return true, false
 }
 
 func (n *callNotes) talks(call string) { n.talk, n.since = call, time.Now() }

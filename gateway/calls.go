@@ -60,16 +60,21 @@ func newAsker(svc *Service) *asker {
 	return &asker{svc: svc, wake: make(chan struct{}, 1), most: proto.MaxReport}
 }
 
-// returned has signaling asked what a session is to be told. One that waits for
-// that already is asked about later than now: that will do.
+// returned has signaling asked what a session is to be told. Where that waits
+// already it will be asked later than now: that will do.
 func (a *asker) returned(s *Session, was string) {
 	if proto.CheckID(was) != nil {
 		was = ""
 	}
 	a.mu.Lock()
-	if !s.asked {
+	switch {
+	case !s.asked:
 		s.asked = true
 		a.came = append(a.came, comer{s, was})
+	case was != "" && was != s.id: // the other word was not its first
+		if i := slices.IndexFunc(a.came, func(c comer) bool { return c.session == s }); i >= 0 {
+			a.came[i].was = was
+		}
 	}
 	a.mu.Unlock()
 	a.stir()

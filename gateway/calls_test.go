@@ -289,6 +289,54 @@ func TestAskedAgain(t *testing.T) {
 	s.heard(caller, callee)
 }
 
+// TestRingsLate: what rings by a read of the log may lack candidates: signaling is
+// asked for them.
+func TestRingsLate(t *testing.T) {
+	m := runMesh(t)
+	s := runSignaling(m)
+	later := time.Now().Add(time.Hour)
+	ann := m.plain("ann", "")
+	s.heard(ann)
+	m.opened()
+	s.forget()
+	hear := m.deafenUser("ann")
+	m.ring("ann", "c1", later)
+	s.says("", "call:incoming", "c1", rings("c1", later, `{"candidate":"a"}`))
+	hear()
+	m.ring("ann", "c2", later)
+	require.Equal(t, `"c1"`, ann.stored("call:incoming"))
+	require.Equal(t, `"c2"`, ann.stored("call:incoming"))
+	require.Equal(t, `"c1"`, field(t, ann.told("call:ice-candidate").data, "callId"))
+	require.Equal(t, ann.hello.SocketID, s.heard(ann)[ann.hello.SocketID].Was)
+	ann.quiet()
+}
+
+// TestWasIsKept: the socket that a session continues is told, whatever is asked
+// about it before.
+func TestWasIsKept(t *testing.T) {
+	m := runMesh(t)
+	s := runSignaling(m)
+	s.with(func() { s.down = true })
+	ann := m.plain("ann", "")
+	m.opened()
+	session := m.svc.hub.sessions("ann")[0]
+	for _, was := range []string{session.id, "old", session.id, ""} {
+		m.svc.asker.returned(session, was)
+	}
+	s.with(func() { s.down = false })
+	servicestest.Eventually(t, patience, "it is told", func() bool { return m.svc.asker.waiting() == 0 && len(s.returned()) == 1 })
+	s.with(func() {
+		found := false
+		for _, r := range s.reqs {
+			for _, c := range r.Returned {
+				found = found || c.Was == "old"
+			}
+		}
+		require.True(t, found)
+	})
+	ann.quiet()
+}
+
 // TestNotIdleInACall: who talks is not idle, and who talks no more is.
 func TestNotIdleInACall(t *testing.T) {
 	m := runMesh(t)

@@ -17,9 +17,11 @@ const (
 	kindReaction        //
 	kindEdit            // edits and deletions of messages
 	kinds
-
-	kindRing = kindMeta // of a user: calls that ring, or were missed
 )
+
+// kindRing is of a user, who has none of a chat's other kinds: calls that ring,
+// or were missed.
+const kindRing = kindMeta
 
 // kindOther is a kind that this version does not know: its live copies are
 // passed on, and that is all.

@@ -103,7 +103,9 @@ func readReply(msg *nats.Msg) Reply {
 		r.Err = proto.Errorf(proto.Code(code), "%s", proto.Code(code).Row().Title)
 		return r
 	}
-	r.Err = &proto.Error{Code: proto.Code(code), Message: f.Message, Field: f.Field, RetryAfter: time.Duration(f.RetryAfterMs) * time.Millisecond, CallID: f.CallID}
+	r.Err = &proto.Error{
+		Code: proto.Code(code), Message: f.Message, Field: f.Field, RetryAfter: time.Duration(f.RetryAfterMs) * time.Millisecond, CallID: f.CallID,
+	}
 	return r
 }
 

@@ -124,7 +124,7 @@ func (s *Service) mayCall(ctx context.Context, who caller, req *proto.InitiateCa
 	}
 	for _, id := range all {
 		if !slices.Contains(res.Members, id) {
-			return proto.Errorf(proto.ChatNotFound, "there is no such chat of all of them")
+			return proto.Errorf(proto.ChatNotFound, "chat not found")
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package signaling
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"supmesh.dev/proto"
 	"supmesh.dev/services/wire"
@@ -11,6 +12,9 @@ import (
 )
 
 const (
+	// maxBriefed bounds the candidates, in bytes, that come with a call that rings
+	// already: the newest are kept. Usual ones have 200 each.
+	maxBriefed = 64 << 10
 	// unknownAtOnce bounds the users of one request whose calls are looked for in the
 	// log, since Redis does not know them.
 	unknownAtOnce = 64
@@ -189,15 +193,21 @@ func (b *briefing) rings(ctx context.Context, e *calls.Entry, p *state.Party) er
 	if ignoreDown(err) != nil {
 		return err
 	}
-	for _, w := range waited {
+	size := 0
+	for _, w := range slices.Backward(waited) {
 		var c proto.CallCandidate
 		if err := wire.Restore(w.Data, &c); err != nil {
 			return err
 		}
-		if w.Event == proto.CallCandidateEvent.Name && c.FromUserID == e.Caller().User {
-			in.Candidates = append(in.Candidates, c.Candidate)
+		if w.Event != proto.CallCandidateEvent.Name || c.FromUserID != e.Caller().User {
+			continue
 		}
+		if size += len(c.Candidate); size > maxBriefed {
+			break
+		}
+		in.Candidates = append(in.Candidates, c.Candidate)
 	}
+	slices.Reverse(in.Candidates)
 	return b.add(e, proto.IncomingCallEvent.Name, in)
 }
 

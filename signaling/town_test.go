@@ -17,6 +17,7 @@ import (
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
 	"supmesh.dev/services/servicestest"
+	"supmesh.dev/signaling/calls"
 )
 
 // heard is one event as a gateway would get it.
@@ -58,6 +59,8 @@ type town struct {
 	grace time.Duration
 	look  time.Duration
 
+	noPresence func() error
+
 	mu      sync.Mutex
 	heard   map[string][]*heard // call id → events
 	blocked map[string]bool     // "from to"
@@ -80,7 +83,7 @@ func newTown(t testing.TB) *town {
 		ICEURLs: []string{"stun:stun.example.org", "turn:turn.example.org"}, TURNSecret: "secret",
 	}
 	w.listen()
-	w.presence()
+	w.noPresence = w.presence()
 	return w
 }
 
@@ -111,7 +114,7 @@ func (w *town) listen() {
 }
 
 // presence and chat answer as the test wants.
-func (w *town) presence() {
+func (w *town) presence() (stop func() error) {
 	host := servicestest.NewHost(w.t, "presence", w.nats, nil)
 	host.Serve(services.On(proto.ReachUsers, func(_ context.Context, req proto.ReachReq) (res proto.ReachRes, err error) {
 		w.mu.Lock()
@@ -133,7 +136,7 @@ func (w *town) presence() {
 		defer w.mu.Unlock()
 		return proto.AmongRes{Members: w.members[req.ChatID]}, nil
 	}))
-	servicestest.Run(w.t, host, servicestest.Service{})
+	return servicestest.Run(w.t, host, servicestest.Service{})
 }
 
 // tell changes what presence and chat say.
@@ -340,4 +343,8 @@ func requireFailure(t testing.TB, code proto.Code, err error) {
 	t.Helper()
 	require.Error(t, err)
 	require.Equal(t, code, proto.AsError(err).Code, "%v", err)
+}
+
+func slotAt(call string, since int64) calls.Slot {
+	return calls.Slot{CallID: call, Since: since, From: "ghost", To: []string{"bob"}}
 }

@@ -330,7 +330,7 @@ var candidate = proto.Raw(`{"candidate":"candidate:1 1 udp 2130706431 192.0.2.1 
 func iceServers() []proto.IceServer {
 	return []proto.IceServer{
 		{URLs: []string{"stun:turn.example.com:3478"}},
-		{URLs: []string{"turn:turn.example.com:3478?transport=udp"}, Username: "1773063005:call", Credential: "bm90IGEgc2VjcmV0", ExpiresAt: ptr(after(time.Hour))},
+		{URLs: []string{"turn:turn.example.com:3478?transport=udp"}, Username: "1773063005:call", Credential: "bm90IGEgc2VjcmV0", ExpiresAt: ptr(after(time.Hour))}, //nolint:gosec // nobody's
 	}
 }
 

@@ -3,6 +3,8 @@ package history
 // takeLua is what the scripts that write share. put takes a record unless there
 // is a newer one of its call: one further on, or as far and of a later position.
 // trim leaves the newest so many.
+//
+//nolint:dupword // blocks of Lua end inside one another
 const takeLua = `
 local function put(call, began, rank, position, record)
   local have = redis.call('HGET', KEYS[2], call)

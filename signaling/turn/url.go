@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	errScheme    = errors.New("must begin with stun:, stuns:, turn: or turns:")
+	errScheme    = errors.New("must be a stun:, stuns:, turn: or turns: URL")
 	errHost      = errors.New("must name a host, as in turn:turn.example.org:3478")
 	errPort      = errors.New("must have a port from 1 to 65535, or none")
 	errTransport = errors.New("may have ?transport=udp or ?transport=tcp behind a TURN server, and nothing else")
@@ -33,15 +33,16 @@ func parseURL(text string) (relays bool, err error) {
 }
 
 func checkAddress(where string) error {
-	host, port := where, ""
+	host := where
 	bracketed := strings.HasPrefix(where, "[")
 	switch {
 	case strings.HasSuffix(where, "]"): // an IPv6 address without a port
 	case bracketed || strings.Contains(where, ":"):
-		var err error
-		if host, port, err = net.SplitHostPort(where); err != nil {
+		name, port, err := net.SplitHostPort(where)
+		if err != nil {
 			return errHost
 		}
+		host = name
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 			return errPort
 		}

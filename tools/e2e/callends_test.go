@@ -114,6 +114,7 @@ func shortLoss(t *testing.T, p *phones) {
 		notes := len(bob.Notes("connect"))
 		bob.Drop(t)
 		bob.AwaitNote(t, "disconnect", notes)
+		wait(t, 200*time.Millisecond) // until his gateway has told of it; what is sent sooner goes nowhere
 		require.True(t, ann.Emit(t, "call:ice-candidate", candidate(call, "meanwhile "+strconv.Itoa(notes))).Success)
 		require.True(t, ann.Emit(t, "call:renegotiate", map[string]any{"callId": call, "offer": map[string]any{"type": "offer", "sdp": "again " + strconv.Itoa(notes)}}).Success)
 		bob.AwaitNote(t, "connect", notes+1)

@@ -1,0 +1,245 @@
+package signaling
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"supmesh.dev/proto"
+	"supmesh.dev/services/servicestest"
+	"supmesh.dev/signaling/state"
+)
+
+// fate is what becomes of one random call at the hands of devices that act at once.
+type fate struct {
+	town   *town
+	random *rand.Rand
+	pair   []*Service
+	call   string
+	users  []string
+
+	mu   sync.Mutex
+	wins map[string]map[string]bool // user → devices that were told they have the call
+	lost bool                       // a socket has left
+}
+
+// run makes the call and lets it go its way. A call that cannot begin is none.
+func (f *fate) run(t *testing.T) (begun bool) {
+	caller := device(f.users[0], 1)
+	offers := proto.OfferTable{}
+	for _, id := range f.users[1:] {
+		offers[id] = anOffer
+	}
+	req := proto.InitiateCallReq{CallID: f.call, TargetUserIDs: f.users[1:], CallType: proto.CallAudio, Offers: offers}
+	for try := range 3 {
+		_, err := f.one(try).initiate(caller.ctx(t), req)
+		if err == nil {
+			begun = true
+			break
+		}
+	}
+	if !begun {
+		return false
+	}
+	for range 1 + f.random.IntN(4) {
+		var acts []func()
+		for range 1 + f.random.IntN(3) {
+			acts = append(acts, f.act(t))
+		}
+		atOnce(acts...)
+		_ = pause(t.Context(), time.Duration(f.random.IntN(40))*time.Millisecond)
+	}
+	return true
+}
+
+func (f *fate) one(n int) *Service { return f.pair[n%len(f.pair)] }
+
+// act is one random act, which is repeated if it got no ack.
+func (f *fate) act(t *testing.T) func() {
+	who := device(f.users[f.random.IntN(len(f.users))], 1+f.random.IntN(2))
+	what, at := f.random.IntN(10), f.random.IntN(2)
+	do := func(s *Service) error {
+		var err error
+		switch what {
+		case 0, 1, 2, 3:
+			if _, err = s.answers(t, who, f.call); err == nil {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				if f.wins[who.user] == nil {
+					f.wins[who.user] = map[string]bool{}
+				}
+				f.wins[who.user][who.device] = true
+			}
+		case 4:
+			_, err = s.rejects(t, who, f.call)
+		case 5, 6:
+			_, err = s.ends(t, who, f.call)
+		case 7:
+			f.mu.Lock()
+			f.lost = true
+			f.mu.Unlock()
+			_, err = s.sockets(who.ctx(t), proto.CallSocketsReq{Left: []proto.CallSocketLeft{{UserID: who.user, SocketID: who.socket, At: proto.At(time.Now())}}})
+		case 8:
+			_, err = s.sockets(who.ctx(t), proto.CallSocketsReq{Returned: []proto.CallSocket{{UserID: who.user, DeviceID: who.device, SocketID: who.socket, Was: who.socket}}})
+		default:
+			err = s.sends(t, who, f.call, `{}`)
+		}
+		return err
+	}
+	return func() {
+		if codeOf(do(f.one(at))) == proto.InternalError { // it died over it
+			_ = do(f.one(at + 1))
+		}
+	}
+}
+
+// clumsy is an instance that now and then forgets what it was doing, at any step.
+type clumsy struct {
+	mu     sync.Mutex
+	random *rand.Rand
+	fell   int
+}
+
+func (c *clumsy) step(string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.random.IntN(60) == 0 {
+		c.fell++
+		return errDead
+	}
+	return nil
+}
+
+// TestRandomCallsOfTheService lets a thousand calls go their way at two instances
+// that lose their thread, and looks at what remains of each.
+func TestRandomCallsOfTheService(t *testing.T) {
+	w := newTown(t)
+	w.grace, w.look = time.Second, 2*time.Second
+	one, two := &clumsy{random: rand.New(rand.NewPCG(1, 1))}, &clumsy{random: rand.New(rand.NewPCG(2, 2))}
+	pair := []*Service{
+		w.instance(rings(1500*time.Millisecond), func(s *Service) { s.at = one.step }),
+		w.instance(rings(1500*time.Millisecond), func(s *Service) { s.at = two.step }),
+	}
+	const all, atATime = 1000, 40
+	fates := make([]*fate, all)
+	var running sync.WaitGroup
+	slots := make(chan struct{}, atATime)
+	begun := make([]bool, all)
+	for n := range all {
+		random := rand.New(rand.NewPCG(uint64(n), 99))
+		f := &fate{town: w, random: random, pair: pair, call: fmt.Sprintf("r%d", n), wins: map[string]map[string]bool{}}
+		for i := range 2 + random.IntN(2)*random.IntN(3) {
+			f.users = append(f.users, fmt.Sprintf("u%d-%d", n, i))
+		}
+		fates[n] = f
+		slots <- struct{}{}
+		running.Go(func() {
+			defer func() { <-slots }()
+			begun[n] = f.run(t)
+		})
+	}
+	running.Wait()
+	// Who still talks hangs up; everything else ends by itself.
+	for n, f := range fates {
+		if !begun[n] {
+			continue
+		}
+		for _, user := range f.users {
+			for d := range 2 {
+				for try := range 5 {
+					if _, err := pair[try%2].ends(t, device(user, 1+d), f.call); codeOf(err) != proto.InternalError {
+						break
+					}
+				}
+			}
+		}
+	}
+	ends := map[proto.CallStatus]int{}
+	for n, f := range fates {
+		if begun[n] {
+			ends[f.settled(t)]++
+		}
+	}
+	t.Logf("ended %v, stumbled %d and %d times", ends, one.fell, two.fell)
+	require.Greater(t, one.fell+two.fell, 100)
+	require.Len(t, ends, 3)
+}
+
+// settled waits until all of a call is told, and says how it ended.
+func (f *fate) settled(t *testing.T) proto.CallStatus {
+	w, s := f.town, f.pair[0]
+	token := proto.Token(f.call)
+	servicestest.Eventually(t, 15*time.Second, f.call+" ends", func() bool {
+		e, err := s.calls.Newest(t.Context(), token)
+		return err == nil && e.Call != nil && e.IsOver()
+	})
+	e, err := s.calls.Newest(t.Context(), token)
+	require.NoError(t, err)
+	servicestest.Eventually(t, 15*time.Second, f.call+" is told", func() bool {
+		have, err := s.calls.Confirmed(t.Context(), token)
+		require.NoError(t, err)
+		return !slices.ContainsFunc(have.Moves, func(m state.Move) bool { return !s.told(&have, &m) })
+	})
+	f.entries(t)
+	for i := range e.Parties {
+		p := &e.Parties[i]
+		user := proto.Token(p.User)
+		events := map[string]int{}
+		for _, m := range w.entries(s, proto.UserRing(user)) {
+			events[m.Header.Get(proto.HeaderEvent)]++
+		}
+		missed := 0
+		if p.State == proto.ParticipantMissed {
+			missed = 1
+		}
+		require.Equal(t, missed, events[proto.NotificationEvent.Name], "%s of %s", p.User, f.call)
+		require.Equal(t, missed, events[proto.CallEndEvent.Name], "%s of %s", p.User, f.call)
+		require.LessOrEqual(t, events[proto.IncomingCallEvent.Name], 1)
+		slots, err := s.calls.Slots(t.Context(), user)
+		require.NoError(t, err)
+		require.Empty(t, slots[0].CallID, "%s of %s", p.User, f.call)
+		page, _, err := s.history.Page(t.Context(), user, 10, "")
+		require.NoError(t, err)
+		require.Len(t, page, 1)
+		require.Equal(t, e.StatusFor(p), page[0].Status, "%s of %s", p.User, f.call)
+	}
+	return e.Status
+}
+
+// entries looks at a call's log: it only goes on, ends once, and a user has it on one
+// device, which another takes over only where it was lost.
+func (f *fate) entries(t *testing.T) {
+	rank := map[proto.CallStatus]int{proto.CallRinging: 0, proto.CallAnswered: 1}
+	final := 0
+	var before state.Call
+	for _, m := range f.town.entries(f.pair[0], proto.CallLog(proto.Token(f.call))) {
+		var c state.Call
+		require.NoError(t, json.Unmarshal(m.Data, &c))
+		if _, goes := rank[c.Status]; !goes {
+			final++
+		} else {
+			require.GreaterOrEqual(t, rank[c.Status], rank[before.Status])
+			require.Zero(t, final)
+		}
+		require.Equal(t, before.Version+1, c.Version)
+		for i := range before.Parties {
+			was, is := &before.Parties[i], &c.Parties[i]
+			if was.Active() && was.Device != is.Device {
+				require.NotZero(t, was.LostAt, "%s of %s", is.User, f.call)
+			}
+		}
+		before = c
+	}
+	require.Equal(t, 1, final, f.call)
+	for user, devices := range f.wins {
+		if p := before.Party(user); p.Device != "" && !f.lost {
+			require.Equal(t, map[string]bool{p.Device: true}, devices, "%s of %s", user, f.call)
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package state
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"supmesh.dev/proto"
+)
+
+// order says how far a status is: a call only goes on.
+var order = map[proto.CallStatus]int{proto.CallRinging: 0, proto.CallAnswered: 1, proto.CallRejected: 2, proto.CallMissed: 2, proto.CallOver: 2}
+
+// watch is what is remembered of a call to see that it keeps its promises.
+type watch struct {
+	answerer map[string]string // user → device that answered
+	final    string
+	rank     int
+	version  uint64
+	now      int64
+}
+
+// step makes one random thing happen; pick chooses below n.
+func (w *watch) step(c *Call, pick func(n int) int) {
+	user := []string{"ann", "bob", "cat", "dan", "eve"}[pick(5)]
+	who := dev(user, fmt.Sprint(1+pick(3)))
+	w.now += int64(pick(4) * pick(4000))
+	switch pick(9) {
+	case 0, 1:
+		before := c.Party(user)
+		rang := before != nil && before.Rings() && !c.IsOver()
+		err := c.Answer(who, answer, w.now)
+		if rang && err == nil {
+			w.answerer[user] = who.Device
+		}
+	case 2:
+		_ = c.Reject(who, "declined", w.now)
+	case 3:
+		_ = c.End(who, []string{"", "failed", "hangup", "nonsense"}[pick(4)], w.now)
+	case 4:
+		_ = c.Act(who, w.now)
+	case 5:
+		c.Lose(user, who.Socket, w.now-int64(pick(3000)), w.now)
+	case 6:
+		c.Return(who, dev(user, fmt.Sprint(1+pick(3))).Socket, w.now)
+	case 7:
+		c.Found(user, who.Socket, w.now)
+	case 8:
+		for done := true; done; {
+			_, done = c.Expire(w.now, grace)
+		}
+	}
+}
+
+// check says what is wrong with a call after a step.
+func (w *watch) check(c *Call) error {
+	rank := order[c.Status]
+	switch {
+	case rank < w.rank:
+		return fmt.Errorf("%s after %d", c.Status, w.rank)
+	case c.IsOver() != (rank == 2):
+		return fmt.Errorf("over is %v, status %s", c.IsOver(), c.Status)
+	case c.Version < w.version:
+		return fmt.Errorf("version %d after %d", c.Version, w.version)
+	case c.Status == proto.CallAnswered && c.count(proto.ParticipantJoined) < 2:
+		return fmt.Errorf("nobody talks: %+v", c.Parties)
+	case c.Status == proto.CallRinging && c.count(proto.ParticipantJoined) != 1:
+		return fmt.Errorf("somebody talks while it rings: %+v", c.Parties)
+	case c.Status == proto.CallRinging && c.count(proto.ParticipantRinging) == 0:
+		return fmt.Errorf("it rings for nobody: %+v", c.Parties)
+	case c.IsOver() && c.count(proto.ParticipantJoined)+c.count(proto.ParticipantRinging) != 0:
+		return fmt.Errorf("somebody is in a call that is over: %+v", c.Parties)
+	case c.IsOver() && c.Due(grace) != 0, !c.IsOver() && c.Status == proto.CallRinging && c.Due(grace) == 0:
+		return fmt.Errorf("due %d of %s", c.Due(grace), c.Status)
+	case (c.AnsweredAt != 0) != (c.Status == proto.CallAnswered || c.Status == proto.CallOver):
+		return fmt.Errorf("answered at %d, status %s", c.AnsweredAt, c.Status)
+	}
+	final := fmt.Sprint(c.Status, c.Reason, c.EndedAt, c.Parties)
+	if w.final != "" && (w.final != final || c.Version != w.version) {
+		return fmt.Errorf("%s after %s", final, w.final)
+	}
+	if c.IsOver() {
+		w.final = final
+	}
+	for i := range c.Parties[1:] {
+		p := &c.Parties[1+i]
+		if (w.answerer[p.User] != "") != (p.JoinedAt != 0) {
+			return fmt.Errorf("%s joined at %d with %q", p.User, p.JoinedAt, w.answerer[p.User])
+		}
+	}
+	w.rank, w.version = rank, c.Version
+	return nil
+}
+
+func newWatch() *watch { return &watch{answerer: map[string]string{}, now: 1000} }
+
+// TestRandomCalls lets 10,000 calls run their course.
+func TestRandomCalls(t *testing.T) {
+	ends := map[proto.CallStatus]int{}
+	for seed := range uint64(10_000) {
+		random := rand.New(rand.NewPCG(seed, 7))
+		c := begin([]string{"bob", "cat", "dan"}[:1+random.IntN(3)]...)
+		w := newWatch()
+		for n := range 40 {
+			w.step(c, random.IntN)
+			require.NoError(t, w.check(c), "seed %d, step %d", seed, n)
+		}
+		for done := true; done; { // whatever is left rings out, or is lost
+			w.now += ringFor + grace
+			_, done = c.Expire(w.now, grace)
+			require.NoError(t, w.check(c), "seed %d, at its end", seed)
+			for i := range c.Parties {
+				done = c.Lose(c.Parties[i].User, c.Parties[i].Socket, w.now, w.now) || done
+			}
+		}
+		require.True(t, c.IsOver(), "seed %d: %+v", seed, c)
+		ends[c.Status]++
+	}
+	require.Len(t, ends, 3)
+	for status, n := range ends {
+		require.Greater(t, n, 100, status)
+	}
+}
+
+// TestAnyCall is the same with rapid, which finds the shortest way to a failure.
+func TestAnyCall(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pick := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pick") }
+		c := begin([]string{"bob", "cat", "dan"}[:1+pick(3)]...)
+		w := newWatch()
+		for range pick(60) {
+			w.step(c, pick)
+			if err := w.check(c); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// TestACloneIsItsOwn changes a copy and looks at what it was made of.
+func TestACloneIsItsOwn(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pick := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pick") }
+		c := begin("bob", "cat")
+		w := newWatch()
+		for range pick(20) {
+			w.step(c, pick)
+		}
+		before := fmt.Sprintf("%+v", *c)
+		w.step(c.Clone(), pick)
+		if after := fmt.Sprintf("%+v", *c); after != before {
+			t.Fatalf("%s became %s", before, after)
+		}
+	})
+}
