@@ -102,7 +102,7 @@ func TestADifferenceInAStreamIsNamed(t *testing.T) {
 		check  string // the error without provisioning
 		widen  string // the error with it, "" if it is repaired
 	}{
-		{"subjects", func(c *jetstream.StreamConfig) { c.Subjects = []string{"ev.user.*"} }, "subjects is [ev.user.*], not [ev.chat.*.* ev.user.*.*]", ""},
+		{"subjects", func(c *jetstream.StreamConfig) { c.Subjects = []string{"ev.user.*"} }, "subjects is [ev.user.*], not [ev.chat.*.* ev.user.*.* ev.call.*.*]", ""},
 		{"window", func(c *jetstream.StreamConfig) { c.Duplicates = time.Second }, "duplicate window is 1s, not 2m0s", ""},
 		{"discard", func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardOld }, "discard is", ""},
 		{"unlimited", func(c *jetstream.StreamConfig) { c.MaxBytes = -1 }, "bytes is unlimited", ""},

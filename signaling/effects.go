@@ -140,7 +140,8 @@ func (t *telling) answered() {
 	if caller := t.Caller(); caller.LostAt == 0 && caller.Over == 0 && p.Answer != nil {
 		t.emit(caller.User, proto.CallAnswerEvent.Name, services.Except{Others: caller.Socket}, answerOf(t.Call, p))
 	}
-	t.emit(p.User, proto.CallEndEvent.Name, services.Except{Socket: t.move.Socket}, t.elsewhere(proto.EndAnsweredElsewhere))
+	// Told again, the device may have come back as another socket.
+	t.emit(p.User, proto.CallEndEvent.Name, services.Except{Socket: p.Socket}, t.elsewhere(proto.EndAnsweredElsewhere))
 }
 
 // answerOf is a party's answer, for the caller.

@@ -47,7 +47,7 @@ func (s *Service) look(ctx context.Context, body []byte) error {
 	if err := s.retell(ctx, &e); err != nil {
 		return err
 	}
-	if j.Version == 0 && !e.IsOver() {
+	if !e.IsOver() {
 		if e, err = s.lookAtSockets(ctx, &e); err != nil {
 			return err
 		}
@@ -106,7 +106,8 @@ func (s *Service) expire(ctx context.Context, call proto.Token) (calls.Entry, bo
 // have died with them, or one that was gone is there after all. Without an answer
 // all is as it was.
 func (s *Service) lookAtSockets(ctx context.Context, e *calls.Entry) (calls.Entry, error) {
-	if s.now()-e.Last().At < fresh && e.Due(s.grace.Milliseconds()) > s.now() {
+	due := e.Due(s.grace.Milliseconds())
+	if s.now()-e.Last().At < fresh && (due == 0 || due > s.now()) {
 		return *e, nil
 	}
 	var users []string

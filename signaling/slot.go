@@ -170,7 +170,7 @@ func (s *Service) hold(ctx context.Context, e *calls.Entry) error {
 		if err != nil {
 			return ignoreDown(err)
 		}
-		if slots[0].CallID == "" {
+		if slots[0].CallID == "" && slots[0].Was != e.ID { // else it has just ended
 			if _, err := s.calls.Swap(ctx, user, &slots[0], slotOf(e.Call)); err != nil {
 				return ignoreDown(err)
 			}

@@ -157,6 +157,12 @@ func (b *briefing) brief(ctx context.Context, slot *calls.Slot) error {
 		return err
 	}
 	p := e.Heard(who.User)
+	if p.Active() && p.Over == 0 && p.Same(who) && p.Socket != who.Socket {
+		if e, err = b.succeed(ctx, &e, who, p.Socket); err != nil {
+			return err
+		}
+		p = e.Heard(who.User)
+	}
 	switch {
 	case p.Over != 0:
 		return b.over(&e, p)
@@ -168,6 +174,20 @@ func (b *briefing) brief(ctx context.Context, slot *calls.Slot) error {
 		return b.add(&e, proto.CallEndEvent.Name, elsewhere(e.Call, p.User, proto.EndAnsweredElsewhere, p.JoinedAt))
 	}
 	return nil
+}
+
+// succeed makes the socket the one of its user's side, where that is of the same
+// device and its own socket is gone: nobody said so, if its gateway died with it.
+func (b *briefing) succeed(ctx context.Context, e *calls.Entry, who state.Actor, was string) (calls.Entry, error) {
+	reach, err := b.svc.reach(ctx, "", []string{who.User}, askTimeout)
+	if err != nil || reach[who.User] == nil || isThere(reach[who.User], was) {
+		return *e, nil //nolint:nilerr // a look at the call asks again
+	}
+	return b.svc.change(ctx, e.Token, func(c *state.Call, now int64) error {
+		c.Lose(who.User, was, now, now)
+		c.Return(who, was, now)
+		return nil
+	})
 }
 
 func (b *briefing) add(e *calls.Entry, event string, payload any) error {

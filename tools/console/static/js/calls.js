@@ -26,7 +26,8 @@ export class Calls extends EventTarget {
     socket.on("call:incoming", (e) => this.incoming(e));
     socket.on("call:answer", of((call, e) => call.answered(e)));
     socket.on("call:reject", of((call) => this.over(call, endWords("rejected", call.name))));
-    socket.on("call:end", of((call, e) => this.over(call, endWords(e.reason, call.name, call.outgoing))));
+    // What is said to devices that ring is not for one that has taken the call.
+    socket.on("call:end", of((call, e) => (call.state === "incoming" || !/_elsewhere$/.test(e.reason)) && this.over(call, endWords(e.reason, call.name, call.outgoing))));
     socket.on("call:end", () => this.load());
     socket.on("call:ice-candidate", of((call, e) => call.candidate(e.candidate)));
     socket.on("call:renegotiate", of((call, e) => call.renegotiated(e)));

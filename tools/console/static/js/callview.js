@@ -52,7 +52,7 @@ function going(call) {
   const words = callWords(call);
   if (line.textContent !== words) line.textContent = words;
   line.dataset.state = call.state;
-  byId("call-path").textContent = pathWords(call);
+  byId("call-path").textContent = call.state === "connected" ? pathWords(call) : "";
   // The way the media take, for who looks closely.
   for (const part of ["local", "remote", "bytes"]) {
     if (call.path) line.dataset[part] = call.path[part];
