@@ -195,6 +195,11 @@ var (
 		Errors:  []Code{ChatNotFound, MessageNotFound},
 		Summary: "The reactions on a message, a page at a time, with counts of all.",
 	}}
+	SummarizeReactions = Endpoint[ReactionSummaryReq, ReactionSummaryRes]{Row{
+		Subject: "rpc.reactions.summary", Event: "reaction:summary", Limit: Limit{120, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound},
+		Summary: "The reactions on many messages of a chat at once, as counts and one's own: for a page that is about to be shown.",
+	}}
 	FindMessage = Endpoint[FindMessageReq, FindMessageRes]{Row{
 		Subject: "rpc.chat.find", Timeout: RequestTimeout, Idempotent: true,
 		Errors:  []Code{ChatNotFound, MessageNotFound},
@@ -299,7 +304,7 @@ var Endpoints = []Described{
 	JoinChat, LeaveChat, JoinChats, ActiveMembers, StartTyping, StopTyping, AuthRefresh,
 	UpdatePresence, SubscribePresence, UnsubscribePresence, ListSessions,
 	InitiateCall, AnswerCall, RejectCall, EndCall, SendCandidate, Renegotiate, CallIceServers, CallHistory,
-	AddReaction, RemoveReaction, GetReactions,
+	AddReaction, RemoveReaction, GetReactions, SummarizeReactions,
 	ReadNotifications, ClearNotification, ClearNotifications, PendingNotifications, NotifyPreferences, RegisterDevice, UnregisterDevice, PushConfig,
 	OpenDevice, Backlog, SharedChats, MembersAmong, FindMessage, UnreachedMembers, OpenSession, ReportSessions, RenewLease, Viewers, ReachUsers, CallSockets,
 	PutChat, PatchChat, GetChat, AddMembers, RemoveMember,

@@ -81,6 +81,38 @@ type UserReaction struct {
 	CreatedAt Timestamp `json:"createdAt"` // ‡
 }
 
+// MaxSummary bounds the messages of one ReactionSummaryReq.
+const MaxSummary = 100
+
+// ReactionSummaryReq is `reaction:summary`: what stands on the messages of a chat
+// that are about to be shown.
+type ReactionSummaryReq struct {
+	ChatID     string   `json:"chatId" rule:"id"`
+	MessageIDs []string `json:"messageIds" rule:"n=1..100 each=id"`
+}
+
+// Validate checks every field; the error names the first that is wrong.
+func (r *ReactionSummaryReq) Validate() error {
+	return first(
+		field("chatId", CheckID(r.ChatID)),
+		check("messageIds", len(r.MessageIDs) >= 1 && len(r.MessageIDs) <= MaxSummary, "must be 1 to 100"),
+		each("messageIds", r.MessageIDs, CheckID),
+	)
+}
+
+// ReactionSummaryRes is its ack: the messages that have reactions, in the order asked for.
+type ReactionSummaryRes struct {
+	ChatID   string            `json:"chatId"`
+	Messages []ReactionSummary `json:"messages"`
+}
+
+// ReactionSummary is what stands on one message.
+type ReactionSummary struct {
+	MessageID string         `json:"messageId"`
+	Counts    ReactionCounts `json:"counts"`
+	Mine      []string       `json:"mine"`
+}
+
 // Reaction is `reaction:new` and `reaction:remove` as events: somebody has put a
 // reaction on a message, or has taken their own away.
 type Reaction struct {

@@ -36,7 +36,7 @@ func newTown(t testing.TB, redis *servicestest.Redis) *town {
 	t.Helper()
 	w := &town{t: t, nats: servicestest.RunNATS(t), redis: redis}
 	w.host = servicestest.NewHost(t, "chat", w.nats, nil)
-	w.host.Serve(services.On(proto.FindMessage, find, services.Unordered()))
+	w.host.Serve(services.On(proto.FindMessage, find, services.Unordered()), services.On(proto.MembersAmong, among, services.Unordered()))
 	servicestest.Run(t, w.host, servicestest.Service{})
 	for range 2 {
 		w.instance()
@@ -64,6 +64,16 @@ func find(_ context.Context, req proto.FindMessageReq) (proto.FindMessageRes, er
 		return proto.FindMessageRes{}, &proto.Error{Code: proto.MessageNotFound, Field: "messageId", Message: "no such message"}
 	}
 	return proto.FindMessageRes{ChatID: chatID, SenderID: "alice", Seq: 1}, nil
+}
+
+func among(_ context.Context, req proto.AmongReq) (res proto.AmongRes, err error) {
+	res.Members = []string{}
+	for _, id := range req.UserIDs {
+		if id != "mallory" {
+			res.Members = append(res.Members, id)
+		}
+	}
+	return res, nil
 }
 
 func (w *town) actor(user string) proto.Actor {
@@ -157,6 +167,13 @@ func TestReactions(t *testing.T) {
 		require.Equal(t, "❤️", res.Reactions[0].Reaction, "oldest first")
 		require.ElementsMatch(t, []string{"❤️", "👨‍👩‍👧‍👦", ":party_parrot:"}, res.Mine)
 		require.Empty(t, w.get("bob", proto.GetReactionsReq{MessageID: message, ChatID: chatID}).Mine)
+
+		many := proto.ReactionSummaryReq{ChatID: chatID, MessageIDs: []string{"msg_unknown", message}}
+		sum, err := services.Do(t.Context(), w.host, proto.SummarizeReactions, w.actor("alice"), many)
+		require.NoError(t, err)
+		require.Equal(t, []proto.ReactionSummary{{MessageID: message, Counts: gone.Counts, Mine: res.Mine}}, sum.Messages)
+		_, err = services.Do(t.Context(), w.host, proto.SummarizeReactions, w.actor("mallory"), many)
+		require.ErrorIs(t, err, &proto.Error{Code: proto.ChatNotFound})
 	})
 }
 

@@ -33,6 +33,7 @@ func (s *Service) routes() []services.Route {
 		services.On(proto.AddReaction, s.add, byChat),
 		services.On(proto.RemoveReaction, s.remove, byChat),
 		services.On(proto.GetReactions, s.get, services.Unordered()),
+		services.On(proto.SummarizeReactions, s.summary, services.Unordered()),
 	}
 }
 

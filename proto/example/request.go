@@ -156,6 +156,11 @@ func Requests() []Request {
 				Reactions: []proto.UserReaction{{UserID: "bob", Reaction: "❤️", CreatedAt: When}}, Counts: proto.ReactionCounts{"❤️": 2},
 				Mine: []string{"❤️"}, NextCursor: "131",
 			}},
+		{Row: proto.SummarizeReactions,
+			Req: proto.ReactionSummaryReq{ChatID: "chat-7", MessageIDs: []string{"msg_01KK8Y8Z0G0000000A00BWY4SB"}},
+			Res: proto.ReactionSummaryRes{ChatID: "chat-7", Messages: []proto.ReactionSummary{{
+				MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", Counts: proto.ReactionCounts{"❤️": 2}, Mine: []string{"❤️"},
+			}}}},
 		{Row: proto.ReadNotifications,
 			Req: proto.ReadNotificationsReq{NotificationID: noteID},
 			Or:  proto.ReadNotificationsReq{NotificationIDs: []string{noteID}, All: true},

@@ -361,3 +361,55 @@ func parseMember(s string) (r proto.UserReaction, err error) {
 	r.UserID, err = proto.Token(parts[1]).ID()
 	return r, err
 }
+
+// Summaries reads the counts on messages of a chat, and which are a user's own. It
+// returns ErrStale or services.ErrRedisDown.
+func (s *Store) Summaries(ctx context.Context, chat proto.Token, user proto.Token, messages []proto.Token) ([]Page, error) {
+	m, err := s.fresh(ctx, chat)
+	if err != nil {
+		return nil, err
+	}
+	tx := s.client.TxPipeline()
+	mark := tx.Get(ctx, proto.ReactionsAtKey(chat))
+	counts := make([]*redis.MapStringStringCmd, len(messages))
+	for i, message := range messages {
+		counts[i] = tx.HGetAll(ctx, On{chat, message}.key(m, "counts"))
+	}
+	if err := exec(ctx, tx); err != nil {
+		return nil, fmt.Errorf("read reactions of %s: %w", chat, err)
+	}
+	if _, err := still(m, mark.Val()); err != nil {
+		return nil, err
+	}
+	out := make([]Page, len(messages))
+	names := make([][]string, len(messages))
+	own := make([]*redis.SliceCmd, len(messages))
+	pipe := s.client.Pipeline()
+	for i, message := range messages {
+		out[i] = Page{Counts: countsOf(counts[i].Val()), Mine: []string{}}
+		var fields []string
+		for reaction := range out[i].Counts {
+			names[i], fields = append(names[i], reaction), append(fields, member(user, reaction))
+		}
+		if len(fields) > 0 {
+			own[i] = pipe.HMGet(ctx, On{chat, message}.key(m, "when"), fields...)
+		}
+	}
+	if pipe.Len() == 0 {
+		return out, nil
+	}
+	if err := exec(ctx, pipe); err != nil {
+		return nil, fmt.Errorf("read reactions of %s: %w", chat, err)
+	}
+	for i := range out {
+		if own[i] == nil {
+			continue
+		}
+		for j, since := range own[i].Val() {
+			if since != nil {
+				out[i].Mine = append(out[i].Mine, names[i][j])
+			}
+		}
+	}
+	return out, nil
+}
