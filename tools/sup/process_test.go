@@ -272,6 +272,6 @@ func TestConsoleInABrowser(t *testing.T) {
 	require.NoError(t, browser.Wait(), "after %q:\n%s", steps, &errs)
 	require.Equal(t, []string{
 		"logged in", "exchanged", "harmless", "unread", "history", "two tabs", "ticks", "typing", "presence", "edited", "deleted",
-		"replied", "members", "disappearing", "restart", "came back", "disappeared", "done",
+		"replied", "reacted", "members", "disappearing", "restart", "came back", "disappeared", "done",
 	}, steps)
 }

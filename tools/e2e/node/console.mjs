@@ -287,6 +287,26 @@ try {
   await gone(bob, 'too late');
   step('replied');
 
+  const pill = (page, text, reaction) => bubble(page, text).locator(`.pill[data-react="${reaction}"]`);
+  await act(bob, 'a reply to it', 'React with 👍');
+  await pill(alice, 'a reply to it', '👍').filter({ hasText: '👍 1' }).waitFor();
+  await pill(alice, 'a reply to it', '👍').click();
+  await pill(bob, 'a reply to it', '👍').filter({ hasText: '👍 2' }).waitFor();
+  assert.equal(await pill(bob, 'a reply to it', '👍').getAttribute('aria-pressed'), 'true');
+  await act(alice, 'a reply to it', 'React with ❤️');
+  await pill(bob, 'a reply to it', '❤️').waitFor();
+  assert.equal(await pill(bob, 'a reply to it', '❤️').getAttribute('aria-pressed'), 'false', 'not his own');
+  await picture(alice, 'alice-reactions');
+  await picture(bob, 'bob-reactions');
+  await pill(bob, 'a reply to it', '👍').click();
+  await pill(alice, 'a reply to it', '👍').filter({ hasText: '👍 1' }).waitFor();
+  await alice.reload();
+  await alice.locator('#state.online').waitFor();
+  await row(alice, team).click();
+  await pill(alice, 'a reply to it', '👍').filter({ hasText: '👍 1' }).waitFor();
+  assert.equal(await pill(alice, 'a reply to it', '❤️').getAttribute('aria-pressed'), 'true');
+  step('reacted');
+
   const carol = await person('carol', 'Carol', { width: 390, height: 700 }, 'light');
   await open(carol, team);
   await alice.locator('#members-count', { hasText: '3 active' }).waitFor();

@@ -13,6 +13,7 @@ import { send } from "./outbox.js";
 import { onShow, partner } from "./presence.js";
 import { askStatus, showMe } from "./status.js";
 import { deviceOf, loadChats, saveChats, session } from "./storage.js";
+import { offerReactions, toggleReaction } from "./reactions.js";
 import { onScreen, showChat, showProblem, showState } from "./view.js";
 import { inBrief } from "./words.js";
 
@@ -239,8 +240,12 @@ byId("log").addEventListener("click", (e) => {
   const open = chats.get(openId);
   const button = e.target.closest("button");
   if (!button) return;
-  const { menu, jump: id, discard } = button.dataset;
-  if (menu) showMenu(button, actionsOf(open, open.messages.get(Number(menu))));
+  const { menu, jump: id, discard, react, on } = button.dataset;
+  if (menu) {
+    const entry = open.messages.get(Number(menu));
+    const take = (reaction) => tell(() => toggleReaction(connection, open, entry.message, reaction));
+    showMenu(button, actionsOf(open, entry), (list) => entry.message.deletedAt || offerReactions(list, take));
+  } else if (react) tell(() => toggleReaction(connection, open, open.messages.get(Number(on)).message, react));
   else if (id) jump(open, id);
   else if (button.matches(".ticks")) showWho(button, chats, open.receiptOf(Number(button.closest("[data-seq]").dataset.seq)), [...(open.receipts?.keys() ?? [])]);
   else if (discard) {

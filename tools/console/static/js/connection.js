@@ -80,6 +80,8 @@ export class Connection extends EventTarget {
     });
     socket.on("message:typing", (e) => chats.typing(e));
     socket.on("message:stop-typing", (e) => chats.stoppedTyping(e));
+    socket.on("reaction:new", (e) => chats.reacted(e));
+    socket.on("reaction:remove", (e) => chats.reacted(e));
     this.calls.listen(socket);
     socket.on("presence:update", (e) => this.presences.update(e));
     socket.on("chat:updated", (u) => this.updated(u));
