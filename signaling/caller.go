@@ -14,7 +14,7 @@ import (
 )
 
 // askTimeout is how long presence and chat may take: somebody waits for a call.
-const askTimeout = time.Second
+const askTimeout = 3 * time.Second
 
 // caller is who makes a request.
 type caller struct {

@@ -146,9 +146,9 @@ func (s *Service) make(ctx context.Context, who caller, req *proto.InitiateCallR
 		c.Parties = append(c.Parties, state.Party{User: id, State: proto.ParticipantRinging, Offer: &offer})
 	}
 	reach, err := s.reach(ctx, who.User, req.Targets(), askTimeout)
-	if err != nil { // then it rings for whoever is there
+	if err != nil { // who has blocked whom is not known: nobody is rung on a guess
 		s.host.Log().WarnContext(ctx, "who can be reached", "error", err)
-		return c, nil
+		return nil, &proto.Error{Code: proto.ServiceUnavailable, Message: "nobody can say who may be called", RetryAfter: time.Second}
 	}
 	c.Unreachable = true
 	for i := range c.Parties[1:] {

@@ -57,7 +57,7 @@ func (s *Service) look(ctx context.Context, body []byte) error {
 			return err
 		}
 	}
-	if err := s.hold(ctx, &e); err != nil {
+	if err := s.slots(ctx, &e); err != nil {
 		return err
 	}
 	return s.lookWhenDue(ctx, &e)

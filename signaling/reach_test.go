@@ -71,12 +71,18 @@ func TestChat(t *testing.T) {
 	require.Equal(t, "room", w.events("c1", "bob call:incoming")[0].text("chatId"))
 }
 
-// TestPresenceIsAway: then it rings.
+// TestPresenceIsAway: then nobody knows who has blocked the caller, and no call
+// begins; one that has begun goes on.
 func TestPresenceIsAway(t *testing.T) {
 	w := newTown(t)
-	require.NoError(t, w.noPresence())
 	s := w.instance()
-	require.Equal(t, proto.CallRinging, s.mustCall(t, device("ann", 1), "c1", "bob").Status)
+	s.mustCall(t, device("ann", 1), "c1", "bob")
+	require.NoError(t, w.noPresence())
+	_, err := s.callsOne(t, device("cid", 1), "c2", "dan")
+	requireFailure(t, proto.ServiceUnavailable, err)
+	_, err = s.answers(t, device("bob", 1), "c1")
+	require.NoError(t, err)
+	require.Empty(t, w.events("c2", "dan call:incoming"))
 }
 
 func TestStrangersAreNoted(t *testing.T) {

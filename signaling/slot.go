@@ -154,29 +154,35 @@ func (s *Service) release(ctx context.Context, call, user proto.Token, ended int
 	return fmt.Errorf("the call of %s: %w", user, calls.ErrMoved)
 }
 
-// hold gives the users of a call their slots where they have none, since Redis has
-// lost them.
-func (s *Service) hold(ctx context.Context, e *calls.Entry) error {
+// slots makes the slots of a call's users what they should be: the call's, where
+// Redis has lost them, and no more the call's once it is over for them.
+func (s *Service) slots(ctx context.Context, e *calls.Entry) error {
 	for i := range e.Parties {
 		p := &e.Parties[i]
-		if p.Over != 0 || p.Blocked {
+		if p.Blocked || p.State == proto.ParticipantBusy {
 			continue
 		}
 		user, err := proto.EncodeID(p.User)
 		if err != nil {
 			return err
 		}
-		slots, err := s.calls.Slots(ctx, user)
-		if err != nil {
+		if err := s.keepSlot(ctx, e, p, user); err != nil {
 			return ignoreDown(err)
-		}
-		if slots[0].CallID == "" && slots[0].Was != e.ID { // else it has just ended
-			if _, err := s.calls.Swap(ctx, user, &slots[0], slotOf(e.Call)); err != nil {
-				return ignoreDown(err)
-			}
 		}
 	}
 	return nil
+}
+
+func (s *Service) keepSlot(ctx context.Context, e *calls.Entry, p *state.Party, user proto.Token) error {
+	if p.Over != 0 {
+		return s.release(ctx, e.Token, user, p.OverAt)
+	}
+	slots, err := s.calls.Slots(ctx, user)
+	if err != nil || slots[0].CallID != "" || slots[0].Was == e.ID { // that has just ended
+		return err
+	}
+	_, err = s.calls.Swap(ctx, user, &slots[0], slotOf(e.Call))
+	return err
 }
 
 func slotOf(c *state.Call) calls.Slot {

@@ -1272,6 +1272,28 @@ export interface Reaction {
 /** ReactionCounts is reaction → how many users have put it on a message. */
 export type ReactionCounts = Record<string, number>;
 
+/** ReactionSummary is what stands on one message. */
+export interface ReactionSummary {
+  messageId: string;
+  counts: ReactionCounts;
+  mine: string[];
+}
+
+/** ReactionSummaryAck is its ack: the messages that have reactions, in the order asked for. */
+export interface ReactionSummaryAck {
+  success: true;
+  chatId: string;
+  messages: ReactionSummary[];
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** ReactionSummaryReq is `reaction:summary`: what stands on the messages of a chat that are about to be shown. */
+export interface ReactionSummaryReq {
+  chatId: string;
+  messageIds: string[];
+}
+
 /** ReadAck is its ack: where the user's cursor stands now, and what is behind it. */
 export interface ReadAck {
   success: true;
@@ -1786,6 +1808,7 @@ export interface Requests {
   "reaction:new": { request: ReactReq; ack: AddReactionAck };
   "reaction:remove": { request: ReactReq; ack: RemoveReactionAck };
   "reaction:get": { request: GetReactionsReq; ack: GetReactionsAck };
+  "reaction:summary": { request: ReactionSummaryReq; ack: ReactionSummaryAck };
   "notification:read": { request: ReadNotificationsReq; ack: UnreadAck };
   "notification:clear": { request: ClearNotificationReq; ack: UnreadAck };
   "notification:clear-all": { request: ClearNotificationsReq; ack: ClearNotificationsAck };
@@ -1888,6 +1911,8 @@ export interface ClientEvents {
   "reaction:remove": (request: ReactReq, ack: (reply: Reply<RemoveReactionAck>) => void) => void;
   /** The reactions on a message, a page at a time, with counts of all. At most 120 per 60 s. */
   "reaction:get": (request: GetReactionsReq, ack: (reply: Reply<GetReactionsAck>) => void) => void;
+  /** The reactions on many messages of a chat at once, as counts and one's own: for a page that is about to be shown. At most 120 per 60 s. */
+  "reaction:summary": (request: ReactionSummaryReq, ack: (reply: Reply<ReactionSummaryAck>) => void) => void;
   /** Notifications have been read. The user's other devices are told, and what was pushed for them is withdrawn. At most 100 per 60 s. */
   "notification:read": (request: ReadNotificationsReq, ack: (reply: Reply<UnreadAck>) => void) => void;
   /** Remove a notification. One that is not there is removed already. At most 100 per 60 s. */

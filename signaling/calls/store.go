@@ -40,6 +40,7 @@ var (
 	settledLua = redis.NewScript(settledScript)
 	dropLua    = redis.NewScript(dropScript)
 	swapLua    = redis.NewScript(swapScript)
+	waitLua    = redis.NewScript(waitScript)
 	takeLua    = redis.NewScript(takeScript)
 )
 
@@ -267,12 +268,8 @@ func (s *Store) Wait(ctx context.Context, call, user proto.Token, w Waiting) err
 	if err != nil {
 		return err
 	}
-	key := proto.CallWaitingKey(call, user)
-	pipe := s.client.Pipeline()
-	pipe.RPush(ctx, key, body)
-	pipe.LTrim(ctx, key, -proto.MaxBufferedICE, -1)
-	pipe.PExpire(ctx, key, keepWaiting)
-	_, err = pipe.Exec(ctx)
+	err = waitLua.Run(ctx, s.client, []string{proto.CallWaitingKey(call, user)},
+		body, proto.MaxBufferedICE, `"`+proto.CallCandidateEvent.Name+`"`, keepWaiting.Milliseconds()).Err()
 	return services.RedisOutcome(ctx, err)
 }
 

@@ -256,7 +256,7 @@ func TestMediaByTheRelay(t *testing.T) {
 	until("the way is lost", func() bool {
 		return webrtc.ICEConnectionState(ann.state.Load()) != webrtc.ICEConnectionStateConnected && webrtc.ICEConnectionState(bob.state.Load()) != webrtc.ICEConnectionStateConnected
 	})
-	turn = startRelay(t, turn.port)
+	startRelay(t, turn.port)
 	fresh := answer[proto.IceServersRes](t, ann.c.Emit(t, "call:ice-servers", map[string]any{"callId": call}))
 	ann.servers(t, fresh.IceServers)
 	offer, err = ann.pc.CreateOffer(&webrtc.OfferOptions{ICERestart: true})

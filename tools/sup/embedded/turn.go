@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 
 	"github.com/pion/logging"
@@ -64,7 +65,7 @@ func (t *TURN) Port() int {
 // (draft-uberti-behave-turn-rest) made with secret.
 func (t *TURN) Run(ctx context.Context, secret string) error {
 	// What goes wrong with one client is of use only when looking for a fault.
-	logs := &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelInfo, Writer: slog.NewLogLogger(t.log.Handler(), slog.LevelDebug).Writer()}
+	logs := &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelInfo, Writer: turnLog{t.log}}
 	relay := &turn.RelayAddressGeneratorStatic{RelayAddress: net.ParseIP(loopback), Address: loopback}
 	toLoopback := func(_ net.Addr, peer net.IP) bool { return peer.IsLoopback() }
 	server, err := turn.NewServer(turn.ServerConfig{
@@ -89,6 +90,14 @@ func (t *TURN) Run(ctx context.Context, secret string) error {
 // Stop gives the port up where Run was never called; after it, it does nothing.
 func (t *TURN) Stop() {
 	_, _ = t.tcp.Close(), t.udp.Close()
+}
+
+// turnLog hands the server's lines to slog.
+type turnLog struct{ log *slog.Logger }
+
+func (l turnLog) Write(line []byte) (int, error) {
+	l.log.Debug("turn server", "detail", strings.TrimSpace(string(line)))
+	return len(line), nil
 }
 
 // guests are a listener's connections: the server does not close them itself.

@@ -1,0 +1,48 @@
+package calls
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"supmesh.dev/proto"
+	"supmesh.dev/services/servicestest"
+)
+
+func TestMain(m *testing.M) { servicestest.Leak(m) }
+
+// TestWaiting: what waits for a device keeps its order, and of more than there is
+// room for the oldest candidates go, never a description.
+func TestWaiting(t *testing.T) {
+	for name, redis := range map[string]func(testing.TB) *servicestest.Redis{"plain": servicestest.RunRedis, "cluster": servicestest.RunRedisCluster} {
+		t.Run(name, func(t *testing.T) {
+			client := redis(t).Client()
+			t.Cleanup(func() { _ = client.Close() })
+			s := New(client, nil, nil)
+			wait := func(event string, n int) {
+				t.Helper()
+				require.NoError(t, s.Wait(t.Context(), "c", "bob", Waiting{Event: event, Data: fmt.Appendf(nil, `{"n":%d}`, n)}))
+			}
+			wait(proto.CallCandidateEvent.Name, 0)
+			wait(proto.RenegotiateEvent.Name, 1)
+			const more = proto.MaxBufferedICE + 10
+			for i := range more {
+				wait(proto.CallCandidateEvent.Name, 2+i)
+			}
+			for range 2 {
+				all, err := s.Waits(t.Context(), "c", "bob")
+				require.NoError(t, err)
+				require.Len(t, all, proto.MaxBufferedICE)
+				require.Equal(t, proto.RenegotiateEvent.Name, all[0].Event)
+				require.JSONEq(t, fmt.Sprintf(`{"n":%d}`, 2+more-(proto.MaxBufferedICE-1)), string(all[1].Data))
+				require.JSONEq(t, fmt.Sprintf(`{"n":%d}`, 1+more), string(all[len(all)-1].Data))
+			}
+			_, err := s.Take(t.Context(), "c", "bob")
+			require.NoError(t, err)
+			all, err := s.Waits(t.Context(), "c", "bob")
+			require.NoError(t, err)
+			require.Empty(t, all)
+		})
+	}
+}
