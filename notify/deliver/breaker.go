@@ -14,8 +14,8 @@ import (
 // A breaker opens when nearly everything fails: a server that takes a third of what
 // it gets is worth asking.
 const (
-	breakAt          = 70 // percent of tries
-	breakAfter       = 30 // tries at least
+	breakAt          = 0.7 // of the tries
+	breakAfter       = 30  // tries at least
 	breakWindow      = 30 * time.Second
 	breakFor         = 15 * time.Second
 	closeAfter       = 3 // tries that succeed in a row

@@ -47,11 +47,24 @@ type Deliverer struct {
 	regs      Registrations
 	breakers  *breakers
 	metrics   metrics
+	longest   time.Duration
 }
 
+// Option changes how pushes are delivered.
+type Option func(*Deliverer)
+
+// WithLongestPause bounds the pause between two tries that fail; an hour by default.
+func WithLongestPause(d time.Duration) Option { return func(x *Deliverer) { x.longest = d } }
+
 // New prepares delivery by the providers that are set up. Work begins it.
-func New(host *services.Host, providers []push.Provider, regs Registrations) *Deliverer {
-	d := &Deliverer{host: host, providers: make(map[proto.PushProvider]push.Provider, len(providers)), regs: regs, breakers: newBreakers()}
+func New(host *services.Host, providers []push.Provider, regs Registrations, opts ...Option) *Deliverer {
+	d := &Deliverer{
+		host: host, providers: make(map[proto.PushProvider]push.Provider, len(providers)), regs: regs,
+		breakers: newBreakers(), longest: longestPause,
+	}
+	for _, opt := range opts {
+		opt(d)
+	}
 	for _, p := range providers {
 		d.providers[p.Name()] = p
 	}
@@ -64,7 +77,7 @@ func New(host *services.Host, providers []push.Provider, regs Registrations) *De
 // Work takes pushes from the queue until the host stops. The stream must exist.
 func (d *Deliverer) Work() {
 	d.host.Work(proto.PushJobs, d.deliver,
-		services.WithPauses(longestPause), services.WithWaitingAside(), services.WithGrace(graceAtStop))
+		services.WithPauses(d.longest), services.WithWaitingAside(), services.WithGrace(graceAtStop))
 }
 
 // deliver does one job: nil is an end, good or not.
@@ -125,7 +138,7 @@ func (d *Deliverer) send(ctx context.Context, provider push.Provider, user proto
 		return &services.Hopeless{Reason: "rejected: " + o.Detail}
 	case push.Retry:
 		if o.After > 0 {
-			return &services.Later{After: min(o.After+around(time.Second), longestPause)}
+			return &services.Later{After: min(o.After, longestPause) + around(time.Second)}
 		}
 	}
 	return fmt.Errorf("push by %s: %s", job.Provider, o.Detail)
