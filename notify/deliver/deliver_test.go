@@ -3,6 +3,7 @@ package deliver_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -63,7 +64,7 @@ func job(name proto.PushProvider, id string) proto.Push {
 
 func metricsOf(h *services.Host) string {
 	w := httptest.NewRecorder()
-	services.Handler(h).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	services.Handler(h).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	return w.Body.String()
 }
 

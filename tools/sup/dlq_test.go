@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -126,7 +125,7 @@ func TestDropDeadLetters(t *testing.T) {
 	require.Equal(t, 3, count(t, s))
 	require.NoError(t, run(t, url, "drop", "3", "99"))
 	_, err := s.GetMsg(t.Context(), 3)
-	require.True(t, errors.Is(err, jetstream.ErrMsgNotFound))
+	require.ErrorIs(t, err, jetstream.ErrMsgNotFound)
 	require.NoError(t, run(t, url, "drop", "--queue", "notify-push"))
 	require.Equal(t, 1, count(t, s))
 	require.NoError(t, run(t, url, "drop", "--all"))

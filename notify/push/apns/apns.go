@@ -49,21 +49,21 @@ type Provider struct {
 func New(cfg Config, client *guard.Client) (*Provider, error) {
 	key, err := token.AuthKeyFromBytes([]byte(cfg.Key.Reveal()))
 	if err != nil {
-		return nil, errors.New("APNs key: must be a .p8 file's content")
+		return nil, errors.New("apns: key must be a .p8 file's content")
 	}
 	if cfg.KeyID == "" || cfg.TeamID == "" || cfg.Topic == "" {
-		return nil, errors.New("APNs: key id, team id and topic must not be empty")
+		return nil, errors.New("apns: key id, team id and topic must not be empty")
 	}
 	bearer := &token.Token{AuthKey: key, KeyID: cfg.KeyID, TeamID: cfg.TeamID}
 	if _, err := bearer.Generate(); err != nil {
-		return nil, errors.New("APNs key: must be of P-256")
+		return nil, errors.New("apns: key must be of P-256")
 	}
 	host := cfg.Endpoint
 	if host == "" {
 		host = apns2.HostProduction
 	}
 	if u, err := url.Parse(host); err != nil || u.Host == "" {
-		return nil, errors.New("APNs endpoint: must be a URL")
+		return nil, errors.New("apns: endpoint must be a URL")
 	}
 	watched := *client.Client
 	watched.Transport = watcher{client.Transport}

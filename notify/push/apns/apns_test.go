@@ -8,7 +8,9 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +23,7 @@ import (
 	"supmesh.dev/notify/push/pushtest"
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
+	"supmesh.dev/services/servicestest"
 )
 
 const device = "00fc13adff785122b4ad28809a3420982341241421348097878e577c991de8f0"
@@ -178,6 +181,25 @@ func TestProviderTokens(t *testing.T) {
 	})
 	require.Equal(t, push.Retry, p.Send(t.Context(), pushtest.Push(proto.PushAPNs), to).Status)
 	require.Equal(t, push.Delivered, p.Send(t.Context(), pushtest.Push(proto.PushAPNs), to).Status)
+}
+
+// Apple speaks HTTP/2 alone.
+func TestHTTP2(t *testing.T) {
+	var major atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { major.Store(int64(r.ProtoMajor)) }))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	client := guard.New(guard.Options{Trusted: true, Roots: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs})
+	t.Cleanup(client.Close)
+	p, err := apns.New(apns.Config{Key: key(t, elliptic.P256()), KeyID: "K1", TeamID: "T1", Topic: "x", Endpoint: server.URL}, client)
+	require.NoError(t, err)
+	require.Equal(t, push.Delivered, p.Send(t.Context(), pushtest.Push(proto.PushAPNs), push.Registration{Token: device}).Status)
+	require.Equal(t, int64(2), major.Load())
+	server.CloseClientConnections()
+	servicestest.Eventually(t, 5*time.Second, "it connects again", func() bool {
+		return p.Send(t.Context(), pushtest.Push(proto.PushAPNs), push.Registration{Token: device}).Status == push.Delivered
+	})
 }
 
 func TestTokensThatAreRefused(t *testing.T) {

@@ -48,7 +48,7 @@ func New(cfg Config, client *guard.Client) (*Provider, error) {
 		endpoint = DefaultEndpoint
 	}
 	if u, err := url.Parse(endpoint); err != nil || u.Host == "" {
-		return nil, errors.New("FCM endpoint: must be a URL")
+		return nil, errors.New("fcm: endpoint must be a URL")
 	}
 	return &Provider{
 		url:    strings.TrimRight(endpoint, "/") + "/v1/projects/" + url.PathEscape(account.Project) + "/messages:send",

@@ -33,17 +33,17 @@ type account struct {
 func readAccount(secret services.Secret) (account, error) {
 	var a account
 	if err := wire.Restore([]byte(secret.Reveal()), &a); err != nil {
-		return a, errors.New("FCM credentials: must be a service account's key file, JSON")
+		return a, errors.New("fcm: credentials: must be a service account's key file, JSON")
 	}
 	if a.Type != "service_account" || a.Project == "" || a.Email == "" || a.TokenURL == "" {
-		return a, errors.New("FCM credentials: must be those of a service account, with project_id, client_email and token_uri")
+		return a, errors.New("fcm: credentials: must be those of a service account, with project_id, client_email and token_uri")
 	}
 	block, _ := pem.Decode([]byte(a.Key))
 	if block == nil {
-		return a, errors.New("FCM credentials: private_key must be PEM")
+		return a, errors.New("fcm: credentials: private_key must be PEM")
 	}
 	if _, err := x509.ParsePKCS8PrivateKey(block.Bytes); err != nil {
-		return a, errors.New("FCM credentials: private_key must be a PKCS #8 key")
+		return a, errors.New("fcm: credentials: private_key must be a PKCS #8 key")
 	}
 	return a, nil
 }

@@ -165,7 +165,7 @@ func (s *suite) retryAfter(t *testing.T) {
 func (s *suite) unwell(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	stub, p := s.start(t, timeout)
-	quickly := func(t *testing.T, ctx context.Context) push.Outcome { //nolint:revive // the test comes first here
+	quickly := func(t *testing.T, ctx context.Context) push.Outcome {
 		t.Helper()
 		began := time.Now()
 		o := p.Send(ctx, Push(p.Name()), s.To(stub))

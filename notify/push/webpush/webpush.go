@@ -41,15 +41,15 @@ type Provider struct {
 func New(cfg Config, client *guard.Client) (*Provider, error) {
 	raw, err := decode(cfg.PrivateKey.Reveal())
 	if err != nil {
-		return nil, errors.New("VAPID private key: must be base64url")
+		return nil, errors.New("webpush: VAPID private key: must be base64url")
 	}
 	key, err := ecdh.P256().NewPrivateKey(raw)
 	if err != nil {
-		return nil, errors.New("VAPID private key: must be 32 bytes, of P-256")
+		return nil, errors.New("webpush: VAPID private key: must be 32 bytes, of P-256")
 	}
 	subject, mail := strings.CutPrefix(cfg.Subject, "mailto:") // webpush-go adds it again
 	if subject == "" || !mail && !strings.HasPrefix(subject, "https:") {
-		return nil, errors.New("VAPID subject: must begin with mailto: or https:")
+		return nil, errors.New("webpush: VAPID subject: must begin with mailto: or https:")
 	}
 	return &Provider{
 		public:  base64.RawURLEncoding.EncodeToString(key.PublicKey().Bytes()),

@@ -1,6 +1,7 @@
 package webpush_test
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/ecdh"
@@ -63,9 +64,9 @@ func (b *browser) open(t *testing.T, body []byte) []byte {
 	require.NoError(t, err)
 	gcm, err := cipher.NewGCM(block)
 	require.NoError(t, err)
-	clear, err := gcm.Open(nil, derive(ikm, salt, "Content-Encoding: nonce\x00", 12), sealed, nil)
+	opened, err := gcm.Open(nil, derive(ikm, salt, "Content-Encoding: nonce\x00", 12), sealed, nil)
 	require.NoError(t, err)
-	return clear[:strings.LastIndexByte(string(clear), 2)]
+	return opened[:bytes.LastIndexByte(opened, 2)]
 }
 
 func vapid(t *testing.T) (secret services.Secret, public string) {
