@@ -49,7 +49,7 @@ func New(cfg Config, client *guard.Client) (*Provider, error) {
 	}
 	subject, mail := strings.CutPrefix(cfg.Subject, "mailto:") // webpush-go adds it again
 	if subject == "" || !mail && !strings.HasPrefix(subject, "https:") {
-		return nil, errors.New("webpush: VAPID subject: must begin with mailto: or https:")
+		return nil, errors.New("webpush: VAPID subject: must be a mailto: or an https: URL")
 	}
 	return &Provider{
 		public:  base64.RawURLEncoding.EncodeToString(key.PublicKey().Bytes()),
