@@ -38,3 +38,6 @@ const (
 	HeaderSocket  = "Sup-Socket"  // the socket that must not get an echo
 	HeaderContent = "Sup-Content" // hash of the content behind an idempotency key
 )
+
+// HeaderDeadReason is on a dead letter: the error that ended the tries.
+const HeaderDeadReason = "Sup-Dead-Reason"
