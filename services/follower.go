@@ -49,8 +49,8 @@ const (
 	// followerWait is after how long the server gives an entry again of which it
 	// has heard nothing.
 	followerWait = 30 * time.Second
-	followerTry  = 20 * time.Second // one call of a handler
-	followerLook = 2 * time.Second  // between looks at whose turn it is
+	followerTry  = 20 * time.Second       // one call of a handler
+	followerLook = 500 * time.Millisecond // between looks at whose turn it is
 	// followerTries, with the pauses between them, are an hour and a half.
 	followerTries = 200
 	followerPause = 30 * time.Second
@@ -185,7 +185,9 @@ func (w *follower) await(ctx context.Context, consumer jetstream.Consumer) (pin 
 				return "", err
 			}
 		}
-		once, cancel := context.WithTimeout(ctx, followerLook)
+		// To its end, also while stopping: the server would choose a request that
+		// nobody waits for, and hold to it until its turn is over.
+		once, cancel := context.WithTimeout(context.WithoutCancel(ctx), followerLook)
 		batch, err := consumer.Fetch(1, jetstream.FetchContext(once), jetstream.FetchPriorityGroup(followerGroup))
 		if err == nil {
 			for m := range batch.Messages() {
@@ -198,6 +200,9 @@ func (w *follower) await(ctx context.Context, consumer jetstream.Consumer) (pin 
 		cancel()
 		switch {
 		case ctx.Err() != nil:
+			if pin != "" {
+				w.yield(ctx)
+			}
 			return "", ctx.Err()
 		case err != nil:
 			return "", fmt.Errorf("wait for a turn of %s: %w", w.Name, err)
