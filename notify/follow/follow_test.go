@@ -37,10 +37,11 @@ type town struct {
 	prefs     map[string]decide.Prefs
 	read      bool
 	notices   []proto.NotifyReq
-	pushes    []proto.Push // as they come out of the queue
 	keys      map[string]int
 	failing   error
 	failAfter int // pushes
+	killAfter int // pushes
+	kill      func()
 }
 
 func newTown(t *testing.T) *town {
@@ -136,6 +137,11 @@ func (w *town) Enqueue(ctx context.Context, p *proto.Push, key string) error {
 	w.mu.Lock()
 	w.keys[key]++
 	err := w.failing
+	if w.killAfter > 0 {
+		if w.killAfter--; w.killAfter == 0 {
+			defer w.kill() // it is queued, and no ack will come
+		}
+	}
 	if w.failAfter > 0 {
 		if w.failAfter--; w.failAfter == 0 {
 			w.failing = errors.New("the queue is away")
@@ -157,6 +163,7 @@ func (w *town) Enqueue(ctx context.Context, p *proto.Push, key string) error {
 func (w *town) decider(after time.Duration) (stop func() error) {
 	w.t.Helper()
 	h := servicestest.NewHost(w.t, "notify", w.nats, nil)
+	w.set(func() { w.kill = h.NATS().Close })
 	stop = servicestest.Run(w.t, h, servicestest.Service{})
 	require.NoError(w.t, Start(h, w, after))
 	for _, f := range []services.Follow{atOnce, afterAWhile} {
