@@ -35,6 +35,16 @@ func (h *Host) Schedule(ctx context.Context, timer string, q proto.Queue, at tim
 	return nil
 }
 
+// Enqueue gives a queue one job, and returns once it is stored: an error leaves
+// open whether it is. The same key again, within proto.Work.Dedup, is the same job.
+func (h *Host) Enqueue(ctx context.Context, q proto.Queue, key string, body []byte) error {
+	_, err := h.js.PublishMsg(ctx, &nats.Msg{Subject: q.Subject, Data: body}, jetstream.WithMsgID(key), jetstream.WithExpectStream(proto.Work.Name))
+	if err != nil {
+		return fmt.Errorf("enqueue %s: %w", q.Name, err)
+	}
+	return nil
+}
+
 // Later is a handler's word that a job cannot be done before a moment has passed.
 type Later struct{ After time.Duration }
 

@@ -100,6 +100,26 @@ func TestWorkIsDone(t *testing.T) {
 	require.Equal(t, "never at all", dead.Header.Get("Sup-Dead-Reason"))
 }
 
+// A job that is enqueued twice, since nobody knows whether the first was stored, is done once.
+func TestEnqueueOnce(t *testing.T) {
+	n := servicestest.RunNATS(t)
+	h := servicestest.NewHost(t, "test", n, nil)
+	require.Error(t, h.Enqueue(t.Context(), queue, "a", []byte("x")), "there is no stream")
+	s := workStream(t, h)
+	servicestest.Run(t, h, servicestest.Service{})
+	for range 3 {
+		require.NoError(t, h.Enqueue(t.Context(), queue, "a", []byte("x")))
+	}
+	require.NoError(t, h.Enqueue(t.Context(), queue, "b", []byte("y")))
+	require.Equal(t, uint64(2), left(t, s))
+	j := &jobs{}
+	h.Work(queue, j.do)
+	servicestest.Eventually(t, 10*time.Second, "both are done", func() bool { return left(t, s) == 0 })
+	require.Equal(t, []int{1, 1}, []int{j.tries("x"), j.tries("y")})
+	require.NoError(t, h.Enqueue(t.Context(), queue, "a", []byte("x")))
+	require.Zero(t, left(t, s), "also once it is done")
+}
+
 // A timer fires at its time, also when the server and the service are away meanwhile.
 func TestSchedule(t *testing.T) {
 	n := servicestest.RunNATS(t)
