@@ -26,3 +26,14 @@ func (s *Service) requested(ctx context.Context, body []byte) error {
 	_, err := s.notify(ctx, &req)
 	return err
 }
+
+// firstUser is the lane of a request: those for one user keep their order.
+func firstUser(body []byte) string {
+	var req struct {
+		UserIDs []string `json:"userIds"`
+	}
+	if err := wire.Restore(body, &req); err != nil || len(req.UserIDs) == 0 {
+		return ""
+	}
+	return req.UserIDs[0]
+}

@@ -76,10 +76,21 @@ func (h *Host) Work(q proto.Queue, handle func(ctx context.Context, body []byte)
 	h.Go("queue "+q.Name, w.run)
 }
 
+// WorkInOrder is Work by one instance at a time, for jobs of which some must keep
+// their order: those of one lane are done one after the other, in the order in
+// which they were enqueued, also when another instance goes on after this one
+// has stopped. Not so around a job that fails or whose instance dies: it comes again,
+// behind others. lane may be called for what cannot be read.
+func (h *Host) WorkInOrder(q proto.Queue, lane func(body []byte) string, handle func(ctx context.Context, body []byte) error) {
+	w := &worker{host: h, queue: q, handle: handle, lane: lane}
+	h.Go("queue "+q.Name, w.run)
+}
+
 type worker struct {
 	host   *Host
 	queue  proto.Queue
 	handle func(ctx context.Context, body []byte) error
+	lane   func(body []byte) string // nil: no order
 }
 
 func (w *worker) run(ctx context.Context) error {
@@ -97,20 +108,29 @@ func (w *worker) consume(ctx context.Context) error {
 	q := w.queue
 	made, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	consumer, err := w.host.js.CreateOrUpdateConsumer(made, proto.Work.Name, jetstream.ConsumerConfig{
+	cfg := jetstream.ConsumerConfig{
 		Durable: q.Name, Description: q.Purpose, FilterSubject: q.Subject, AckPolicy: jetstream.AckExplicitPolicy,
 		// One more than we count ourselves: who dies over the last try leaves
 		// one for the letter.
 		AckWait: q.Timeout, MaxDeliver: q.MaxDeliver + 1, MaxAckPending: q.MaxPending,
-	})
-	if err != nil {
-		return fmt.Errorf("consumer %s: %w", q.Name, err)
 	}
 	// No more than are worked on at once: what waits here is not given to others.
 	atOnce := min(q.MaxPending, DefaultWorkers)
-	jobs, err := consumer.Messages(jetstream.PullMaxMessages(atOnce), jetstream.WithMessagesErrOnMissingHeartbeat(true))
+	opts := []jetstream.PullMessagesOpt{jetstream.PullMaxMessages(atOnce), jetstream.WithMessagesErrOnMissingHeartbeat(true)}
+	if w.lane != nil { // NATS ADR-42
+		cfg.PriorityPolicy, cfg.PriorityGroups, cfg.PinnedTTL = jetstream.PriorityPolicyPinned, []string{inOrder}, q.Timeout
+		opts = append(opts, jetstream.PullPriorityGroup(inOrder))
+	}
+	consumer, err := w.host.js.CreateOrUpdateConsumer(made, proto.Work.Name, cfg)
+	if err != nil {
+		return fmt.Errorf("consumer %s: %w", q.Name, err)
+	}
+	jobs, err := consumer.Messages(opts...)
 	if err != nil {
 		return fmt.Errorf("pull %s: %w", q.Name, err)
+	}
+	if w.lane != nil {
+		return w.inOrder(ctx, jobs, atOnce)
 	}
 	defer context.AfterFunc(ctx, jobs.Stop)()
 	defer jobs.Stop()
