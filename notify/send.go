@@ -97,7 +97,7 @@ func priorityOf(t proto.NotificationType) string {
 		return proto.PriorityHigh
 	case proto.NotifyReaction, proto.NotifyChatUpdated:
 		return proto.PriorityLow
-	case proto.NotifyReply, proto.NotifyInvite, proto.NotifySystem:
+	case proto.NotifyReply, proto.NotifyInvite, proto.NotifySystem, proto.NotifyMessage:
 	}
 	return proto.PriorityNormal
 }

@@ -3,8 +3,6 @@ package notices
 // keysScript opens every script.
 //
 //	KEYS  at, order, unread, bodies, about, expires, keys, pushed
-//
-//nolint:dupword // Lua
 const keysScript = `
 local function drop(ids)
   if #ids == 0 then return end
@@ -26,8 +24,6 @@ end
 //	ARGV  mark expected, mark after, time; then
 //	      "new", id, position, expires, mark of the key, time of the id, most kept, most keys kept, body, about
 //	      "read" or "clear", up to which position, ids …
-//
-//nolint:dupword // Lua
 const applyScript = keysScript + `
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])

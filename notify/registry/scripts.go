@@ -5,8 +5,6 @@ package registry
 //
 //	KEYS  the user's
 //	ARGV  epoch, position, body, milliseconds
-//
-//nolint:dupword // Lua
 const keepScript = `
 local epoch, at = string.match(redis.call('GET', KEYS[1]) or '', '^(%S*) (%d+) ')
 if epoch == ARGV[1] and tonumber(at) > tonumber(ARGV[2]) then return 0 end
