@@ -61,7 +61,7 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	if ctx.Err() == nil {
-		s.host.WorkInOrder(proto.NotifyRequests, firstUser, s.requested)
+		s.host.Work(proto.NotifyRequests, s.requested, services.WithLanes(firstUser))
 	}
 	<-ctx.Done()
 	return nil

@@ -39,3 +39,6 @@ const (
 	HeaderExpires = "Sup-Expires" // when nobody needs it any more, in Unix milliseconds
 	HeaderContent = "Sup-Content" // hash of the content behind an idempotency key
 )
+
+// HeaderDeadReason is on a dead letter: the error that ended the tries.
+const HeaderDeadReason = "Sup-Dead-Reason"
