@@ -38,7 +38,7 @@ func (w *town) devices(user string) (out []string) {
 	w.t.Helper()
 	st, err := w.registry().Of(w.t.Context(), proto.Token(user))
 	require.NoError(w.t, err)
-	newest, err := w.registry().Newest(w.t.Context(), proto.Token(user))
+	newest, err := w.registry().Logged(w.t.Context(), proto.Token(user))
 	require.NoError(w.t, err)
 	require.Equal(w.t, newest, st)
 	for _, d := range st.Devices {
@@ -61,6 +61,21 @@ func TestDevices(t *testing.T) {
 		require.Equal(t, []string{"phone apns alert", "phone apns calls", "tablet webhook https://push.test/b"}, w.devices("ann"), "the token has moved")
 		w.flush()
 		require.Len(t, w.devices("ann"), 3)
+		for _, c := range []struct {
+			device   string
+			provider proto.PushProvider
+			typ      proto.NotificationType
+			token    string
+		}{
+			{"phone", proto.PushAPNs, proto.NotifyMessage, "alert"}, {"phone", proto.PushAPNs, proto.NotifyCall, "calls"},
+			{"tablet", proto.PushWebhook, proto.NotifyCall, "https://push.test/b"}, {"phone", proto.PushWebhook, proto.NotifyMessage, ""},
+		} {
+			to, ok, err := w.registry().Registration(t.Context(), "ann", c.device, c.provider, c.typ)
+			require.NoError(t, err)
+			require.Equal(t, c.token, to.Token)
+			require.Equal(t, c.token != "", ok)
+			require.Equal(t, c.token == "calls", to.VoIP)
+		}
 
 		before, _, err := w.log.Last(t.Context(), proto.UserPush("ann"))
 		require.NoError(t, err)
@@ -78,15 +93,10 @@ func TestDevices(t *testing.T) {
 		require.Equal(t, 2, res.Removed)
 		require.Equal(t, []string{"tablet webhook https://push.test/b"}, w.devices("ann"))
 
-		st, err := w.registry().Of(t.Context(), "ann")
-		require.NoError(t, err)
-		old := st.Devices[0]
 		require.NoError(t, w.register(device("ann", "tablet"), webhook("c")))
-		require.NoError(t, w.registry().Gone(t.Context(), "ann", &old))
+		require.NoError(t, w.registry().Gone(t.Context(), "ann", "tablet", proto.PushWebhook, "https://push.test/b"))
 		require.Equal(t, []string{"tablet webhook https://push.test/c"}, w.devices("ann"), "another token by now")
-		st, err = w.registry().Of(t.Context(), "ann")
-		require.NoError(t, err)
-		require.NoError(t, w.registry().Gone(t.Context(), "ann", &st.Devices[0]))
+		require.NoError(t, w.registry().Gone(t.Context(), "ann", "tablet", proto.PushWebhook, "https://push.test/c"))
 		require.Empty(t, w.devices("ann"))
 	})
 }
@@ -214,7 +224,7 @@ func TestWithdraw(t *testing.T) {
 		}
 		w.read(phone("ann"), proto.ReadNotificationsReq{NotificationID: ids[0]})
 		require.Empty(t, jobs(), "nothing was pushed")
-		require.NoError(t, redis.Client().HSet(t.Context(), proto.PushSentKey("ann"), "chat.one", 1).Err())
+		require.NoError(t, w.registry().Pushed(t.Context(), "ann", "chat:chat.one", 1, false))
 		w.read(phone("ann"), proto.ReadNotificationsReq{NotificationID: ids[1]})
 		require.Empty(t, jobs(), "the third stands there unread")
 		w.clear(phone("ann"), ids[2])
@@ -224,14 +234,27 @@ func TestWithdraw(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, proto.Push{
 			UserID: "ann", DeviceID: "tablet", Provider: proto.PushWebhook, NotificationID: got[0].NotificationID, Type: proto.NotifySystem,
-			Priority: proto.PriorityNormal, CollapseKey: "chat.one", Withdraw: true, CreatedAt: got[0].CreatedAt, ExpiresAt: got[0].ExpiresAt, After: last.Position,
+			Priority: proto.PriorityNormal, CollapseKey: "chat:chat.one", Withdraw: true, CreatedAt: got[0].CreatedAt, ExpiresAt: got[0].ExpiresAt, After: last.Position,
 		}, got[0])
 
+		newer := func(after uint64) bool {
+			yes, err := w.registry().Newest(t.Context(), "ann", "chat:chat.one", after)
+			require.NoError(t, err)
+			return yes
+		}
+		require.Equal(t, []bool{true, false}, []bool{newer(last.Position - 1), newer(last.Position)}, "what was to be shown is not any more")
+		require.NoError(t, w.registry().Pushed(t.Context(), "ann", "chat:chat.one", 1, false))
+		require.True(t, newer(last.Position-1), "an older one counts for nothing")
+		req := system("again", "ann")
+		req.ChatID = "chat.one"
+		w.read(phone("ann"), proto.ReadNotificationsReq{NotificationID: w.sent(req)})
+		require.Empty(t, jobs(), "it is taken back already")
+
 		alone := w.sent(system("alone", "ann"))
-		require.NoError(t, redis.Client().HSet(t.Context(), proto.PushSentKey("ann"), alone, 1).Err())
+		require.NoError(t, w.registry().Pushed(t.Context(), "ann", "notice:"+alone, 1, false))
 		require.Equal(t, 0, w.read(device("ann", "tablet"), proto.ReadNotificationsReq{All: true}))
 		got = jobs()
 		require.Len(t, got, 1)
-		require.Equal(t, []string{"phone", alone}, []string{got[0].DeviceID, got[0].CollapseKey}, "without a collapse key its id is one")
+		require.Equal(t, []string{"phone", "notice:" + alone}, []string{got[0].DeviceID, got[0].CollapseKey}, "without a collapse key its id is one")
 	})
 }

@@ -36,7 +36,7 @@ func TestNotifications(t *testing.T) {
 		n := p.Notifications[1]
 		require.Equal(t, proto.Notification{
 			ID: first, Type: proto.NotifyMention, Title: "Team", Message: "You were mentioned", Data: n.Data, FromUserID: "carl", ChatID: "chat.one",
-			MessageID: "msg_1", Priority: proto.PriorityHigh, Sound: true, Timestamp: n.Timestamp, CollapseKey: "chat.one",
+			MessageID: "msg_1", Priority: proto.PriorityHigh, Sound: true, Timestamp: n.Timestamp, CollapseKey: "chat:chat.one",
 		}, n)
 		require.JSONEq(t, `{"a":1}`, string(n.Data))
 		notes := w.notes("ann")

@@ -84,8 +84,8 @@ func (s *Service) notificationOf(req *proto.NotifyReq) proto.Notification {
 		n.Priority = priorityOf(req.Type)
 	}
 	n.Sound = !req.Silent && n.Priority != proto.PriorityLow
-	if n.CollapseKey == "" {
-		n.CollapseKey = req.ChatID
+	if n.CollapseKey == "" && n.ChatID != "" {
+		n.CollapseKey = notices.ChatCollapse(n.ChatID)
 	}
 	return n
 }

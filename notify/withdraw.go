@@ -36,7 +36,7 @@ func (s *Service) withdraw(ctx context.Context, who *services.Caller, done *noti
 		}
 		for _, key := range done.Withdraw {
 			err := s.queuePush(ctx, &proto.Push{
-				UserID: who.Actor.User, DeviceID: d.DeviceID, Provider: d.Provider, NotificationID: "withdraw_" + strconv.FormatUint(done.Position, 10),
+				UserID: who.Actor.User, DeviceID: d.DeviceID, Provider: d.Provider, NotificationID: withdrawalID(done.Position, key),
 				Type: proto.NotifySystem, Priority: proto.PriorityNormal, Badge: done.Unread, CollapseKey: key, Withdraw: true,
 				CreatedAt: proto.At(now), ExpiresAt: proto.At(now.Add(withdrawFor)), After: done.Position,
 			})
@@ -48,9 +48,23 @@ func (s *Service) withdraw(ctx context.Context, who *services.Caller, done *noti
 	}
 }
 
+// withdrawalID names the withdrawal of what is shown under one key, and says nothing of the key.
+func withdrawalID(position uint64, collapseKey string) string {
+	sum := sha256.Sum256([]byte(collapseKey))
+	return "withdraw_" + strconv.FormatUint(position, 10) + "_" + hex.EncodeToString(sum[:8])
+}
+
 // queuePush gives a push to the workers, once for a device, a notification and a
-// collapse key, however often it is called within the queue's window.
+// collapse key, however often it is called within the queue's window. From then on
+// older ones under the collapse key are not sent any more.
 func (s *Service) queuePush(ctx context.Context, p *proto.Push) error {
+	user, err := proto.EncodeID(p.UserID)
+	if err != nil {
+		return proto.FieldError("userId", err)
+	}
+	if err := s.registry.Pushed(ctx, user, p.CollapseKey, p.After, p.Withdraw); err != nil {
+		s.host.Log().WarnContext(ctx, "queue push", "error", err) // reaching the user matters more
+	}
 	body, err := wire.Marshal(p)
 	if err != nil {
 		return fmt.Errorf("encode push: %w", err)

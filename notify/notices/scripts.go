@@ -106,7 +106,8 @@ for _, id in ipairs(asked) do
     if new then
       unread = unread - 1
       local key = collapse(id)
-      if key and redis.call('HEXISTS', KEYS[8], key) == 1 then pushed[key] = true end
+      local at = key and tonumber(redis.call('ZSCORE', KEYS[8], key) or '0.5')
+      if at and at % 1 == 0 then pushed[key] = true end
     end
   end
 end

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"supmesh.dev/notify/push"
 	"supmesh.dev/proto"
 )
 
@@ -17,6 +18,32 @@ type Registration struct {
 	VoIP     bool               `json:"voip,omitzero"` // for calls alone
 	At       proto.Timestamp    `json:"at"`
 }
+
+// destination is where it goes, as a provider takes it.
+func (r *Registration) destination() push.Registration {
+	return push.Registration{Token: r.Token, P256DH: r.P256DH, Auth: r.Auth, VoIP: r.VoIP}
+}
+
+// Of finds a device's registration with a provider for a type: for a call the one
+// that is for calls, where there is one; for anything else the other.
+func (s *State) Of(device string, provider proto.PushProvider, t proto.NotificationType) (r Registration, ok bool) {
+	for i := range s.Devices {
+		d := &s.Devices[i]
+		if d.DeviceID != device || d.Provider != provider || d.VoIP && t != proto.NotifyCall {
+			continue
+		}
+		if r, ok = *d, true; d.VoIP {
+			return r, ok
+		}
+	}
+	return r, ok
+}
+
+// String hides the tokens from whatever prints them.
+func (Registration) String() string { return "***" }
+
+// GoString hides them from %#v.
+func (Registration) GoString() string { return "***" }
 
 // same says whether two registrations stand for one another: of one device, with
 // one provider, for the same use.
@@ -68,9 +95,11 @@ func (s *State) Unregister(device string, provider proto.PushProvider) int {
 }
 
 // drop removes exactly this token of a device.
-func (s *State) drop(r *Registration) bool {
+func (s *State) drop(device string, provider proto.PushProvider, token string) bool {
 	before := len(s.Devices)
-	s.Devices = slices.DeleteFunc(s.Devices, func(o Registration) bool { return o.same(r) && o.Token == r.Token })
+	s.Devices = slices.DeleteFunc(s.Devices, func(o Registration) bool {
+		return o.DeviceID == device && o.Provider == provider && o.Token == token
+	})
 	return len(s.Devices) < before
 }
 

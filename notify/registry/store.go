@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/redis/go-redis/v9"
 
+	"supmesh.dev/notify/push"
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
 	"supmesh.dev/services/journal"
@@ -24,12 +25,19 @@ const (
 	// briefly is how long Redis has what may be about to change: longer than an
 	// append is tried.
 	briefly = 5 * time.Second
+	// pushedKept is of how many collapse keys it is known what was pushed, pushedFor
+	// for how long after the last push.
+	pushedKept = 1000
+	pushedFor  = 30 * 24 * time.Hour
 )
 
 // ErrUnavailable: the log did not answer; what was to be stored may be stored or not.
 var ErrUnavailable = journal.ErrUnavailable
 
-var keepLua = redis.NewScript(keepScript)
+var (
+	keepLua   = redis.NewScript(keepScript)
+	pushedLua = redis.NewScript(pushedScript)
+)
 
 // Store appends to the log and reads it, with Redis before it.
 type Store struct {
@@ -42,8 +50,8 @@ func New(client redis.UniversalClient, js jetstream.JetStream, read *nats.Conn) 
 	return &Store{client: client, log: journal.New(js, read)}
 }
 
-// Newest is a user's state as the leader of the log has it. It returns ErrUnavailable.
-func (s *Store) Newest(ctx context.Context, user proto.Token) (State, error) {
+// Logged is a user's state as the leader of the log has it. It returns ErrUnavailable.
+func (s *Store) Logged(ctx context.Context, user proto.Token) (State, error) {
 	epoch, err := s.log.Epoch(ctx)
 	if err != nil {
 		return State{}, err
@@ -75,7 +83,7 @@ func (s *Store) Of(ctx context.Context, user proto.Token) (State, error) {
 			return parse(epoch, position, []byte(body))
 		}
 	}
-	st, err := s.Newest(ctx, user)
+	st, err := s.Logged(ctx, user)
 	if err == nil {
 		_ = s.keep(ctx, user, &st) // or it is read from the log again
 	}
@@ -99,7 +107,7 @@ func (s *Store) keep(ctx context.Context, user proto.Token, st *State) error {
 // services.ErrRedisDown, since Redis would go on saying what was before.
 func (s *Store) Change(ctx context.Context, user proto.Token, trace string, edit func(*State) (changed bool, err error)) (State, error) {
 	for {
-		st, err := s.Newest(ctx, user)
+		st, err := s.Logged(ctx, user)
 		if err != nil {
 			return st, err
 		}
@@ -127,9 +135,45 @@ func (s *Store) Change(ctx context.Context, user proto.Token, trace string, edit
 	}
 }
 
+// Registration is a device's with a provider, for pushes of a type; false where
+// there is none (any more).
+func (s *Store) Registration(ctx context.Context, user proto.Token, device string, provider proto.PushProvider, t proto.NotificationType) (push.Registration, bool, error) {
+	st, err := s.Of(ctx, user)
+	if err != nil {
+		return push.Registration{}, false, err
+	}
+	r, ok := st.Of(device, provider, t)
+	return r.destination(), ok, nil
+}
+
 // Gone removes a registration whose token the provider knows no more, if it still
 // is the device's.
-func (s *Store) Gone(ctx context.Context, user proto.Token, r *Registration) error {
-	_, err := s.Change(ctx, user, "", func(st *State) (bool, error) { return st.drop(r), nil })
+func (s *Store) Gone(ctx context.Context, user proto.Token, device string, provider proto.PushProvider, token string) error {
+	_, err := s.Change(ctx, user, "", func(st *State) (bool, error) { return st.drop(device, provider, token), nil })
 	return err
+}
+
+// Pushed notes that there is a push under a collapse key, decided as of a position
+// of the log, or one that takes back what is shown under it. An older one counts for
+// nothing. It may be lost with Redis: then one too many is sent, or stays.
+func (s *Store) Pushed(ctx context.Context, user proto.Token, collapseKey string, after uint64, withdraw bool) error {
+	score := strconv.FormatUint(after, 10)
+	if withdraw {
+		score += ".5"
+	}
+	err := pushedLua.Run(ctx, s.client, []string{proto.PushSentKey(user)}, collapseKey, score, pushedKept, pushedFor.Milliseconds()).Err()
+	if err := services.RedisOutcome(ctx, err); err != nil {
+		return fmt.Errorf("note a push to %s: %w", user, err)
+	}
+	return nil
+}
+
+// Newest says whether there is a push under a collapse key that is newer than one
+// decided as of a position of the log. It returns services.ErrRedisDown.
+func (s *Store) Newest(ctx context.Context, user proto.Token, collapseKey string, after uint64) (newer bool, err error) {
+	score, err := s.client.ZScore(ctx, proto.PushSentKey(user), collapseKey).Result()
+	if err := services.RedisOutcome(ctx, err); err != nil {
+		return false, fmt.Errorf("read the pushes to %s: %w", user, err)
+	}
+	return uint64(max(score, 0)) > after, nil
 }
