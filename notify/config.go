@@ -1,13 +1,15 @@
 package notify
 
 import (
-	"crypto/ecdh"
-	"encoding/base64"
 	"fmt"
-	"strings"
 	"time"
 
-	"supmesh.dev/proto"
+	"supmesh.dev/notify/push"
+	"supmesh.dev/notify/push/apns"
+	"supmesh.dev/notify/push/fcm"
+	"supmesh.dev/notify/push/guard"
+	"supmesh.dev/notify/push/webhook"
+	"supmesh.dev/notify/push/webpush"
 	"supmesh.dev/services"
 )
 
@@ -40,43 +42,45 @@ func (c *Config) Validate() error {
 	switch {
 	case c.PushAfter < time.Second || c.PushAfter > 10*time.Minute:
 		return fmt.Errorf("PUSH_AFTER must be from 1s to 10m")
-	case c.VAPIDPrivateKey != "" && !strings.HasPrefix(c.VAPIDSubject, "mailto:") && !strings.HasPrefix(c.VAPIDSubject, "https://"):
-		return fmt.Errorf("VAPID_SUBJECT must be a mailto: or https: address")
 	case c.APNSKey != "" && (c.APNSKeyID == "" || c.APNSTeamID == "" || c.APNSTopic == ""):
 		return fmt.Errorf("APNS_KEY needs APNS_KEY_ID, APNS_TEAM_ID and APNS_TOPIC")
 	}
-	_, err := c.vapidPublicKey()
+	_, _, err := c.providers()
 	return err
 }
 
-// providers is those that are set up.
-func (c *Config) providers() []proto.PushProvider {
-	out := []proto.PushProvider{}
-	for _, p := range []struct {
-		name   proto.PushProvider
-		secret services.Secret
-	}{
-		{proto.PushWebhook, c.WebhookSecret}, {proto.PushWeb, c.VAPIDPrivateKey}, {proto.PushFCM, c.FCMCredentials}, {proto.PushAPNs, c.APNSKey},
-	} {
-		if p.secret != "" {
-			out = append(out, p.name)
+// providers makes those that are set up; vapid is what a browser subscribes with,
+// empty without Web Push.
+func (c *Config) providers() (all []push.Provider, vapid string, err error) {
+	public := func() *guard.Client { return guard.New(guard.Options{Allow: c.PushAllowHosts}) }
+	trusted := func() *guard.Client { return guard.New(guard.Options{Trusted: true}) }
+	if c.WebhookSecret != "" {
+		p, err := webhook.New(c.WebhookSecret, public())
+		if err != nil {
+			return nil, "", fmt.Errorf("WEBHOOK_SECRET: %w", err)
 		}
+		all = append(all, p)
 	}
-	return out
-}
-
-// vapidPublicKey is what a browser subscribes with (RFC 8292), base64url; empty
-// without a private key.
-func (c *Config) vapidPublicKey() (string, error) {
-	if c.VAPIDPrivateKey == "" {
-		return "", nil
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(c.VAPIDPrivateKey.Reveal(), "="))
-	if err == nil {
-		var key *ecdh.PrivateKey
-		if key, err = ecdh.P256().NewPrivateKey(raw); err == nil {
-			return base64.RawURLEncoding.EncodeToString(key.PublicKey().Bytes()), nil
+	if c.VAPIDPrivateKey != "" {
+		p, err := webpush.New(webpush.Config{PrivateKey: c.VAPIDPrivateKey, Subject: c.VAPIDSubject}, public())
+		if err != nil {
+			return nil, "", fmt.Errorf("VAPID_PRIVATE_KEY, VAPID_SUBJECT: %w", err)
 		}
+		all, vapid = append(all, p), p.PublicKey()
 	}
-	return "", fmt.Errorf("VAPID_PRIVATE_KEY must be a P-256 scalar in base64url")
+	if c.FCMCredentials != "" {
+		p, err := fcm.New(fcm.Config{Credentials: c.FCMCredentials, Endpoint: c.FCMEndpoint}, trusted())
+		if err != nil {
+			return nil, "", fmt.Errorf("FCM_CREDENTIALS: %w", err)
+		}
+		all = append(all, p)
+	}
+	if c.APNSKey != "" {
+		p, err := apns.New(apns.Config{Key: c.APNSKey, KeyID: c.APNSKeyID, TeamID: c.APNSTeamID, Topic: c.APNSTopic, Endpoint: c.APNSEndpoint}, trusted())
+		if err != nil {
+			return nil, "", fmt.Errorf("APNS_KEY: %w", err)
+		}
+		all = append(all, p)
+	}
+	return all, vapid, nil
 }

@@ -2,9 +2,9 @@ package notify
 
 import (
 	"context"
-	"net/url"
 	"slices"
 
+	"supmesh.dev/notify/push"
 	"supmesh.dev/notify/registry"
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
@@ -26,10 +26,7 @@ func (s *Service) register(ctx context.Context, req proto.RegisterDeviceReq) (pr
 	if err != nil {
 		return proto.RegisterDeviceRes{}, err
 	}
-	if !slices.Contains(s.providers, req.Provider) {
-		return proto.RegisterDeviceRes{}, &proto.Error{Code: proto.PermissionDenied, Field: "provider", Message: "this provider is not set up here"}
-	}
-	if err := checkRegistration(&req); err != nil {
+	if err := s.checkRegistration(&req); err != nil {
 		return proto.RegisterDeviceRes{}, err
 	}
 	r := registry.Registration{
@@ -46,16 +43,19 @@ func (s *Service) register(ctx context.Context, req proto.RegisterDeviceReq) (pr
 	return proto.RegisterDeviceRes{DeviceID: r.DeviceID, Provider: r.Provider}, unavailable(err)
 }
 
-// checkRegistration checks what depends on the provider.
-func checkRegistration(req *proto.RegisterDeviceReq) error {
+// checkRegistration asks the provider whether it could ever push there.
+func (s *Service) checkRegistration(req *proto.RegisterDeviceReq) error {
+	at := slices.IndexFunc(s.providers, func(p push.Provider) bool { return p.Name() == req.Provider })
+	if at < 0 {
+		return &proto.Error{Code: proto.PermissionDenied, Field: "provider", Message: "this provider is not set up here"}
+	}
 	if req.VoIP && req.Provider != proto.PushAPNs {
 		return &proto.Error{Code: proto.InvalidPayload, Field: "voip", Message: "voip is for apns alone"}
 	}
-	if req.Provider != proto.PushWebhook && req.Provider != proto.PushWeb {
-		return nil
-	}
-	if u, err := url.Parse(req.Token); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
-		return &proto.Error{Code: proto.InvalidPayload, Field: "token", Message: "token must be an absolute URL without credentials"}
+	if c, ok := s.providers[at].(push.Checker); ok {
+		if err := c.Check(push.Registration{Token: req.Token, P256DH: req.P256DH, Auth: req.Auth, VoIP: req.VoIP}); err != nil {
+			return &proto.Error{Code: proto.InvalidPayload, Field: "token", Message: "token cannot be pushed to: " + err.Error()}
+		}
 	}
 	return nil
 }
@@ -77,5 +77,9 @@ func (s *Service) unregister(ctx context.Context, req proto.UnregisterDeviceReq)
 
 // pushConfig is what an app needs to register.
 func (s *Service) pushConfig(context.Context, proto.PushConfigReq) (proto.PushConfigRes, error) {
-	return proto.PushConfigRes{Providers: s.providers, VAPIDPublicKey: s.vapid}, nil
+	res := proto.PushConfigRes{Providers: []proto.PushProvider{}, VAPIDPublicKey: s.vapid}
+	for _, p := range s.providers {
+		res.Providers = append(res.Providers, p.Name())
+	}
+	return res, nil
 }

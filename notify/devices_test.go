@@ -2,11 +2,11 @@ package notify
 
 import (
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"supmesh.dev/notify/registry"
@@ -15,6 +15,9 @@ import (
 	"supmesh.dev/services/servicestest"
 	"supmesh.dev/services/wire"
 )
+
+// Tokens of APNs are hex.
+var alertToken, callToken = strings.Repeat("a1", 32), strings.Repeat("ca", 32)
 
 func (w *town) register(who proto.Actor, req proto.RegisterDeviceReq) error {
 	w.t.Helper()
@@ -25,7 +28,7 @@ func (w *town) register(who proto.Actor, req proto.RegisterDeviceReq) error {
 	return err
 }
 
-func webhook(token string) proto.RegisterDeviceReq {
+func hook(token string) proto.RegisterDeviceReq {
 	return proto.RegisterDeviceReq{Provider: proto.PushWebhook, Token: "https://push.test/" + token}
 }
 
@@ -51,14 +54,14 @@ func TestDevices(t *testing.T) {
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newTown(t, redis)
 		require.Empty(t, w.devices("ann"))
-		require.NoError(t, w.register(phone("ann"), webhook("a")))
-		require.NoError(t, w.register(phone("ann"), webhook("b")))
+		require.NoError(t, w.register(phone("ann"), hook("a")))
+		require.NoError(t, w.register(phone("ann"), hook("b")))
 		require.Equal(t, []string{"phone webhook https://push.test/b"}, w.devices("ann"), "the same device and provider replaces")
-		require.NoError(t, w.register(phone("ann"), proto.RegisterDeviceReq{Provider: proto.PushAPNs, Token: "alert"}))
-		require.NoError(t, w.register(phone("ann"), proto.RegisterDeviceReq{Provider: proto.PushAPNs, Token: "calls", VoIP: true}))
+		require.NoError(t, w.register(phone("ann"), proto.RegisterDeviceReq{Provider: proto.PushAPNs, Token: alertToken}))
+		require.NoError(t, w.register(phone("ann"), proto.RegisterDeviceReq{Provider: proto.PushAPNs, Token: callToken, VoIP: true}))
 		require.Len(t, w.devices("ann"), 3, "a token for calls is beside the other")
-		require.NoError(t, w.register(device("ann", "tablet"), webhook("b")))
-		require.Equal(t, []string{"phone apns alert", "phone apns calls", "tablet webhook https://push.test/b"}, w.devices("ann"), "the token has moved")
+		require.NoError(t, w.register(device("ann", "tablet"), hook("b")))
+		require.Equal(t, []string{"phone apns " + alertToken, "phone apns " + callToken, "tablet webhook https://push.test/b"}, w.devices("ann"), "the token has moved")
 		w.flush()
 		require.Len(t, w.devices("ann"), 3)
 		for _, c := range []struct {
@@ -67,19 +70,19 @@ func TestDevices(t *testing.T) {
 			typ      proto.NotificationType
 			token    string
 		}{
-			{"phone", proto.PushAPNs, proto.NotifyMessage, "alert"}, {"phone", proto.PushAPNs, proto.NotifyCall, "calls"},
+			{"phone", proto.PushAPNs, proto.NotifyMessage, alertToken}, {"phone", proto.PushAPNs, proto.NotifyCall, callToken},
 			{"tablet", proto.PushWebhook, proto.NotifyCall, "https://push.test/b"}, {"phone", proto.PushWebhook, proto.NotifyMessage, ""},
 		} {
 			to, ok, err := w.registry().Registration(t.Context(), "ann", c.device, c.provider, c.typ)
 			require.NoError(t, err)
 			require.Equal(t, c.token, to.Token)
 			require.Equal(t, c.token != "", ok)
-			require.Equal(t, c.token == "calls", to.VoIP)
+			require.Equal(t, c.token == callToken, to.VoIP)
 		}
 
 		before, _, err := w.log.Last(t.Context(), proto.UserPush("ann"))
 		require.NoError(t, err)
-		require.NoError(t, w.register(device("ann", "tablet"), webhook("b")))
+		require.NoError(t, w.register(device("ann", "tablet"), hook("b")))
 		after, _, err := w.log.Last(t.Context(), proto.UserPush("ann"))
 		require.NoError(t, err)
 		require.Equal(t, before.Position, after.Position, "the same again stores nothing")
@@ -93,7 +96,7 @@ func TestDevices(t *testing.T) {
 		require.Equal(t, 2, res.Removed)
 		require.Equal(t, []string{"tablet webhook https://push.test/b"}, w.devices("ann"))
 
-		require.NoError(t, w.register(device("ann", "tablet"), webhook("c")))
+		require.NoError(t, w.register(device("ann", "tablet"), hook("c")))
 		require.NoError(t, w.registry().Gone(t.Context(), "ann", "tablet", proto.PushWebhook, "https://push.test/b"))
 		require.Equal(t, []string{"tablet webhook https://push.test/c"}, w.devices("ann"), "another token by now")
 		require.NoError(t, w.registry().Gone(t.Context(), "ann", "tablet", proto.PushWebhook, "https://push.test/c"))
@@ -121,11 +124,11 @@ func TestDevicesRefused(t *testing.T) {
 		require.NotContains(t, err.Error(), "secret")
 	}
 	for i := range proto.MaxPushDevices {
-		require.NoError(t, w.register(device("ann", "d"+strconv.Itoa(i)), webhook(strconv.Itoa(i))))
+		require.NoError(t, w.register(device("ann", "d"+strconv.Itoa(i)), hook(strconv.Itoa(i))))
 	}
-	require.ErrorIs(t, w.register(phone("ann"), webhook("x")), &proto.Error{Code: proto.SubscriptionLimit})
-	require.NoError(t, w.register(phone("ann"), webhook("3")), "one that moves")
-	require.NoError(t, w.register(phone("ann"), webhook("x")), "one that replaces")
+	require.ErrorIs(t, w.register(phone("ann"), hook("x")), &proto.Error{Code: proto.SubscriptionLimit})
+	require.NoError(t, w.register(phone("ann"), hook("3")), "one that moves")
+	require.NoError(t, w.register(phone("ann"), hook("x")), "one that replaces")
 	require.Len(t, w.devices("ann"), proto.MaxPushDevices)
 
 	res, err := services.Do(t.Context(), w.host, proto.PushConfig, phone("ann"), proto.PushConfigReq{})
@@ -139,7 +142,7 @@ func TestDevicesAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 15 {
 		wg.Go(func() {
-			if err := w.register(device("ann", "d"+strconv.Itoa(i)), webhook(strconv.Itoa(i))); err != nil {
+			if err := w.register(device("ann", "d"+strconv.Itoa(i)), hook(strconv.Itoa(i))); err != nil {
 				t.Error(err)
 			}
 		})
@@ -198,27 +201,27 @@ func TestWithdraw(t *testing.T) {
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newTown(t, redis)
 		for _, name := range []string{"phone", "tablet"} {
-			require.NoError(t, w.register(device("ann", name), webhook(name)))
+			require.NoError(t, w.register(device("ann", name), hook(name)))
 		}
-		require.NoError(t, w.register(device("ann", "tablet"), proto.RegisterDeviceReq{Provider: proto.PushAPNs, Token: "calls", VoIP: true}))
-		stream, err := w.host.JetStream().Stream(t.Context(), proto.Work.Name)
+		require.NoError(t, w.register(device("ann", "tablet"), proto.RegisterDeviceReq{Provider: proto.PushAPNs, Token: callToken, VoIP: true}))
+		nc := w.nats.Connect()
+		sub, err := nc.SubscribeSync(proto.PushJobs.Subject)
 		require.NoError(t, err)
-		consumer, err := stream.CreateConsumer(t.Context(), jetstream.ConsumerConfig{FilterSubject: proto.PushJobs.Subject, AckPolicy: jetstream.AckExplicitPolicy})
-		require.NoError(t, err)
-		jobs := func(want int) (out []proto.Push) {
-			wait := 50 * time.Millisecond
-			if want > 0 {
-				wait = 5 * time.Second
-			}
-			batch, err := consumer.Fetch(max(want, 1), jetstream.FetchMaxWait(wait))
-			require.NoError(t, err)
-			for m := range batch.Messages() {
+		require.NoError(t, nc.Flush())
+		jobs := func(want int) (out []proto.Push) { // they are published before the answer
+			for {
+				wait := 50 * time.Millisecond
+				if len(out) < want {
+					wait = 5 * time.Second
+				}
+				m, err := sub.NextMsg(wait)
+				if err != nil {
+					return out
+				}
 				var p proto.Push
-				require.NoError(t, wire.Restore(m.Data(), &p))
-				require.NoError(t, m.Ack())
+				require.NoError(t, wire.Restore(m.Data, &p))
 				out = append(out, p)
 			}
-			return out
 		}
 		var ids []string
 		for i := range 3 {

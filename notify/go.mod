@@ -15,6 +15,7 @@ require (
 	go.opentelemetry.io/otel v1.47.0
 	go.opentelemetry.io/otel/metric v1.47.0
 	golang.org/x/oauth2 v0.37.0
+	pgregory.net/rapid v1.3.0
 	supmesh.dev/proto v0.0.0
 	supmesh.dev/services v0.0.0
 )

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 
+	"supmesh.dev/notify/deliver"
+	"supmesh.dev/notify/follow"
 	"supmesh.dev/notify/notices"
+	"supmesh.dev/notify/push"
 	"supmesh.dev/notify/registry"
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
@@ -17,8 +20,8 @@ type Service struct {
 	notices   *notices.Store
 	registry  *registry.Store
 	turns     turns
-	providers []proto.PushProvider
-	vapid     string // public key; empty: no Web Push
+	providers []push.Provider // that are set up
+	vapid     string          // public key; empty: no Web Push
 }
 
 // New prepares the service on a host and registers its routes. Nothing is asked
@@ -27,12 +30,12 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 	if host.Redis() == nil {
 		return nil, errors.New("notify: REDIS_URL must not be empty")
 	}
-	vapid, err := cfg.vapidPublicKey()
+	providers, vapid, err := cfg.providers()
 	if err != nil {
 		return nil, err
 	}
 	s := &Service{
-		cfg: cfg, host: host, providers: cfg.providers(), vapid: vapid, turns: newTurns(),
+		cfg: cfg, host: host, providers: providers, vapid: vapid, turns: newTurns(),
 		notices:  notices.New(host.Redis(), host.JetStream(), host.CatchUp()),
 		registry: registry.New(host.Redis(), host.JetStream(), host.CatchUp()),
 	}
@@ -54,16 +57,25 @@ func (s *Service) routes() []services.Route {
 	}
 }
 
-// Run serves until ctx ends: it checks (or, with PROVISION, makes) the streams, and
-// takes what services ask for.
+// Run serves until ctx ends: it checks (or, with PROVISION, makes) the streams,
+// takes what services ask for, follows the log and sends pushes.
 func (s *Service) Run(ctx context.Context) error {
 	if err := s.host.EnsureStreams(ctx, s.cfg.Provision, proto.Events, proto.Work); err != nil && ctx.Err() == nil {
 		return err
 	}
 	if ctx.Err() == nil {
 		s.host.Work(proto.NotifyRequests, s.requested, services.WithLanes(firstUser))
+		deliver.New(s.host, s.providers, s.registry).Work()
+		if err := follow.Start(s.host, decided{s}, s.cfg.PushAfter); err != nil {
+			return err
+		}
 	}
 	<-ctx.Done()
+	for _, p := range s.providers {
+		if c, ok := p.(interface{ Close() }); ok {
+			c.Close()
+		}
+	}
 	return nil
 }
 

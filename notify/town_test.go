@@ -1,6 +1,12 @@
 package notify
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -45,10 +51,24 @@ func (w *town) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Loa
 func (w *town) instance(opts ...services.Option) *Service {
 	w.t.Helper()
 	h := servicestest.NewHost(w.t, "notify", w.nats, w.redis, append(opts, services.WithNow(w.now))...)
-	s, err := New(Config{Config: servicestest.Config(w.nats, w.redis), WebhookSecret: "whsec_x", APNSKey: "key", PushAfter: time.Second}, h)
+	s, err := New(Config{
+		Config: servicestest.Config(w.nats, w.redis), PushAfter: time.Second, PushAllowHosts: []string{"push.test"},
+		WebhookSecret: services.Secret("whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 32))),
+		APNSKey:       apnsKey(w.t), APNSKeyID: "KEY1234567", APNSTeamID: "TEAM123456", APNSTopic: "test.app", APNSEndpoint: "https://apns.test",
+	}, h)
 	require.NoError(w.t, err)
 	w.stops = append(w.stops, servicestest.Run(w.t, h, s))
 	return s
+}
+
+// apnsKey is a key like Apple's.
+func apnsKey(t testing.TB) services.Secret {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	return services.Secret(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
 // stop stops every instance.

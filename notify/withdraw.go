@@ -58,6 +58,11 @@ func withdrawalID(position uint64, collapseKey string) string {
 // collapse key, however often it is called within the queue's window. From then on
 // older ones under the collapse key are not sent any more.
 func (s *Service) queuePush(ctx context.Context, p *proto.Push) error {
+	return s.queuePushAs(ctx, p, pushKey(p))
+}
+
+// queuePushAs is queuePush under a key of the caller's.
+func (s *Service) queuePushAs(ctx context.Context, p *proto.Push, key string) error {
 	user, err := proto.EncodeID(p.UserID)
 	if err != nil {
 		return proto.FieldError("userId", err)
@@ -69,7 +74,7 @@ func (s *Service) queuePush(ctx context.Context, p *proto.Push) error {
 	if err != nil {
 		return fmt.Errorf("encode push: %w", err)
 	}
-	return s.host.Enqueue(ctx, proto.PushJobs, pushKey(p), body)
+	return s.host.Enqueue(ctx, proto.PushJobs, key, body)
 }
 
 // pushKey is the same for the same push.

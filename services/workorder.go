@@ -15,9 +15,6 @@ import (
 // inOrder is the priority group of a queue whose jobs keep their order.
 const inOrder = "in-order"
 
-// headerPin is on each job of such a queue.
-const headerPin = "Nats-Pin-Id"
-
 // lastJobs is how long a host that stops goes on with the jobs that it was given.
 const lastJobs = 5 * time.Second
 

@@ -342,6 +342,12 @@ func (s *Store) Unread(ctx context.Context, user proto.Token, now time.Time) (in
 	return out.Unread, err
 }
 
+// IsUnread says whether a user's notification is there and not read.
+func (s *Store) IsUnread(ctx context.Context, user proto.Token, id string, now time.Time) (bool, error) {
+	_, out, err := s.aim(ctx, read, user, now.UnixMilli(), 0, []string{id})
+	return len(out.IDs) > 0, err
+}
+
 // aim says what a change would do, as of a mark.
 func (s *Store) aim(ctx context.Context, what string, user proto.Token, now int64, upTo uint64, ids []string) (at mark, out Taken, err error) {
 	args := []any{now, what, upTo}

@@ -38,7 +38,7 @@ func Events() []Event {
 			ChatID: "chat-7", UpdatedBy: "backend", UpdateType: "members", Timestamp: When, Version: 4,
 			Changes: proto.ChatChanges{
 				Name: ptr("Team"), Avatar: ptr("https://example.com/team.png"), Description: ptr("Daily work"),
-				Settings: map[string]proto.Raw{"muted": proto.Raw(`false`)}, Added: members(), Removed: []string{"dave"},
+				Settings: map[string]proto.Raw{"muted": proto.Raw(`false`)}, Added: members(), Removed: []string{"dave"}, RoleChanged: []string{"alice"},
 			},
 		}},
 		{proto.MemberJoinedEvent, proto.MemberJoined{

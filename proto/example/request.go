@@ -224,7 +224,7 @@ func Requests() []Request {
 		{Row: proto.ReachUsers,
 			Req: proto.ReachReq{From: "alice", UserIDs: []string{"bob"}},
 			Res: proto.ReachRes{Users: []proto.Reach{{
-				UserID: "bob", Reachable: true, Blocked: true, Related: true,
+				UserID: "bob", Reachable: true, Blocked: true, Related: true, Busy: true,
 				Sockets: []proto.ReachSocket{{SocketID: "wJ0c5o1mQm2eAAAB", DeviceID: "phone", State: proto.SessionConnected}},
 			}}}},
 		{Row: proto.CallSockets,

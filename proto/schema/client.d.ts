@@ -330,6 +330,8 @@ export interface ChatChanges {
   settings?: Record<string, Raw>;
   added?: Member[];
   removed?: string[];
+  /** of added: those who were members before */
+  roleChanged?: string[];
 }
 
 /** ChatHead is how far one chat is, and how far this device is in it. */
@@ -1222,6 +1224,8 @@ export interface Reach {
   /** Related says that they share a chat or that From is the user's contact; so it is where nobody asks. */
   related: boolean;
   sockets: ReachSocket[];
+  /** the user has set that */
+  busy?: boolean;
 }
 
 /** ReachAck is its answer, in the order of the users. */
