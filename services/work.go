@@ -40,6 +40,16 @@ func (h *Host) schedule(ctx context.Context, timer string, q proto.Queue, at tim
 	return nil
 }
 
+// Enqueue gives a queue one job, and returns once it is stored: an error leaves
+// open whether it is. The same key again, within proto.Work.Dedup, is the same job.
+func (h *Host) Enqueue(ctx context.Context, q proto.Queue, key string, body []byte) error {
+	_, err := h.js.PublishMsg(ctx, &nats.Msg{Subject: q.Subject, Data: body}, jetstream.WithMsgID(key), jetstream.WithExpectStream(proto.Work.Name))
+	if err != nil {
+		return fmt.Errorf("enqueue %s: %w", q.Name, err)
+	}
+	return nil
+}
+
 // Later is a handler's word that a job cannot be done before a moment has passed.
 type Later struct {
 	After time.Duration
@@ -82,6 +92,7 @@ type worker struct {
 	host   *Host
 	queue  proto.Queue
 	handle func(ctx context.Context, body []byte) error
+	lane   func(body []byte) string // nil: no order
 
 	longest time.Duration // pause between two tries
 	spread  float64       // of each pause
@@ -106,6 +117,15 @@ func WithWaitingAside() WorkOption { return func(w *worker) { w.aside = true } }
 // It is to be well under the ten seconds that parts have.
 func WithGrace(d time.Duration) WorkOption { return func(w *worker) { w.grace = d } }
 
+// WithLanes has one instance at a time work on the queue, so that jobs keep their
+// order: those of one lane are done one after the other, as they were enqueued,
+// also when another instance goes on after this one has stopped. Not so around a
+// job that fails or whose instance dies: it comes again, behind others. lane may be
+// called for what cannot be read.
+func WithLanes(lane func(body []byte) string) WorkOption {
+	return func(w *worker) { w.lane = lane }
+}
+
 func (w *worker) run(ctx context.Context) error {
 	for n := 1; ctx.Err() == nil; n++ {
 		if err := w.consume(ctx); err != nil && ctx.Err() == nil {
@@ -121,20 +141,29 @@ func (w *worker) consume(ctx context.Context) error {
 	q := w.queue
 	made, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	consumer, err := w.host.js.CreateOrUpdateConsumer(made, proto.Work.Name, jetstream.ConsumerConfig{
+	cfg := jetstream.ConsumerConfig{
 		Durable: q.Name, Description: q.Purpose, FilterSubject: q.Subject, AckPolicy: jetstream.AckExplicitPolicy,
 		// One more than we count ourselves: who dies over the last try leaves
 		// one for the letter.
 		AckWait: q.Timeout, MaxDeliver: q.MaxDeliver + 1, MaxAckPending: q.MaxPending,
-	})
-	if err != nil {
-		return fmt.Errorf("consumer %s: %w", q.Name, err)
 	}
 	// No more than are worked on at once: what waits here is not given to others.
 	atOnce := min(q.MaxPending, DefaultWorkers)
-	jobs, err := consumer.Messages(jetstream.PullMaxMessages(atOnce), jetstream.WithMessagesErrOnMissingHeartbeat(true))
+	opts := []jetstream.PullMessagesOpt{jetstream.PullMaxMessages(atOnce), jetstream.WithMessagesErrOnMissingHeartbeat(true)}
+	if w.lane != nil { // NATS ADR-42
+		cfg.PriorityPolicy, cfg.PriorityGroups, cfg.PinnedTTL = jetstream.PriorityPolicyPinned, []string{inOrder}, q.Timeout
+		opts = append(opts, jetstream.PullPriorityGroup(inOrder))
+	}
+	consumer, err := w.host.js.CreateOrUpdateConsumer(made, proto.Work.Name, cfg)
+	if err != nil {
+		return fmt.Errorf("consumer %s: %w", q.Name, err)
+	}
+	jobs, err := consumer.Messages(opts...)
 	if err != nil {
 		return fmt.Errorf("pull %s: %w", q.Name, err)
+	}
+	if w.lane != nil {
+		return w.inOrder(ctx, jobs, atOnce)
 	}
 	// What has come and waits here is given back, not left to its timeout.
 	defer context.AfterFunc(ctx, jobs.Drain)()

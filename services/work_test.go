@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -98,6 +100,77 @@ func TestWorkIsDone(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "never", string(dead.Data))
 	require.Equal(t, "never at all", dead.Header.Get("Sup-Dead-Reason"))
+}
+
+// A job that is enqueued twice, since nobody knows whether the first was stored, is done once.
+func TestEnqueueOnce(t *testing.T) {
+	n := servicestest.RunNATS(t)
+	h := servicestest.NewHost(t, "test", n, nil)
+	require.Error(t, h.Enqueue(t.Context(), queue, "a", []byte("x")), "there is no stream")
+	s := workStream(t, h)
+	servicestest.Run(t, h, servicestest.Service{})
+	for range 3 {
+		require.NoError(t, h.Enqueue(t.Context(), queue, "a", []byte("x")))
+	}
+	require.NoError(t, h.Enqueue(t.Context(), queue, "b", []byte("y")))
+	require.Equal(t, uint64(2), left(t, s))
+	j := &jobs{}
+	h.Work(queue, j.do)
+	servicestest.Eventually(t, 10*time.Second, "both are done", func() bool { return left(t, s) == 0 })
+	require.Equal(t, []int{1, 1}, []int{j.tries("x"), j.tries("y")})
+	require.NoError(t, h.Enqueue(t.Context(), queue, "a", []byte("x")))
+	require.Zero(t, left(t, s), "also once it is done")
+}
+
+// Jobs of a lane keep their order, over two hosts of which one or both stop meanwhile.
+func TestWorkInOrder(t *testing.T) {
+	n := servicestest.RunNATS(t)
+	asks := servicestest.NewHost(t, "asks", n, nil)
+	s := workStream(t, asks)
+	servicestest.Run(t, asks, servicestest.Service{})
+	var mu sync.Mutex
+	done := map[string][]int{}
+	do := func(_ context.Context, body []byte) error {
+		lane, number, _ := strings.Cut(string(body), " ")
+		i, err := strconv.Atoi(number)
+		if err != nil {
+			return err
+		}
+		if i%7 == 0 {
+			<-time.After(2 * time.Millisecond)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		done[lane] = append(done[lane], i)
+		return nil
+	}
+	start := func() (stop func() error) {
+		h := servicestest.NewHost(t, "test", n, nil)
+		stop = servicestest.Run(t, h, servicestest.Service{})
+		h.Work(queue, do, services.WithLanes(func(body []byte) string { lane, _, _ := strings.Cut(string(body), " "); return lane }))
+		return stop
+	}
+	const jobs, lanes = 1200, 10
+	stops := []func() error{start(), start()}
+	for i := range jobs {
+		require.NoError(t, asks.Enqueue(t.Context(), queue, strconv.Itoa(i), fmt.Appendf(nil, "lane%d %d", i%lanes, i)))
+		if i%300 == 299 { // one stops, later both, and others come
+			require.NoError(t, stops[0]())
+			if i == 599 {
+				require.NoError(t, stops[1]())
+				stops = append(stops, start())
+			}
+			stops = append(stops[1:], start())
+		}
+	}
+	servicestest.Eventually(t, 20*time.Second, "all are done", func() bool { return left(t, s) == 0 })
+	mu.Lock()
+	defer mu.Unlock()
+	require.Len(t, done, lanes)
+	for lane, is := range done {
+		require.Len(t, is, jobs/lanes, lane)
+		require.IsIncreasing(t, is, lane)
+	}
 }
 
 // A timer fires at its time, also when the server and the service are away meanwhile.

@@ -13,8 +13,9 @@ import (
 
 // Registrations is where pushes go, and what has become of them.
 type Registrations interface {
-	// Registration is a device's; false where there is none (any more).
-	Registration(ctx context.Context, user proto.Token, device string, provider proto.PushProvider) (push.Registration, bool, error)
+	// Registration is a device's, for pushes of a type: a call may have one of its own.
+	// It is false where there is none (any more).
+	Registration(ctx context.Context, user proto.Token, device string, provider proto.PushProvider, t proto.NotificationType) (push.Registration, bool, error)
 	// Gone removes a registration, if it still has this token.
 	Gone(ctx context.Context, user proto.Token, device string, provider proto.PushProvider, token string) error
 	// Newest says whether there is a push under a collapse key that is newer than
@@ -102,7 +103,7 @@ func (d *Deliverer) deliver(ctx context.Context, body []byte) error {
 			return d.over(&job, outcomeSuperseded)
 		}
 	}
-	to, ok, err := d.regs.Registration(ctx, user, job.DeviceID, job.Provider)
+	to, ok, err := d.regs.Registration(ctx, user, job.DeviceID, job.Provider, job.Type)
 	if err != nil {
 		return d.unavailable(ctx, &job, "registration", err)
 	}

@@ -32,7 +32,7 @@ func at(user proto.Token, device string, provider proto.PushProvider) string {
 	return string(user) + "/" + device + "/" + string(provider)
 }
 
-func (r *registry) Registration(_ context.Context, user proto.Token, device string, provider proto.PushProvider) (push.Registration, bool, error) {
+func (r *registry) Registration(_ context.Context, user proto.Token, device string, provider proto.PushProvider, _ proto.NotificationType) (push.Registration, bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	to, ok := r.to[at(user, device, provider)]

@@ -43,6 +43,7 @@ type Entry struct {
 	Subject  string
 	Position uint64
 	Event    string // proto.HeaderEvent
+	Expires  int64  // proto.HeaderExpires; 0: never
 	Body     []byte
 }
 
@@ -55,7 +56,9 @@ type Append struct {
 	Key    string // the same again, within the log's window, is stored once; empty: no such key
 	Event  string // proto.HeaderEvent; empty: clients never see it
 	Trace  string // traceparent
-	Body   []byte
+	// Expires is when nobody needs the entry any more, in Unix milliseconds; 0: never.
+	Expires int64
+	Body    []byte
 }
 
 // Append stores one entry, once, and gives its position; repeated says that an
@@ -70,6 +73,9 @@ func (j *Journal) Append(ctx context.Context, a Append) (position uint64, repeat
 	}
 	if a.Trace != "" {
 		msg.Header[proto.HeaderTrace] = []string{a.Trace}
+	}
+	if a.Expires > 0 {
+		msg.Header[proto.HeaderExpires] = []string{strconv.FormatInt(a.Expires, 10)}
 	}
 	opts := []jetstream.PublishOpt{jetstream.WithExpectStream(proto.Events.Name), jetstream.WithRetryAttempts(0)}
 	if !a.Anyhow {
@@ -134,7 +140,12 @@ func (j *Journal) Last(ctx context.Context, subject string) (e Entry, ok bool, e
 	if err != nil && len(r.Message.Headers) > 0 {
 		return Entry{}, false, fmt.Errorf("read %s: headers: %w", subject, err)
 	}
-	return Entry{Subject: r.Message.Subject, Position: r.Message.Seq, Event: header.Get(proto.HeaderEvent), Body: r.Message.Data}, true, nil
+	return entryOf(r.Message.Subject, r.Message.Seq, header, r.Message.Data), true, nil
+}
+
+func entryOf(subject string, position uint64, header nats.Header, body []byte) Entry {
+	expires, _ := strconv.ParseInt(header.Get(proto.HeaderExpires), 10, 64)
+	return Entry{Subject: subject, Position: position, Event: header.Get(proto.HeaderEvent), Expires: expires, Body: body}
 }
 
 // Epoch names the log: another one is another log, and every position in the old
@@ -191,8 +202,6 @@ func (j *Journal) Page(ctx context.Context, subject string, after uint64) (entri
 		if err != nil {
 			return nil, false, fmt.Errorf("read %s: position: %w", subject, err)
 		}
-		entries = append(entries, Entry{
-			Subject: m.Header.Get("Nats-Subject"), Position: position, Event: m.Header.Get(proto.HeaderEvent), Body: m.Data,
-		})
+		entries = append(entries, entryOf(m.Header.Get("Nats-Subject"), position, m.Header, m.Data))
 	}
 }
