@@ -15,7 +15,7 @@ type target interface {
 }
 
 // mesh is SUP mesh as separate processes: redis-server, nats-server, chat,
-// presence, signaling, reactions and gateways, with a fresh log.
+// presence, signaling, reactions, notify and gateways, with a fresh log.
 type mesh struct {
 	redis, nats, gateway string            // programs
 	owners               map[string]string // programs of the other services
@@ -26,7 +26,7 @@ type mesh struct {
 }
 
 // owners are the services that own state, those that others ask first.
-var owners = []string{"chat", "presence", "signaling", "reactions"}
+var owners = []string{"chat", "presence", "signaling", "reactions", "notify"}
 
 func newMesh(ctx context.Context, b builder, o *Options) (*mesh, error) {
 	m := &mesh{env: o.Env, gateways: max(1, o.gateways)}

@@ -10,6 +10,7 @@ import (
 
 	"supmesh.dev/chat"
 	"supmesh.dev/gateway"
+	"supmesh.dev/notify"
 	"supmesh.dev/presence"
 	"supmesh.dev/reactions"
 	"supmesh.dev/services"
@@ -62,6 +63,7 @@ func Run(ctx context.Context, cfg Config, ready func(Mesh)) error {
 	add(ctx, m, ground, "presence", set.presence.Config, func(h *services.Host) (*presence.Service, error) { return presence.New(set.presence, h) })
 	add(ctx, m, ground, "signaling", set.signaling.Config, func(h *services.Host) (*signaling.Service, error) { return signaling.New(set.signaling, h) })
 	add(ctx, m, ground, "reactions", set.reactions.Config, func(h *services.Host) (*reactions.Service, error) { return reactions.New(set.reactions, h) })
+	add(ctx, m, ground, "notify", set.notify.Config, func(h *services.Host) (*notify.Service, error) { return notify.New(set.notify, h) })
 	edge := add(ctx, m, ground, "gateway", set.gateway.Config, func(h *services.Host) (*gateway.Service, error) { return gateway.New(set.gateway, h) })
 	if m.err != nil {
 		return m.err

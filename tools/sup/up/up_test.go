@@ -140,7 +140,7 @@ func TestMeshInOneProcess(t *testing.T) {
 	defer res.Body.Close()
 	var hosts []services.Readiness
 	require.NoError(t, json.NewDecoder(res.Body).Decode(&hosts))
-	require.Len(t, hosts, 5, "chat, presence, signaling, reactions, gateway")
+	require.Len(t, hosts, 6, "chat, presence, signaling, reactions, notify, gateway")
 	http.DefaultClient.CloseIdleConnections()
 
 	page, err := http.Get(m.ConsoleURL)
