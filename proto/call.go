@@ -99,9 +99,9 @@ type InitiateCallReq struct {
 func (r *InitiateCallReq) Validate() error {
 	if err := first(
 		field("callId", CheckClientID(r.CallID)),
+		check("targetUserIds", len(r.TargetUserIDs) <= MaxCallTargets, "must be at most 3"),
 		check("targetUserId", (r.TargetUserID == "") != (len(r.TargetUserIDs) == 0), "or targetUserIds must be given, not both"),
 		optional("targetUserId", r.TargetUserID, CheckID),
-		check("targetUserIds", len(r.TargetUserIDs) <= MaxCallTargets, "must be at most 3"),
 		each("targetUserIds", r.TargetUserIDs, CheckID),
 		check("callType", r.CallType == CallAudio || r.CallType == CallVideo, "must be audio or video"),
 		optional("chatId", r.ChatID, CheckID),
