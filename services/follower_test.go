@@ -217,6 +217,8 @@ func TestFollowOutlivesADeath(t *testing.T) {
 	victim.NATS().Close() // it yields nothing
 
 	s := &seen{of: map[string][]string{}}
+	first.mu.Lock()
+	defer first.mu.Unlock() // it gets no further
 	for subject, got := range first.of {
 		s.of[subject] = append([]string(nil), got...)
 	}
@@ -224,7 +226,16 @@ func TestFollowOutlivesADeath(t *testing.T) {
 	for c := range 10 {
 		store(t, h, chatSubject(c), "3")
 	}
-	servicestest.Eventually(t, 40*time.Second, "the rest is handled", func() bool { return s.count() >= 30 })
+	servicestest.Eventually(t, 40*time.Second, "the rest is handled", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, got := range s.of {
+			if got[len(got)-1] != "3" {
+				return false
+			}
+		}
+		return len(s.of) == 10
+	})
 	s.inOrder(t, 10, 4, true)
 }
 
