@@ -354,7 +354,7 @@ try {
   step('notified');
 
   // The browser has no push service here: the subscription is made up, and the worker gets what one would bring.
-  const shown = () => alice.evaluate(async () => (await (await navigator.serviceWorker.ready).getNotifications()).map(({ title, body }) => `${title}: ${body}`));
+  const pushed = () => alice.evaluate(async () => (await (await navigator.serviceWorker.ready).getNotifications()).map(({ title, body }) => `${title}: ${body}`));
   const toggle = alice.getByRole('switch', { name: 'Push to this browser' });
   await alice.evaluate(() => { Notification.requestPermission = async () => 'denied'; });
   await toggle.click();
@@ -385,7 +385,7 @@ try {
   await cdp.send('ServiceWorker.enable');
   const { registrationId, scopeURL } = await registered;
   const deliver = (push) => cdp.send('ServiceWorker.deliverPushMessage', { origin: new URL(scopeURL).origin, registrationId, data: JSON.stringify({ userId: 'alice', collapseKey: 'c1', notificationId: 'n', createdAt: new Date().toISOString(), sound: false, ...push }) });
-  const until = async (want) => { for (const end = Date.now() + limit; JSON.stringify(await shown()) !== JSON.stringify(want);) assert.ok(Date.now() < end, `shown: ${await shown()}`); };
+  const until = async (want) => { for (const end = Date.now() + limit; JSON.stringify(await pushed()) !== JSON.stringify(want);) assert.ok(Date.now() < end, `shown: ${await pushed()}`); };
   await deliver({ title: 'Bob', message: 'Replied to you' });
   await until(['Bob: Replied to you']);
   await deliver({ title: 'Bob', message: 'Mentioned you' });
@@ -397,6 +397,8 @@ try {
   await alice.waitForFunction(() => !document.querySelector('#push').checked && !document.querySelector('#push').disabled);
   assert.equal(await alice.locator('#push-fault').innerText(), '');
   await alice.keyboard.press('Escape');
+  await alice.context().serviceWorkers()[0].evaluate((chatId) => go({ userId: 'alice', type: 'reply', chatId }).catch(() => {}), team); // only a click may focus a page
+  await alice.getByRole('heading', { name: team }).waitFor();
   step('push');
 
   const pill = (page, text, reaction) => bubble(page, text).locator(`.pill[data-react="${reaction}"]`);

@@ -146,7 +146,7 @@ function openChat(id) {
 /** Goes to what a notification, or a push, is about. */
 async function goTo({ type, chatId, messageId }) {
   if (type.startsWith("call_")) {
-    leaveChat();
+    if (matchMedia("(max-width: 46rem)").matches) leaveChat(); // the history is behind it
     listChats();
     byId("calls").open = true;
     byId("calls").querySelector("summary").focus();
@@ -245,7 +245,10 @@ byId("call-mute").addEventListener("click", () => toggle(connection.calls.now, "
 byId("call-camera").addEventListener("click", () => toggle(connection.calls.now, "call-camera", "video"));
 whenOpened(() => connection.notifications.load());
 byId("bell-read").addEventListener("click", () => tell(() => connection.notifications.markAllRead()));
-byId("bell-clear").addEventListener("click", () => tell(() => connection.notifications.clearAll()));
+byId("bell-clear").addEventListener("click", () => {
+  byId("bell-panel").focus(); // the button can do nothing then
+  tell(() => connection.notifications.clearAll());
+});
 byId("bell-older").addEventListener("click", async () => {
   byId("bell-older").disabled = true;
   await connection.notifications.more();

@@ -87,7 +87,7 @@ export class Notifications extends EventTarget {
         answer = await this.ask(answer.nextCursor);
         list.push(...answer.notifications);
       }
-      return { list, answer };
+      return { list, answer, whole: true };
     });
   }
 
@@ -103,21 +103,30 @@ export class Notifications extends EventTarget {
     return this.connection.request("notification:get-pending", { limit: page, cursor: cursor || undefined });
   }
 
-  /** One reading at a time. One during which something came is older than that, and is made again. */
+  /** One reading at a time. One during which something came may be older than that, and is made again. */
   async take(reading) {
     if (!this.connection.ready) return;
     if (this.reading) return this.again();
     this.reading = true;
-    const before = this.changes;
-    const asOf = Date.now() + this.connection.ahead;
     try {
-      const { list, answer } = await reading();
-      if (this.changes !== before) this.again();
+      let before, asOf, list, answer, whole;
+      for (let tries = 0; tries < 3 && before !== this.changes; tries++) {
+        before = this.changes;
+        asOf = Date.now() + this.connection.ahead;
+        ({ list, answer, whole } = await reading());
+      }
+      const sure = this.changes === before;
+      if (!sure) this.again();
       const seen = new Set();
       this.list = list.filter(({ id }) => !seen.has(id) && seen.add(id));
       this.older = Math.max(0, answer.unreadCount - this.list.filter((n) => !n.read).length);
       this.cursor = answer.nextCursor ?? "";
-      Object.assign(this, { loaded: true, asOf });
+      this.loaded = true;
+      if (whole && sure) {
+        this.asOf = asOf;
+        this.readIds.clear();
+        this.clearedIds.clear();
+      }
       this.changed();
     } catch (error) {
       if (this.connection.ready) this.connection.problem(error.message);
