@@ -43,10 +43,15 @@ export function showWho(button, chats, receipt, everyone) {
   byId("who").focus();
 }
 
-/** Opens a popover below a button, or above it where there is more room. */
+/** Opens a popover at a button. */
 function float(popover, button) {
-  const at = button.getBoundingClientRect();
   popover.showPopover();
+  place(popover, button);
+}
+
+/** Has an open popover stand below a button, or above it where there is more room. */
+export function place(popover, button) {
+  const at = button.getBoundingClientRect();
   const { width, height } = popover.getBoundingClientRect();
   const below = at.bottom + height + 8 < innerHeight;
   popover.style.left = `${Math.max(8, Math.min(at.left, innerWidth - width - 8))}px`;
