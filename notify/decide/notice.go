@@ -119,11 +119,11 @@ func ofUpdate(e *Entry) ([]proto.NotifyReq, error) {
 	if u.Changes.Name != nil {
 		name = *u.Changes.Name
 	}
-	var out []proto.NotifyReq
-	for part := range slices.Chunk(users, proto.MaxNotifyUsers) {
-		out = append(out, invite(part, by, u.ChatID, name, e.Position))
+	// A crowd that is moved in is not invited one by one.
+	if len(users) == 0 || len(users) > proto.MaxNotifyUsers {
+		return nil, nil
 	}
-	return finish(out), nil
+	return finish([]proto.NotifyReq{invite(users, by, u.ChatID, name, e.Position)}), nil
 }
 
 // backend stands in ChatUpdated.UpdatedBy for no user.

@@ -105,16 +105,19 @@ func TestNotices(t *testing.T) {
 
 func TestNoticesOfMany(t *testing.T) {
 	u := proto.ChatUpdated{ChatID: strings.Repeat("ü", 128), UpdatedBy: "backend", Changes: proto.ChatChanges{Name: new(strings.Repeat("n", 256))}}
-	for k := range 1000 {
+	for k := range proto.MaxNotifyUsers {
 		u.Changes.Added = append(u.Changes.Added, proto.Member{UserID: "u" + number(uint64(k))})
 	}
 	got, err := Notices(entry(t, proto.KindMeta, proto.ChatUpdatedEvent.Name, u), "", now)
 	require.NoError(t, err)
-	require.Len(t, got, 10)
-	for _, r := range got {
-		require.NoError(t, r.Validate(), "long ids fit")
-		require.Len(t, r.UserIDs, 100)
-	}
+	require.Len(t, got, 1)
+	require.NoError(t, got[0].Validate(), "long ids fit")
+	require.Len(t, got[0].UserIDs, proto.MaxNotifyUsers)
+
+	u.Changes.Added = append(u.Changes.Added, proto.Member{UserID: "one more"})
+	got, err = Notices(entry(t, proto.KindMeta, proto.ChatUpdatedEvent.Name, u), "", now)
+	require.NoError(t, err)
+	require.Empty(t, got, "a crowd is not invited one by one")
 }
 
 func TestNoticesOfGarbage(t *testing.T) {
