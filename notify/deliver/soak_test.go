@@ -147,7 +147,7 @@ func (s soak) run(t *testing.T) {
 	stub := &rough{t: t, receiver: receiver, taken: map[string][]taken{}}
 	server := httptest.NewServer(stub)
 	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
-	client := guard.New(guard.Options{Allow: []string{"127.0.0.1"}, Timeout: 400 * time.Millisecond})
+	client := guard.New(guard.Options{Allow: []string{"127.0.0.1"}, Timeout: 2 * time.Second})
 	t.Cleanup(client.Close)
 	hooks, err := webhook.New(soakSecret, client)
 	require.NoError(t, err)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -221,6 +222,18 @@ func TestCallsArePushed(t *testing.T) {
 	require.Equal(t, proto.NotifyCallMissed, answer[proto.PendingNotificationsRes](t, again.Emit(t, "notification:get-pending")).Notifications[0].Type)
 }
 
+// down is how long notify is away in TestNotifyWasDown: SUP_NOTIFY_DOWN, such as 1m.
+func down(t *testing.T) time.Duration {
+	t.Helper()
+	text := os.Getenv("SUP_NOTIFY_DOWN")
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	require.NoError(t, err)
+	return d
+}
+
 // With notify down under load nothing is lost: the backlog drains, each once and in the order of the messages.
 func TestNotifyWasDown(t *testing.T) {
 	const mentions = 60
@@ -236,8 +249,9 @@ func TestNotifyWasDown(t *testing.T) {
 	}
 	want := []string{say(0)}
 	m.Notify[0].Kill()
-	for i := 1; i < mentions; i++ {
+	for i, until := 1, time.Now().Add(down(t)); i < mentions || time.Now().Before(until); i++ {
 		want = append(want, say(i))
+		time.Sleep(down(t) / 80) // so that a page shows all
 	}
 	m.StartNotify(t, 0)
 	want = append(want, say(mentions))
