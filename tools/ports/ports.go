@@ -1,4 +1,3 @@
-// Package ports finds ports for the servers that tools start.
 package ports
 
 import (
