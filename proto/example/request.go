@@ -174,7 +174,7 @@ func Requests() []Request {
 			Req: proto.NotifyPrefsReq{Mute: &proto.Mute{ChatID: "chat-7", Muted: true, Until: ptr(after(time.Hour))}, DoNotDisturbUntil: ptr(after(time.Hour))},
 			Res: proto.NotifyPrefsRes{Muted: []proto.Mute{{ChatID: "chat-7", Muted: true}}, DoNotDisturbUntil: ptr(after(time.Hour))}},
 		{Row: proto.RegisterDevice,
-			Req: proto.RegisterDeviceReq{Provider: proto.PushWeb, Token: "https://push.example.com/send/abc", P256DH: "BNcRd", Auth: "tBHIt", VoIP: true},
+			Req: proto.RegisterDeviceReq{Provider: proto.PushWeb, Token: "https://push.example.com/send/abc", P256DH: "BNcRd", Auth: "tBHIt", VoIP: true}, //nolint:gosec // nobody's
 			Res: proto.RegisterDeviceRes{DeviceID: "phone", Provider: proto.PushWeb}},
 		{Row: proto.UnregisterDevice, Req: proto.UnregisterDeviceReq{Provider: proto.PushWeb}, Res: proto.UnregisterDeviceRes{Removed: 1}},
 		{Row: proto.PushConfig, Req: proto.PushConfigReq{}, Res: proto.PushConfigRes{Providers: []proto.PushProvider{proto.PushWeb}, VAPIDPublicKey: "BNcRd"}},

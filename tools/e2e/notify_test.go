@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -64,9 +65,7 @@ func withWebhooks(more map[string]string) map[string]string {
 		"PUSH_AFTER": "1s", "PUSH_ALLOW_HOSTS": "127.0.0.1", "RATE_LIMITS": "off",
 		"WEBHOOK_SECRET": "whsec_" + base64.StdEncoding.EncodeToString([]byte("a secret of the end-to-end tests")),
 	}
-	for k, v := range more {
-		env[k] = v
-	}
+	maps.Copy(env, more)
 	return env
 }
 
@@ -105,7 +104,6 @@ func TestPushReachesWhoIsNotThere(t *testing.T) {
 	register(t, there, stub.URL+"/dan")
 	away.Drop()
 	zombie.Freeze(t)
-	time.Sleep(200 * time.Millisecond) // it takes nothing in from here on
 
 	msg := sent(t, ann.Emit(t, "message:new", map[string]any{"chatId": "room", "encryptedContent": "c2VjcmV0IHdvcmRz"}))
 	there.Await(t, "message:new", 1)
@@ -251,7 +249,8 @@ func TestNotifyWasDown(t *testing.T) {
 	m.Notify[0].Kill()
 	for i, until := 1, time.Now().Add(down(t)); i < mentions || time.Now().Before(until); i++ {
 		want = append(want, say(i))
-		time.Sleep(down(t) / 80) // so that a page shows all
+		next := time.Now().Add(down(t) / 80) // so that a page shows all
+		mesh.Eventually(t, time.Minute, "the next is due", func() bool { return time.Now().After(next) })
 	}
 	m.StartNotify(t, 0)
 	want = append(want, say(mentions))
