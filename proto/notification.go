@@ -110,9 +110,9 @@ type ClearNotificationsRes struct {
 
 // PendingNotificationsReq is `notification:get-pending`.
 type PendingNotificationsReq struct {
-	Limit  int                `json:"limit,omitzero" rule:"n=1..100"`    // 50 if absent
-	Cursor string             `json:"cursor,omitzero" rule:"chars=..64"` // nextCursor of the page before
-	Types  []NotificationType `json:"types,omitzero" rule:"n=..8"`       // these alone
+	Limit  int                `json:"limit,omitzero" rule:"n=1..100"`                                                                                                 // 50 if absent
+	Cursor string             `json:"cursor,omitzero" rule:"chars=..64"`                                                                                              // nextCursor of the page before
+	Types  []NotificationType `json:"types,omitzero" rule:"n=..8 each=enum=mention|reply|call_missed|call_incoming|chat_invite|chat_updated|message_reaction|system"` // these alone
 }
 
 // Validate checks every field; the error names the first that is wrong.

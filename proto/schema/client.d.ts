@@ -1139,7 +1139,7 @@ export interface PendingNotificationsReq {
   /** nextCursor of the page before */
   cursor?: string;
   /** these alone */
-  types?: string[];
+  types?: ("mention" | "reply" | "call_missed" | "call_incoming" | "chat_invite" | "chat_updated" | "message_reaction" | "system")[];
 }
 
 /** Pong is the answer of the plain profile to {"event":"ping"}. */
