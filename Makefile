@@ -51,6 +51,12 @@ bench-storm: build
 bench-presence: build
 	bin/sup bench presence --runs $(RUNS)
 
+# Delivery of pushes by a bad webhook, with workers that stop, start and crash.
+PUSHES ?= 20000
+.PHONY: soak-push
+soak-push: ## the proof of push delivery in its long form (PUSHES=20000)
+	PUSH_SOAK=$(PUSHES) go test -count=1 -timeout 15m -run '^TestSoak$$' -v ./notify/deliver
+
 .PHONY: bench-go
 bench-go: ## Go benchmarks (PKG=./proto/... RUN=Encode)
 	go test -run '^$$' -bench '$(RUN)' -benchmem $(PKG)
@@ -75,6 +81,10 @@ tidy: ## go mod tidy in every module, gofmt everywhere
 .PHONY: gen
 gen: ## generated code and documents
 	go generate work
+
+.PHONY: gen-emoji
+gen-emoji: ## the table of emoji, from the pinned Unicode package
+	cd reactions/emoji/gen && npm ci --ignore-scripts --no-audit --no-fund </dev/null && node generate.mjs
 
 .PHONY: verify
 verify: verify-format verify-tidy verify-build verify-gen lint verify-arch ## all checks that are not tests

@@ -73,6 +73,7 @@ func TestChats(t *testing.T) {
 		require.Contains(t, string(entries[0].Body), `"updatedBy":"backend","updateType":"members"`)
 		require.Contains(t, string(entries[1].Body), `"updateType":"description"`)
 		require.Contains(t, string(entries[2].Body), `"userId":"cat"`)
+		require.Contains(t, string(entries[3].Body), `"roleChanged":["bob"]`)
 		require.Contains(t, string(entries[2].Body), `"kind":"membership","role":"admin","addedBy":"ann","version":3`)
 		require.Contains(t, string(entries[4].Body), `"reason":"removed","version":5`)
 

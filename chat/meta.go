@@ -139,6 +139,11 @@ func entryOf(a *amendment, chatID string, cur *roster.Chat, now proto.Timestamp)
 	}
 	c := differing(&a.set, cur.Fields)
 	c.Added = newMembers(a, cur)
+	for i, m := range a.added {
+		if _, was := cur.Members[a.users[i]]; was && slices.Contains(c.Added, m) {
+			c.RoleChanged = append(c.RoleChanged, m.UserID)
+		}
+	}
 	switch {
 	case cur.Version > 0 && len(c.Added) == 0 && len(fieldsOf(&c)) == 0:
 		return "", nil, 0, false

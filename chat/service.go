@@ -94,6 +94,8 @@ func (s *Service) routes() []services.Route {
 		services.On(proto.Backlog, s.backlog, services.Unordered()),
 		services.On(proto.SharedChats, s.sharedChats, services.Unordered()),
 		services.On(proto.MembersAmong, s.membersAmong, services.Unordered()),
+		services.On(proto.FindMessage, s.find, services.Unordered()),
+		services.On(proto.UnreachedMembers, s.unreached, services.Unordered()),
 
 		services.On(proto.PutChat, s.putChat, services.KeyBy(func(r *proto.PutChatReq) string { return r.ChatID })),
 		services.On(proto.PatchChat, s.patchChat, services.KeyBy(func(r *proto.PutChatReq) string { return r.ChatID })),

@@ -65,7 +65,7 @@ func (svc *Service) readOwn(ctx context.Context, t *topic, s *Session, after uin
 	last, err = svc.store.read(ctx, t.log(), after, func(e *entry) {
 		_, k, err := proto.ParseUserSubject(e.subject)
 		kind, forClients := kindOfUser(k)
-		if err != nil || !forClients || kind == kindOther || e.socket == s.id {
+		if err != nil || !forClients || kind == kindOther || e.event == "" || e.socket == s.id {
 			return
 		}
 		if e.call = callWordOf(e, true); e.call.expired(time.Now()) || e.call != nil && !s.hears(e.call) {

@@ -12,7 +12,7 @@ import (
 
 // The kinds of a topic's log that are followed for holes.
 const (
-	kindMessage  = iota // of a chat; of a user, everything but calls
+	kindMessage  = iota // of a chat; of a user, what chat says
 	kindMeta            // membership, name, settings
 	kindReaction        //
 	kindEdit            // edits and deletions of messages
@@ -22,6 +22,10 @@ const (
 // kindRing is of a user, who has none of a chat's other kinds: calls that ring,
 // or were missed.
 const kindRing = kindMeta
+
+// kindNotice is of a user too: notifications. What is between them, of what was read
+// and cleared, has no event and is for services.
+const kindNotice = kindReaction
 
 // kindOther is a kind that this version does not know: its live copies are
 // passed on, and that is all.
@@ -37,7 +41,7 @@ func kindOf(k proto.Kind) int {
 		return kindReaction
 	case proto.KindEdit:
 		return kindEdit
-	case proto.KindLog, proto.KindEphemeral, proto.KindRelations, proto.KindRing, proto.KindCalls: // of a user, not of a chat
+	case proto.KindLog, proto.KindEphemeral, proto.KindRelations, proto.KindRing, proto.KindCalls, proto.KindNotice, proto.KindPush: // of a user, not of a chat
 	}
 	return kindOther
 }
@@ -50,7 +54,9 @@ func kindOfUser(k proto.Kind) (kind int, forClients bool) {
 		return kindMessage, true
 	case proto.KindRing:
 		return kindRing, true
-	case proto.KindRelations, proto.KindCalls:
+	case proto.KindNotice:
+		return kindNotice, true
+	case proto.KindRelations, proto.KindCalls, proto.KindPush:
 		return kindOther, false
 	case proto.KindMessage, proto.KindMeta, proto.KindReaction, proto.KindEdit, proto.KindEphemeral:
 	}
@@ -138,6 +144,9 @@ func (t *topic) leaveLocked(s *Session) {
 // deliverLocked sends an entry to every member it is for, and returns those
 // whose queue is full.
 func (t *topic) deliverLocked(e *entry, kind int) (slow []*Session) {
+	if e.event == "" { // for services
+		return nil
+	}
 	message := kind == kindMessage && t.chat != ""
 	if message {
 		t.seq = max(t.seq, e.seq)

@@ -37,7 +37,7 @@ func (s *Service) reach(ctx context.Context, req proto.ReachReq) (proto.ReachRes
 	for i, id := range req.UserIDs {
 		r, self := &records[i].Record, req.From == "" || req.From == id
 		blocked := !self && regards[i].Blocked
-		one := proto.Reach{UserID: id, Blocked: blocked, Related: related[i], Sockets: socketsOf(r, now)}
+		one := proto.Reach{UserID: id, Blocked: blocked, Related: related[i], Sockets: socketsOf(r, now), Busy: isBusy(r, now)}
 		if !blocked && (self || r.Effective(now) != proto.StatusOffline) {
 			for _, c := range one.Sockets {
 				one.Reachable = one.Reachable || c.State == proto.SessionConnected
@@ -46,6 +46,11 @@ func (s *Service) reach(ctx context.Context, req proto.ReachReq) (proto.ReachRes
 		res.Users[i] = one
 	}
 	return res, nil
+}
+
+// isBusy says whether the user has said so, be any device there or not.
+func isBusy(r *state.Record, now int64) bool {
+	return r.Own.Status == proto.StatusBusy && (r.Own.Until == 0 || now < r.Own.Until)
 }
 
 // relatedTo says who shares a chat with a user or has them for a contact, and

@@ -58,6 +58,22 @@ func TestReachSockets(t *testing.T) {
 	})
 }
 
+// Who is busy is so until then, with or without a connection.
+func TestReachBusy(t *testing.T) {
+	w := newTown(t, servicestest.RunRedis(t))
+	a := w.instance()
+	a.lives(t, "g1", true)
+	ann := a.connect(t, "g1", "ann", "phone", "p", "")
+	require.False(t, a.reaches(t, "", "ann")[0].Busy)
+	soon := proto.At(time.Now().Add(500 * time.Millisecond))
+	a.set(t, ann, proto.UpdatePresenceReq{Status: proto.StatusBusy, Until: &soon})
+	a.tellOf(t, ann.closing(true))
+	if is := a.reaches(t, "bob", "ann")[0].Busy; time.Now().Before(soon.Time) {
+		require.True(t, is)
+	}
+	servicestest.Eventually(t, 10*time.Second, "its time is over", func() bool { return !a.reaches(t, "", "ann")[0].Busy })
+}
+
 // Who has set offline is there for nobody else.
 func TestReachInvisible(t *testing.T) {
 	w := newTown(t, servicestest.RunRedis(t))

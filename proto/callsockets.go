@@ -107,6 +107,7 @@ type Reach struct {
 	// is where nobody asks.
 	Related bool          `json:"related"`
 	Sockets []ReachSocket `json:"sockets"`
+	Busy    bool          `json:"busy,omitzero"` // the user has set that
 }
 
 // ReachSocket is one connection, there or just gone.

@@ -180,6 +180,77 @@ var (
 		Summary: "A service asks which of some users are members of a chat.",
 	}}
 
+	AddReaction = Endpoint[ReactReq, AddReactionRes]{Row{
+		Subject: "rpc.reactions.add", Event: "reaction:new", Limit: Limit{50, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound, MessageNotFound, InvalidReaction, ReactionLimit},
+		Summary: "Put a reaction on a message. The same again succeeds, and nobody is told.",
+	}}
+	RemoveReaction = Endpoint[ReactReq, RemoveReactionRes]{Row{
+		Subject: "rpc.reactions.remove", Event: "reaction:remove", Limit: Limit{50, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound, MessageNotFound, InvalidReaction},
+		Summary: "Take one's own reaction away. Where there is none it succeeds, and nobody is told.",
+	}}
+	GetReactions = Endpoint[GetReactionsReq, GetReactionsRes]{Row{
+		Subject: "rpc.reactions.get", Event: "reaction:get", Limit: Limit{120, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound, MessageNotFound},
+		Summary: "The reactions on a message, a page at a time, with counts of all.",
+	}}
+	SummarizeReactions = Endpoint[ReactionSummaryReq, ReactionSummaryRes]{Row{
+		Subject: "rpc.reactions.summary", Event: "reaction:summary", Limit: Limit{120, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound},
+		Summary: "The reactions on many messages of a chat at once, as counts and one's own: for a page that is about to be shown.",
+	}}
+	FindMessage = Endpoint[FindMessageReq, FindMessageRes]{Row{
+		Subject: "rpc.chat.find", Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound, MessageNotFound},
+		Summary: "A service asks for a message as a user may see it.",
+	}}
+
+	ReadNotifications = Endpoint[ReadNotificationsReq, UnreadRes]{Row{
+		Subject: "rpc.notify.read", Event: "notification:read", Limit: Limit{100, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Summary: "Notifications have been read. The user's other devices are told, and what was pushed for them is withdrawn.",
+	}}
+	ClearNotification = Endpoint[ClearNotificationReq, UnreadRes]{Row{
+		Subject: "rpc.notify.clear", Event: "notification:clear", Limit: Limit{100, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Summary: "Remove a notification. One that is not there is removed already.",
+	}}
+	ClearNotifications = Endpoint[ClearNotificationsReq, ClearNotificationsRes]{Row{
+		Subject: "rpc.notify.clear-all", Event: "notification:clear-all", Limit: Limit{30, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Summary: "Remove all notifications there are when the request arrives, and none that come after.",
+	}}
+	PendingNotifications = Endpoint[PendingNotificationsReq, PendingNotificationsRes]{Row{
+		Subject: "rpc.notify.pending", Event: "notification:get-pending", Limit: Limit{120, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Summary: "One's notifications, newest first, and how many are unread.",
+	}}
+	NotifyPreferences = Endpoint[NotifyPrefsReq, NotifyPrefsRes]{Row{
+		Subject: "rpc.notify.preferences", Event: "notification:preferences", Limit: Limit{60, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{SubscriptionLimit},
+		Summary: "Mute a chat, or be disturbed by nothing but calls for a while; without a field it only tells how that is.",
+	}}
+	RegisterDevice = Endpoint[RegisterDeviceReq, RegisterDeviceRes]{Row{
+		Subject: "rpc.notify.register", Event: "device:register", Limit: Limit{20, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{SubscriptionLimit, PermissionDenied, PayloadTooLarge},
+		Summary: "Push to this device what it does not get otherwise.",
+	}}
+	UnregisterDevice = Endpoint[UnregisterDeviceReq, UnregisterDeviceRes]{Row{
+		Subject: "rpc.notify.unregister", Event: "device:unregister", Limit: Limit{20, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Summary: "No more push to this device.",
+	}}
+	PushConfig = Endpoint[PushConfigReq, PushConfigRes]{Row{
+		Subject: "rpc.notify.push-config", Event: "device:push-config", Limit: Limit{60, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
+		Summary: "Which providers of push there are, and the key to subscribe a browser with.",
+	}}
+	SendNotification = Endpoint[NotifyReq, NotifyRes]{Row{
+		Subject: "rpc.notify.send", HTTP: "POST /v1/notifications", Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{PermissionDenied, PayloadTooLarge},
+		Summary: "Notify users: stored, shown live and pushed to who is not there.",
+	}}
+	UnreachedMembers = Endpoint[UnreachedReq, UnreachedRes]{Row{
+		Subject: "rpc.chat.unreached", Timeout: RequestTimeout, Idempotent: true,
+		Errors:  []Code{ChatNotFound},
+		Summary: "A service asks which members of a chat have a message on no device yet.",
+	}}
+
 	PutChat = Endpoint[PutChatReq, ChatRes]{Row{
 		Subject: "rpc.chat.put", HTTP: "PUT /v1/chats/{chatId}", Timeout: RequestTimeout, Idempotent: true,
 		Errors:  []Code{PermissionDenied, PayloadTooLarge},
@@ -233,42 +304,49 @@ var Endpoints = []Described{
 	JoinChat, LeaveChat, JoinChats, ActiveMembers, StartTyping, StopTyping, AuthRefresh,
 	UpdatePresence, SubscribePresence, UnsubscribePresence, ListSessions,
 	InitiateCall, AnswerCall, RejectCall, EndCall, SendCandidate, Renegotiate, CallIceServers, CallHistory,
-	OpenDevice, Backlog, SharedChats, MembersAmong, OpenSession, ReportSessions, RenewLease, Viewers, ReachUsers, CallSockets,
+	AddReaction, RemoveReaction, GetReactions, SummarizeReactions,
+	ReadNotifications, ClearNotification, ClearNotifications, PendingNotifications, NotifyPreferences, RegisterDevice, UnregisterDevice, PushConfig,
+	OpenDevice, Backlog, SharedChats, MembersAmong, FindMessage, UnreachedMembers, OpenSession, ReportSessions, RenewLease, Viewers, ReachUsers, CallSockets,
 	PutChat, PatchChat, GetChat, AddMembers, RemoveMember,
-	GetPresence, GetSessions, PutContacts, PutBlocks, GetCall,
+	GetPresence, GetSessions, PutContacts, PutBlocks, GetCall, SendNotification,
 }
 
 // The server events of the mesh.
 var (
-	MessageNew          = Event[NewMessage]{EventRow{"message:new", ToChat, true, "A message was stored; to every member's sockets but the sending one."}}
-	MessageEditedEvent  = Event[MessageEdited]{EventRow{"message:edited", ToChat, true, "A message has new content; to every socket of every member, the editing one too."}}
-	MessageDeletedEvent = Event[MessageDeleted]{EventRow{"message:deleted", ToChat, true, "A message is gone for everyone; or, with forEveryone false, for the one user whose sockets get it."}}
-	DeliveredEvent      = Event[MessageDelivered]{EventRow{"message:delivered", ToUser, false, "To the author: a user has messages of yours, on the first of their devices. In a chat of more than 64 members one a second, for all who came since the last."}}
-	ReadEvent           = Event[MessageRead]{EventRow{"message:read", ToUser, false, "To the author: a user has read messages of yours; coalesced like message:delivered. To the reader's other sockets: with what is unread now."}}
-	ChatUpdatedEvent    = Event[ChatUpdated]{EventRow{"chat:updated", ToChat, true, "Name, avatar, description, settings or members of a chat changed."}}
-	MemberJoinedEvent   = Event[MemberJoined]{EventRow{"chat:member-joined", ToChat, true, "A user became a member. Kind active: a user opened the chat; only to sockets that have it open, without an offset."}}
-	MemberLeftEvent     = Event[MemberLeft]{EventRow{"chat:member-left", ToChat, true, "A membership ended; the user gets it last. Kind active: the user's last socket closed the chat; without an offset."}}
-	TypingEvent         = Event[Typing]{EventRow{"message:typing", ToView, false, "Another user is typing; to the sockets that have the chat open."}}
-	StopTypingEvent     = Event[StoppedTyping]{EventRow{"message:stop-typing", ToView, false, "A typing indicator is over."}}
-	PresenceEvent       = Event[Presence]{EventRow{"presence:update", ToSubscribers, false, "How a user is there, after each change of what others see; to the sockets that subscribed, and to the user's own other sockets."}}
-	IncomingCallEvent   = Event[IncomingCall]{EventRow{"call:incoming", ToUser, true, "Ring: to every device of the callee, also to one that connects while it rings (then without an offset, and with the candidates so far)."}}
-	CallAnswerEvent     = Event[CallAnswer]{EventRow{"call:answer", ToUser, false, "To the caller's device: the call was answered."}}
-	CallRejectEvent     = Event[CallReject]{EventRow{"call:reject", ToUser, false, "To the caller: the call was refused."}}
-	CallEndEvent        = Event[CallEnd]{EventRow{"call:end", ToUser, true, "The call is over, or is another device's. With an offset where it was missed, to its callee; without, otherwise."}}
-	CallCandidateEvent  = Event[CallCandidate]{EventRow{"call:ice-candidate", ToUser, false, "A candidate of another of the call, to the device that it is for."}}
-	RenegotiateEvent    = Event[CallRenegotiate]{EventRow{"call:renegotiate", ToUser, false, "A new description of another of the call, to the device that it is for."}}
-	ParticipantsEvent   = Event[CallParticipants]{EventRow{"call:participants", ToUser, false, "Who is in a call of several, after each change, to everybody who is and everybody it rings."}}
-	NotificationEvent   = Event[Notification]{EventRow{"notification:new", ToUser, true, "Something to look at later, such as a missed call."}}
-	ConnectedEvent      = Event[Connected]{EventRow{"connected", ToSocket, false, "The first event on every connection. Its offset is where the session stands."}}
-	ErrorEventEvent     = Event[ErrorEvent]{EventRow{"error", ToSocket, false, "A failure without an ack to carry it."}}
-	AuthExpiringEvent   = Event[AuthExpiring]{EventRow{"auth:expiring", ToSocket, false, "The token expires in 60 s."}}
-	ServerDrainEvent    = Event[ServerDrain]{EventRow{"server:drain", ToSocket, false, "This gateway closes its connections soon; come back elsewhere."}}
-	PongEvent           = Event[Pong]{EventRow{"pong", ToSocket, false, "Answer to ping, on the plain profile."}}
+	MessageNew                = Event[NewMessage]{EventRow{"message:new", ToChat, true, "A message was stored; to every member's sockets but the sending one."}}
+	MessageEditedEvent        = Event[MessageEdited]{EventRow{"message:edited", ToChat, true, "A message has new content; to every socket of every member, the editing one too."}}
+	MessageDeletedEvent       = Event[MessageDeleted]{EventRow{"message:deleted", ToChat, true, "A message is gone for everyone; or, with forEveryone false, for the one user whose sockets get it."}}
+	DeliveredEvent            = Event[MessageDelivered]{EventRow{"message:delivered", ToUser, false, "To the author: a user has messages of yours, on the first of their devices. In a chat of more than 64 members one a second, for all who came since the last."}}
+	ReadEvent                 = Event[MessageRead]{EventRow{"message:read", ToUser, false, "To the author: a user has read messages of yours; coalesced like message:delivered. To the reader's other sockets: with what is unread now."}}
+	ChatUpdatedEvent          = Event[ChatUpdated]{EventRow{"chat:updated", ToChat, true, "Name, avatar, description, settings or members of a chat changed."}}
+	MemberJoinedEvent         = Event[MemberJoined]{EventRow{"chat:member-joined", ToChat, true, "A user became a member. Kind active: a user opened the chat; only to sockets that have it open, without an offset."}}
+	MemberLeftEvent           = Event[MemberLeft]{EventRow{"chat:member-left", ToChat, true, "A membership ended; the user gets it last. Kind active: the user's last socket closed the chat; without an offset."}}
+	TypingEvent               = Event[Typing]{EventRow{"message:typing", ToView, false, "Another user is typing; to the sockets that have the chat open."}}
+	StopTypingEvent           = Event[StoppedTyping]{EventRow{"message:stop-typing", ToView, false, "A typing indicator is over."}}
+	PresenceEvent             = Event[Presence]{EventRow{"presence:update", ToSubscribers, false, "How a user is there, after each change of what others see; to the sockets that subscribed, and to the user's own other sockets."}}
+	IncomingCallEvent         = Event[IncomingCall]{EventRow{"call:incoming", ToUser, true, "Ring: to every device of the callee, also to one that connects while it rings (then without an offset, and with the candidates so far)."}}
+	CallAnswerEvent           = Event[CallAnswer]{EventRow{"call:answer", ToUser, false, "To the caller's device: the call was answered."}}
+	CallRejectEvent           = Event[CallReject]{EventRow{"call:reject", ToUser, false, "To the caller: the call was refused."}}
+	CallEndEvent              = Event[CallEnd]{EventRow{"call:end", ToUser, true, "The call is over, or is another device's. With an offset where it was missed, to its callee; without, otherwise."}}
+	CallCandidateEvent        = Event[CallCandidate]{EventRow{"call:ice-candidate", ToUser, false, "A candidate of another of the call, to the device that it is for."}}
+	RenegotiateEvent          = Event[CallRenegotiate]{EventRow{"call:renegotiate", ToUser, false, "A new description of another of the call, to the device that it is for."}}
+	ParticipantsEvent         = Event[CallParticipants]{EventRow{"call:participants", ToUser, false, "Who is in a call of several, after each change, to everybody who is and everybody it rings."}}
+	NotificationEvent         = Event[Notification]{EventRow{"notification:new", ToUser, true, "Something to look at later, such as a missed call."}}
+	NotificationsReadEvent    = Event[NotificationsRead]{EventRow{"notification:read", ToUser, false, "To the user's other sockets: these have been read on another device."}}
+	NotificationsClearedEvent = Event[NotificationsCleared]{EventRow{"notification:cleared", ToUser, false, "To the user's other sockets: these have been removed on another device."}}
+	ReactionEvent             = Event[Reaction]{EventRow{"reaction:new", ToChat, true, "Somebody has put a reaction on a message; to every socket of every member, the acting one too."}}
+	ReactionGoneEvent         = Event[Reaction]{EventRow{"reaction:remove", ToChat, true, "Somebody has taken a reaction of their own away."}}
+	ConnectedEvent            = Event[Connected]{EventRow{"connected", ToSocket, false, "The first event on every connection. Its offset is where the session stands."}}
+	ErrorEventEvent           = Event[ErrorEvent]{EventRow{"error", ToSocket, false, "A failure without an ack to carry it."}}
+	AuthExpiringEvent         = Event[AuthExpiring]{EventRow{"auth:expiring", ToSocket, false, "The token expires in 60 s."}}
+	ServerDrainEvent          = Event[ServerDrain]{EventRow{"server:drain", ToSocket, false, "This gateway closes its connections soon; come back elsewhere."}}
+	PongEvent                 = Event[Pong]{EventRow{"pong", ToSocket, false, "Answer to ping, on the plain profile."}}
 )
 
 // ServerEvents is every server event, in the order of the documentation.
 var ServerEvents = []DescribedEvent{
 	MessageNew, MessageEditedEvent, MessageDeletedEvent, DeliveredEvent, ReadEvent, ChatUpdatedEvent, MemberJoinedEvent, MemberLeftEvent, TypingEvent, StopTypingEvent, PresenceEvent,
-	IncomingCallEvent, CallAnswerEvent, CallRejectEvent, CallEndEvent, CallCandidateEvent, RenegotiateEvent, ParticipantsEvent, NotificationEvent,
+	IncomingCallEvent, CallAnswerEvent, CallRejectEvent, CallEndEvent, CallCandidateEvent, RenegotiateEvent, ParticipantsEvent, NotificationEvent, NotificationsReadEvent, NotificationsClearedEvent,
+	ReactionEvent, ReactionGoneEvent,
 	ConnectedEvent, ErrorEventEvent, AuthExpiringEvent, ServerDrainEvent, PongEvent,
 }

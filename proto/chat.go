@@ -250,6 +250,7 @@ type ChatChanges struct {
 	Settings    map[string]Raw `json:"settings,omitzero"`
 	Added       []Member       `json:"added,omitzero"`
 	Removed     []string       `json:"removed,omitzero"`
+	RoleChanged []string       `json:"roleChanged,omitzero"` // of added: those who were members before
 }
 
 // MemberJoined is `chat:member-joined`.

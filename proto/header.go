@@ -36,5 +36,9 @@ const (
 	HeaderEvent   = "Sup-Event"   // the client event's name, a row of Events
 	HeaderSeq     = "Sup-Seq"     // a message's dense seq in its chat; of an edit, its message's
 	HeaderSocket  = "Sup-Socket"  // the socket that must not get an echo
+	HeaderExpires = "Sup-Expires" // when nobody needs it any more, in Unix milliseconds
 	HeaderContent = "Sup-Content" // hash of the content behind an idempotency key
 )
+
+// HeaderDeadReason is on a dead letter: the error that ended the tries.
+const HeaderDeadReason = "Sup-Dead-Reason"

@@ -135,6 +135,31 @@ func CallHistoryKey(user Token) string { return "{u:" + string(user) + "}:calls"
 // calls, and ".mark" → how far it has the user's log: no token has a dot.
 func CallRecordsKey(user Token) string { return "{u:" + string(user) + "}:calls:records" }
 
+// Notify's keys: all of it is made again from the log.
+
+// NoticesKey is of one user: "at" says as of which entry of the log the rest is
+// ("epoch position"), "order" is the sorted set notification id → position,
+// "unread" the set of those unread, "bodies" the hash id → Notification.
+func NoticesKey(user Token, what string) string { return "{u:" + string(user) + "}:notices:" + what }
+
+// PushKey is a user's push devices and preferences, as of an entry of the log.
+func PushKey(user Token) string { return "{u:" + string(user) + "}:push" }
+
+// PushSentKey is there while a push under a collapse key stands on a user's devices.
+func PushSentKey(user Token) string { return "{u:" + string(user) + "}:pushed" }
+
+// Reactions' keys: all of it is made again from the log.
+
+// ReactionsAtKey says as of which entry of a chat's reactions Redis is: "epoch position".
+func ReactionsAtKey(chat Token) string { return "{c:" + string(chat) + "}:reactions" }
+
+// ReactionKey is of one message, as a log with this epoch has it: "when" is the
+// hash "<user>/<reaction>" → Unix milliseconds, "order" the sorted set of the same
+// by position, "counts" the hash reaction → how many, "users" the hash user → how many.
+func ReactionKey(chat Token, epoch string, message Token, what string) string {
+	return "{c:" + string(chat) + "}:reactions:" + epoch + ":" + string(message) + ":" + what
+}
+
 // LimitKey is one user's rate limit for one event.
 func LimitKey(user Token, rule string) string { return "{u:" + string(user) + "}:limit:" + rule }
 

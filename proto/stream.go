@@ -87,4 +87,4 @@ var CallTimers = Queue{
 }
 
 // Queues is every work queue of the mesh.
-var Queues = []Queue{ExpireMessages, CallTimers}
+var Queues = []Queue{ExpireMessages, CallTimers, NotifyRequests, PushJobs}

@@ -21,6 +21,8 @@ const (
 	KindLog       Kind = "log"   // stored: everything durable that concerns one user
 	KindEphemeral Kind = "eph"   // never stored: live notices, at most once
 	KindRelations Kind = "rel"   // presence: contacts and blocks, stored; for services alone
+	KindNotice    Kind = "note"  // notify: notifications, and what became of them
+	KindPush      Kind = "push"  // notify: devices and preferences; for services alone
 	KindRing      Kind = "ring"  // signaling: incoming and missed calls
 	KindCalls     Kind = "calls" // signaling: a user's calls as CallRecords; for services alone
 )
@@ -81,6 +83,14 @@ func UserRelations(user Token) string { return "ev.user." + string(user) + "." +
 
 // UserRing is the log subject of the calls that ring for a user, and that were missed.
 func UserRing(user Token) string { return "ev.user." + string(user) + "." + string(KindRing) }
+
+// UserNotices is the log subject of a user's notifications: each as it came
+// (notification:new, for clients), and what was read and cleared (for services alone).
+func UserNotices(user Token) string { return "ev.user." + string(user) + "." + string(KindNotice) }
+
+// UserPush is the log subject of a user's push devices and preferences: the newest
+// entry is all of them.
+func UserPush(user Token) string { return "ev.user." + string(user) + "." + string(KindPush) }
 
 // UserCalls is the log subject of a user's calls: one entry when a call begins, one
 // when it is over for the user.

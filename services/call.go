@@ -2,6 +2,8 @@ package services
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -102,4 +104,39 @@ func (c *callContext) finish() {
 	if c.cancel != nil {
 		c.cancel()
 	}
+}
+
+// Caller is the user who makes a request.
+type Caller struct {
+	*Call
+	User proto.Token
+}
+
+// CallerFrom is the user who makes the request that ctx belongs to. A backend
+// without a user is nobody here: AUTHENTICATION_REQUIRED.
+func CallerFrom(ctx context.Context) (Caller, error) {
+	call, ok := CallFrom(ctx)
+	if !ok {
+		return Caller{}, errors.New("no call in context")
+	}
+	if call.Actor.User == "" {
+		return Caller{}, proto.Errorf(proto.AuthenticationRequired, "a user is required")
+	}
+	user, err := proto.EncodeID(call.Actor.User)
+	if err != nil {
+		return Caller{}, fmt.Errorf("user of the request: %w", err)
+	}
+	return Caller{Call: call, User: user}, nil
+}
+
+// ServiceOnly refuses requests in the name of a user or a backend.
+func ServiceOnly(ctx context.Context) error {
+	call, ok := CallFrom(ctx)
+	if !ok {
+		return errors.New("no call in context")
+	}
+	if call.Actor.User != "" || call.Actor.Backend {
+		return proto.Errorf(proto.PermissionDenied, "only services may ask this")
+	}
+	return nil
 }

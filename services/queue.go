@@ -61,7 +61,9 @@ func (q *queue) push(key string, j job) bool {
 	}
 	q.ready = append(q.ready, l)
 	switch {
-	case q.idle > 0:
+	// One who has been woken counts as idle until it runs: what is ready is as
+	// many as are needed.
+	case q.idle >= len(q.ready)-q.head:
 		q.wake.Signal()
 	case q.alive < q.workers:
 		q.alive++

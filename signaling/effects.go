@@ -179,7 +179,7 @@ func (t *telling) over(p *state.Party) {
 	switch {
 	case p.State == proto.ParticipantMissed:
 		t.store(p.User, proto.CallEndEvent.Name, "end", endFor(t.Call, p))
-		t.store(p.User, proto.NotificationEvent.Name, "missed", t.missed(p))
+		t.missed(p)
 	case p.State == proto.ParticipantLeft && t.move.Kind != state.Rejected: // call:reject has told the caller
 		except := services.Except{}
 		if p.User == t.move.User {
@@ -206,16 +206,34 @@ func endFor(c *state.Call, p *state.Party) proto.CallEnd {
 	return end
 }
 
-// missed is the one notification of a call that somebody has missed.
-func (t *telling) missed(p *state.Party) proto.Notification {
-	id := sha256.Sum256([]byte(t.ID + "\x00" + p.User))
+// missed asks for the one notification of a call that somebody has missed: by its
+// key it is one, however often it is asked for.
+func (t *telling) missed(p *state.Party) {
 	data, err := wire.Marshal(map[string]string{"callId": t.ID, "callType": string(t.Type), "reason": p.Reason})
 	t.failed(err)
-	return proto.Notification{
-		ID: hex.EncodeToString(id[:16]), Type: proto.NotifyCallMissed, Title: "Missed call",
-		Message: "Missed " + string(t.Type) + " call from " + t.CallerName, Data: data, FromUserID: t.Caller().User, ChatID: t.Chat,
-		Priority: proto.PriorityHigh, Sound: true, Timestamp: moment(p.OverAt), CollapseKey: "call:" + t.ID,
+	req := proto.NotifyReq{
+		UserIDs: []string{p.User}, Type: proto.NotifyCallMissed, Title: "Missed call", Message: clip("Missed " + string(t.Type) + " call from " + t.CallerName),
+		Data: data, FromUserID: t.Caller().User, ChatID: t.Chat, Priority: proto.PriorityHigh, CollapseKey: collapseKey(t.ID), Key: "call_missed:" + t.ID,
 	}
+	body, err := wire.Marshal(req)
+	if err == nil {
+		err = t.svc.host.Enqueue(t.ctx, proto.NotifyRequests, t.key(t.token(p.User), "missed"), body)
+	}
+	t.failed(err)
+}
+
+// collapseKey names a call among what may be shown on a device; a callId may be too long for that.
+func collapseKey(callID string) string {
+	sum := sha256.Sum256([]byte(callID))
+	return "call:" + hex.EncodeToString(sum[:16])
+}
+
+// clip cuts a text to what a notification may have: names are as long as a token's issuer likes.
+func clip(s string) string {
+	if r := []rune(s); len(r) > proto.MaxNotificationText {
+		return string(r[:proto.MaxNotificationText])
+	}
+	return s
 }
 
 // participants tells who is in a call of several to those who are, or whom it rings.

@@ -84,6 +84,7 @@ func newTown(t testing.TB) *town {
 	}
 	w.listen()
 	w.noPresence = w.presence()
+	w.notify()
 	return w
 }
 
@@ -111,6 +112,38 @@ func (w *town) listen() {
 	})
 	require.NoError(w.t, err)
 	require.NoError(w.t, nc.Flush())
+}
+
+// notify does with what it is asked for what the notify service does: it stores one
+// notification for each key and user. Here it stands beside what rings.
+func (w *town) notify() {
+	host := servicestest.NewHost(w.t, "notify", w.nats, nil)
+	host.Work(proto.NotifyRequests, func(ctx context.Context, body []byte) error {
+		var req proto.NotifyReq
+		if err := json.Unmarshal(body, &req); err != nil {
+			return err
+		}
+		if err := req.Validate(); err != nil {
+			w.t.Errorf("request of a notification: %v", err)
+			return services.ErrMalformed
+		}
+		for _, id := range req.UserIDs {
+			user, err := proto.EncodeID(id)
+			if err != nil {
+				return err
+			}
+			note, err := json.Marshal(map[string]any{"type": req.Type, "data": req.Data})
+			if err != nil {
+				return err
+			}
+			msg := &nats.Msg{Subject: proto.UserRing(user), Header: nats.Header{proto.HeaderEvent: {proto.NotificationEvent.Name}}, Data: note}
+			if _, err := host.JetStream().PublishMsg(ctx, msg, jetstream.WithMsgID(req.Key+" "+id)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	servicestest.Run(w.t, host, servicestest.Service{})
 }
 
 // presence and chat answer as the test wants.

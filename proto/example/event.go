@@ -38,7 +38,7 @@ func Events() []Event {
 			ChatID: "chat-7", UpdatedBy: "backend", UpdateType: "members", Timestamp: When, Version: 4,
 			Changes: proto.ChatChanges{
 				Name: ptr("Team"), Avatar: ptr("https://example.com/team.png"), Description: ptr("Daily work"),
-				Settings: map[string]proto.Raw{"muted": proto.Raw(`false`)}, Added: members(), Removed: []string{"dave"},
+				Settings: map[string]proto.Raw{"muted": proto.Raw(`false`)}, Added: members(), Removed: []string{"dave"}, RoleChanged: []string{"alice"},
 			},
 		}},
 		{proto.MemberJoinedEvent, proto.MemberJoined{
@@ -74,11 +74,11 @@ func Events() []Event {
 		{proto.CallCandidateEvent, proto.CallCandidate{CallID: "call:1", Candidate: candidate, FromUserID: "alice", FromDeviceID: "phone"}},
 		{proto.RenegotiateEvent, proto.CallRenegotiate{CallID: "call:1", Offer: ptr(sdp("offer")), Answer: ptr(sdp("answer")), FromUserID: "alice", FromDeviceID: "phone"}},
 		{proto.ParticipantsEvent, proto.CallParticipants{CallID: "call:1", Participants: participants()}},
-		{proto.NotificationEvent, proto.Notification{
-			ID: "ntf_01KK8Y8Z0G0000000A00BWY4SB", Type: proto.NotifyCallMissed, Title: "Missed call", Message: "Alice called", Data: proto.Raw(`{"callId":"call:1"}`),
-			FromUserID: "alice", ChatID: "chat-7", MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", Priority: proto.PriorityHigh, Sound: true, Badge: ptr(3),
-			Timestamp: When, Read: true, CollapseKey: "chat-7",
-		}},
+		{proto.NotificationEvent, notification()},
+		{proto.NotificationsReadEvent, proto.NotificationsRead{NotificationIDs: []string{noteID}, UnreadCount: 2}},
+		{proto.NotificationsClearedEvent, proto.NotificationsCleared{NotificationIDs: []string{noteID}, UnreadCount: 2}},
+		{proto.ReactionEvent, reaction(proto.ReactionAdd)},
+		{proto.ReactionGoneEvent, reaction(proto.ReactionRemove)},
 		{proto.ConnectedEvent, proto.Connected{
 			UserID: "alice", SocketID: "wJ0c5o1mQm2eAAAB", DeviceID: "phone", PID: "pVb3nq0gT1-x_9aZ",
 			Resumed: true, Resync: true, Missed: 2, ServerTime: When, TokenExpiresAt: after(time.Hour),
@@ -102,4 +102,11 @@ func Failure(code proto.Code) proto.Failure {
 		e.RetryAfter = 1500 * time.Millisecond
 	}
 	return e.Failure(RequestID)
+}
+
+func reaction(action string) proto.Reaction {
+	return proto.Reaction{
+		MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", ChatID: "chat-7", UserID: "bob", UserName: "Bob", Reaction: "❤️", Action: action,
+		Timestamp: When, Count: 2, Author: "alice",
+	}
 }

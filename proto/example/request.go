@@ -144,6 +144,40 @@ func Requests() []Request {
 				ChatID: "chat-7", Status: proto.CallOver, Reason: proto.EndHangup, EndedBy: "bob", CreatedAt: When,
 				AnsweredAt: ptr(after(5 * time.Second)), EndedAt: ptr(after(time.Minute)), DurationMs: 55_000,
 			}}, NextCursor: "1773059405000"}},
+		{Row: proto.AddReaction, Req: react(), Res: proto.AddReactionRes{
+			MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", Reaction: "❤️", Counts: proto.ReactionCounts{"❤️": 2, ":party:": 1},
+		}},
+		{Row: proto.RemoveReaction, Req: react(), Res: proto.RemoveReactionRes{
+			MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", Reaction: "❤️", Removed: true, Counts: proto.ReactionCounts{"❤️": 1},
+		}},
+		{Row: proto.GetReactions,
+			Req: proto.GetReactionsReq{MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", ChatID: "chat-7", Limit: 100, Cursor: "131"},
+			Res: proto.GetReactionsRes{
+				Reactions: []proto.UserReaction{{UserID: "bob", Reaction: "❤️", CreatedAt: When}}, Counts: proto.ReactionCounts{"❤️": 2},
+				Mine: []string{"❤️"}, NextCursor: "131",
+			}},
+		{Row: proto.SummarizeReactions,
+			Req: proto.ReactionSummaryReq{ChatID: "chat-7", MessageIDs: []string{"msg_01KK8Y8Z0G0000000A00BWY4SB"}},
+			Res: proto.ReactionSummaryRes{ChatID: "chat-7", Messages: []proto.ReactionSummary{{
+				MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", Counts: proto.ReactionCounts{"❤️": 2}, Mine: []string{"❤️"},
+			}}}},
+		{Row: proto.ReadNotifications,
+			Req: proto.ReadNotificationsReq{NotificationID: noteID},
+			Or:  proto.ReadNotificationsReq{NotificationIDs: []string{noteID}, All: true},
+			Res: proto.UnreadRes{UnreadCount: 3}},
+		{Row: proto.ClearNotification, Req: proto.ClearNotificationReq{NotificationID: noteID}, Res: proto.UnreadRes{UnreadCount: 3}},
+		{Row: proto.ClearNotifications, Req: proto.ClearNotificationsReq{}, Res: proto.ClearNotificationsRes{Cleared: 7, UnreadCount: 1}},
+		{Row: proto.PendingNotifications,
+			Req: proto.PendingNotificationsReq{Limit: 50, Cursor: "1042", Types: []proto.NotificationType{proto.NotifyCallMissed}},
+			Res: proto.PendingNotificationsRes{Notifications: []proto.Notification{notification()}, UnreadCount: 3, NextCursor: "1040"}},
+		{Row: proto.NotifyPreferences,
+			Req: proto.NotifyPrefsReq{Mute: &proto.Mute{ChatID: "chat-7", Muted: true, Until: ptr(after(time.Hour))}, DoNotDisturbUntil: ptr(after(time.Hour))},
+			Res: proto.NotifyPrefsRes{Muted: []proto.Mute{{ChatID: "chat-7", Muted: true}}, DoNotDisturbUntil: ptr(after(time.Hour))}},
+		{Row: proto.RegisterDevice,
+			Req: proto.RegisterDeviceReq{Provider: proto.PushWeb, Token: "https://push.example.com/send/abc", P256DH: "BNcRd", Auth: "tBHIt", VoIP: true}, //nolint:gosec // nobody's
+			Res: proto.RegisterDeviceRes{DeviceID: "phone", Provider: proto.PushWeb}},
+		{Row: proto.UnregisterDevice, Req: proto.UnregisterDeviceReq{Provider: proto.PushWeb}, Res: proto.UnregisterDeviceRes{Removed: 1}},
+		{Row: proto.PushConfig, Req: proto.PushConfigReq{}, Res: proto.PushConfigRes{Providers: []proto.PushProvider{proto.PushWeb}, VAPIDPublicKey: "BNcRd"}},
 		{Row: proto.OpenDevice,
 			Req: proto.OpenReq{},
 			Res: proto.OpenRes{
@@ -160,6 +194,12 @@ func Requests() []Request {
 			Req: proto.SharedChatsReq{UserID: "alice", UserIDs: []string{"bob", "mallory"}},
 			Res: proto.SharedChatsRes{UserIDs: []string{"bob"}}},
 		{Row: proto.MembersAmong, Req: proto.AmongReq{ChatID: "chat-7", UserIDs: []string{"alice", "bob"}}, Res: proto.AmongRes{Members: []string{"alice"}}},
+		{Row: proto.FindMessage,
+			Req: proto.FindMessageReq{UserID: "bob", ChatID: "chat-7", MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB"},
+			Res: proto.FindMessageRes{ChatID: "chat-7", SenderID: "alice", Seq: 5, Deleted: true}},
+		{Row: proto.UnreachedMembers,
+			Req: proto.UnreachedReq{ChatID: "chat-7", Seq: 5, After: "alice", Limit: 100},
+			Res: proto.UnreachedRes{UserIDs: []string{"bob"}, Unread: []uint64{2}, Next: "bob", Name: "Team"}},
 		{Row: proto.OpenSession,
 			Req: proto.OpenSessionReq{Gateway: "gateway-0.3f2a.0", Inbox: "3f2a", PID: "pVb3nq0gT1-x_9aZ", Returns: "kQ8w2mB4Rt6yUi1o"},
 			Res: proto.OpenSessionRes{
@@ -189,7 +229,7 @@ func Requests() []Request {
 		{Row: proto.ReachUsers,
 			Req: proto.ReachReq{From: "alice", UserIDs: []string{"bob"}},
 			Res: proto.ReachRes{Users: []proto.Reach{{
-				UserID: "bob", Reachable: true, Blocked: true, Related: true,
+				UserID: "bob", Reachable: true, Blocked: true, Related: true, Busy: true,
 				Sockets: []proto.ReachSocket{{SocketID: "wJ0c5o1mQm2eAAAB", DeviceID: "phone", State: proto.SessionConnected}},
 			}}}},
 		{Row: proto.CallSockets,
@@ -227,6 +267,11 @@ func Requests() []Request {
 			CallID: "call:1", CallerID: "alice", CallType: proto.CallVideo, ChatID: "chat-7", Status: proto.CallOver, Reason: proto.EndHangup, EndedBy: "bob",
 			Participants: participants(), CreatedAt: When, RingExpiresAt: after(45 * time.Second), AnsweredAt: ptr(after(5 * time.Second)), EndedAt: ptr(after(time.Minute)), Version: 130,
 		}},
+		{Row: proto.SendNotification, Req: proto.NotifyReq{
+			UserIDs: []string{"bob"}, Type: proto.NotifySystem, Title: "Welcome", Message: "Your account is ready", Data: proto.Raw(`{"plan":"team"}`),
+			FromUserID: "alice", ChatID: "chat-7", MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", Priority: proto.PriorityNormal, Silent: true,
+			CollapseKey: "welcome", TTLSec: 3600, Key: "welcome:bob",
+		}, Res: proto.NotifyRes{NotificationIDs: []string{noteID}}},
 	}
 }
 
@@ -296,4 +341,18 @@ func iceServers() []proto.IceServer {
 
 func participants() []proto.CallParticipant {
 	return []proto.CallParticipant{{UserID: "alice", State: proto.ParticipantJoined, DeviceID: "phone"}, {UserID: "bob", State: proto.ParticipantRinging}}
+}
+
+func react() proto.ReactReq {
+	return proto.ReactReq{MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", ChatID: "chat-7", Reaction: "❤️"}
+}
+
+const noteID = "ntf_01KK8Y8Z0G0000000A00BWY4SB"
+
+func notification() proto.Notification {
+	return proto.Notification{
+		ID: noteID, Type: proto.NotifyCallMissed, Title: "Missed call", Message: "Alice called", Data: proto.Raw(`{"callId":"call:1"}`),
+		FromUserID: "alice", ChatID: "chat-7", MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", Priority: proto.PriorityHigh, Sound: true, Badge: ptr(3),
+		Timestamp: When, Read: true, CollapseKey: "chat-7",
+	}
 }

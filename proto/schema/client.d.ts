@@ -42,6 +42,17 @@ export interface AddMembersReq {
   addedBy?: string;
 }
 
+/** AddReactionAck is the ack of reaction:new. */
+export interface AddReactionAck {
+  success: true;
+  messageId: string;
+  /** in the form of the RGI set */
+  reaction: string;
+  counts: ReactionCounts;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
 /** AmongAck is its answer. */
 export interface AmongAck {
   success: true;
@@ -319,6 +330,8 @@ export interface ChatChanges {
   settings?: Record<string, Raw>;
   added?: Member[];
   removed?: string[];
+  /** of added: those who were members before */
+  roleChanged?: string[];
 }
 
 /** ChatHead is how far one chat is, and how far this device is in it. */
@@ -347,6 +360,25 @@ export interface ChatUpdated {
   timestamp: Timestamp;
   /** of the chat: 1 for its creation, one more for each change */
   version: number;
+}
+
+/** ClearNotificationReq is `notification:clear`. */
+export interface ClearNotificationReq {
+  notificationId: string;
+}
+
+/** ClearNotificationsAck is its ack. */
+export interface ClearNotificationsAck {
+  success: true;
+  cleared: number;
+  /** of what has come since */
+  unreadCount: number;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** ClearNotificationsReq is `notification:clear-all`: what there is when it arrives. */
+export interface ClearNotificationsReq {
 }
 
 /** Closed is a connection that has ended. */
@@ -509,6 +541,26 @@ export interface Fenced {
   fence: number;
 }
 
+/** FindMessageAck is its answer. */
+export interface FindMessageAck {
+  success: true;
+  chatId: string;
+  senderId: string;
+  seq: number;
+  /** for everybody, or hidden by the user */
+  deleted?: boolean;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** FindMessageReq asks for a message as one user may see it. Services only. */
+export interface FindMessageReq {
+  userId: string;
+  /** absent: in whichever chat of the user it is */
+  chatId?: string;
+  messageId: string;
+}
+
 /** ForwardedFrom is where a forwarded message was first said. */
 export interface ForwardedFrom {
   chatId: string;
@@ -529,6 +581,29 @@ export interface GetChatReq {
   cursor?: string;
   /** members a page, 1000 by default; a page may have fewer */
   limit?: number;
+}
+
+/** GetReactionsAck is its ack, oldest reactions first. */
+export interface GetReactionsAck {
+  success: true;
+  reactions: UserReaction[];
+  /** of the whole message */
+  counts: ReactionCounts;
+  /** one's own on it */
+  mine: string[];
+  nextCursor?: string;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** GetReactionsReq is `reaction:get`. */
+export interface GetReactionsReq {
+  messageId: string;
+  chatId?: string;
+  /** 100 if absent */
+  limit?: number;
+  /** nextCursor of the page before */
+  cursor?: string;
 }
 
 /** HistoryAck is a page, lowest seq first. Each message is a NewMessage with its newest edit applied. A seq that is missing between two messages is one the user has deleted for themself. */
@@ -876,6 +951,14 @@ export interface MessageRead {
   unreadCount?: number;
 }
 
+/** Mute is one chat that does not disturb: it pushes nothing but mentions and replies. */
+export interface Mute {
+  chatId: string;
+  muted: boolean;
+  /** absent: until it is unmuted */
+  until?: Timestamp;
+}
+
 /** NewMessage is the payload of the server event `message:new`, and the body of a message's entry in the log. */
 export interface NewMessage {
   message: Message;
@@ -899,6 +982,65 @@ export interface Notification {
   timestamp: Timestamp;
   read: boolean;
   collapseKey?: string;
+}
+
+/** NotificationsCleared is `notification:cleared`: another device has cleared them. */
+export interface NotificationsCleared {
+  notificationIds: string[];
+  unreadCount: number;
+}
+
+/** NotificationsRead is `notification:read`: another device of the user has read them. */
+export interface NotificationsRead {
+  notificationIds: string[];
+  unreadCount: number;
+}
+
+/** NotifyAck is the answer to a backend. */
+export interface NotifyAck {
+  success: true;
+  /** in the order of the users */
+  notificationIds: string[];
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** NotifyPrefsAck is its ack. */
+export interface NotifyPrefsAck {
+  success: true;
+  muted: Mute[];
+  doNotDisturbUntil?: Timestamp;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** NotifyPrefsReq is `notification:preferences`: what is not to disturb this user. Without a field it only asks. */
+export interface NotifyPrefsReq {
+  mute?: Mute;
+  /** DoNotDisturb silences everything but calls until then; the zero moment ends it. */
+  doNotDisturbUntil?: Timestamp;
+}
+
+/** NotifyReq is a notification to be: from a service by the queue NotifyRequests, from a backend by rpc.notify.send or POST /v1/notifications. */
+export interface NotifyReq {
+  userIds: string[];
+  type: "mention" | "reply" | "call_missed" | "call_incoming" | "chat_invite" | "chat_updated" | "message_reaction" | "system";
+  title: string;
+  message?: string;
+  data?: Record<string, Raw>;
+  fromUserId?: string;
+  chatId?: string;
+  messageId?: string;
+  /** the type's if absent */
+  priority?: "low" | "normal" | "high";
+  /** no sound */
+  silent?: boolean;
+  /** one push replaces another with the same; the chat's if absent */
+  collapseKey?: string;
+  /** gone after it; 30 days if absent */
+  ttlSec?: number;
+  /** Key makes it one notification a user, however often it is asked for. */
+  key?: string;
 }
 
 /** OfferTable is user id → what is offered to that user. */
@@ -979,6 +1121,27 @@ export interface OwnPresence {
   at: number;
 }
 
+/** PendingNotificationsAck is its ack. */
+export interface PendingNotificationsAck {
+  success: true;
+  /** newest first */
+  notifications: Notification[];
+  unreadCount: number;
+  nextCursor?: string;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** PendingNotificationsReq is `notification:get-pending`. */
+export interface PendingNotificationsReq {
+  /** 50 if absent */
+  limit?: number;
+  /** nextCursor of the page before */
+  cursor?: string;
+  /** these alone */
+  types?: ("mention" | "reply" | "call_missed" | "call_incoming" | "chat_invite" | "chat_updated" | "message_reaction" | "system")[];
+}
+
 /** Pong is the answer of the plain profile to {"event":"ping"}. */
 export interface Pong {
   ts: Timestamp;
@@ -1020,6 +1183,21 @@ export interface PresenceStateAck {
   requestId: string;
 }
 
+/** PushConfigAck is its ack. */
+export interface PushConfigAck {
+  success: true;
+  /** that are set up here */
+  providers: string[];
+  /** applicationServerKey of the Push API */
+  vapidPublicKey?: string;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** PushConfigReq is `device:push-config`: what an app needs to register. */
+export interface PushConfigReq {
+}
+
 /** PutChatReq creates a chat or sets what is given of it; listed members are added or get the role. Backends only. */
 export interface PutChatReq {
   chatId: string;
@@ -1046,6 +1224,8 @@ export interface Reach {
   /** Related says that they share a chat or that From is the user's contact; so it is where nobody asks. */
   related: boolean;
   sockets: ReachSocket[];
+  /** the user has set that */
+  busy?: boolean;
 }
 
 /** ReachAck is its answer, in the order of the users. */
@@ -1070,6 +1250,54 @@ export interface ReachSocket {
   state: "connected" | "leaving" | "unknown";
 }
 
+/** ReactReq is `reaction:new` and `reaction:remove`. */
+export interface ReactReq {
+  messageId: string;
+  chatId: string;
+  /** exactly one emoji of Unicode's RGI set, or `:shortcode:` of at most 32 characters */
+  reaction: string;
+}
+
+/** Reaction is `reaction:new` and `reaction:remove` as events: somebody has put a reaction on a message, or has taken their own away. */
+export interface Reaction {
+  messageId: string;
+  chatId: string;
+  userId: string;
+  userName: string;
+  reaction: string;
+  action: "add" | "remove";
+  timestamp: Timestamp;
+  /** users who have it there now */
+  count: number;
+  /** of the message */
+  messageSenderId?: string;
+}
+
+/** ReactionCounts is reaction → how many users have put it on a message. */
+export type ReactionCounts = Record<string, number>;
+
+/** ReactionSummary is what stands on one message. */
+export interface ReactionSummary {
+  messageId: string;
+  counts: ReactionCounts;
+  mine: string[];
+}
+
+/** ReactionSummaryAck is its ack: the messages that have reactions, in the order asked for. */
+export interface ReactionSummaryAck {
+  success: true;
+  chatId: string;
+  messages: ReactionSummary[];
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** ReactionSummaryReq is `reaction:summary`: what stands on the messages of a chat that are about to be shown. */
+export interface ReactionSummaryReq {
+  chatId: string;
+  messageIds: string[];
+}
+
 /** ReadAck is its ack: where the user's cursor stands now, and what is behind it. */
 export interface ReadAck {
   success: true;
@@ -1082,6 +1310,15 @@ export interface ReadAck {
   requestId: string;
 }
 
+/** ReadNotificationsReq is `notification:read`. */
+export interface ReadNotificationsReq {
+  /** this, notificationIds, or all */
+  notificationId?: string;
+  notificationIds?: string[];
+  /** what there is when the request arrives */
+  all?: boolean;
+}
+
 /** ReadReq is `message:read` from a client: its user has read the messages up to a point, named like that of DeliveredReq. */
 export interface ReadReq {
   chatId: string;
@@ -1092,6 +1329,27 @@ export interface ReadReq {
   upToSeq?: number;
   /** a hint, clamped to [message time, now] */
   readAt?: Timestamp;
+}
+
+/** RegisterDeviceAck is its ack. */
+export interface RegisterDeviceAck {
+  success: true;
+  deviceId: string;
+  provider: "webhook" | "webpush" | "fcm" | "apns";
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** RegisterDeviceReq is `device:register`: push to this device. The same device and provider again replaces what was there. */
+export interface RegisterDeviceReq {
+  provider: "webhook" | "webpush" | "fcm" | "apns";
+  /** FCM's or APNs' token, a webhook's URL, or a push subscription's endpoint */
+  token: string;
+  /** webpush: the subscription's keys, base64url */
+  p256dh?: string;
+  auth?: string;
+  /** apns: a PushKit token, for calls alone */
+  voip?: boolean;
 }
 
 /** RejectCallAck is its ack. */
@@ -1126,6 +1384,18 @@ export interface RemoveMemberReq {
   userId: string;
   /** left, removed or banned; removed by default */
   reason?: "left" | "removed" | "banned";
+}
+
+/** RemoveReactionAck is the ack of reaction:remove. */
+export interface RemoveReactionAck {
+  success: true;
+  messageId: string;
+  reaction: string;
+  /** false: the user had none such there */
+  removed: boolean;
+  counts: ReactionCounts;
+  /** names the request in logs and traces */
+  requestId: string;
 }
 
 /** RenegotiateReq is `call:renegotiate`: a new description within a call that was answered, for ICE restart or other media; in a call of several, also the first between two who were called. */
@@ -1379,6 +1649,50 @@ export interface TypingReq {
   threadId?: string;
 }
 
+/** UnreachedAck is its answer: members for whom no device has said that it has the message, in an order that pages keep. */
+export interface UnreachedAck {
+  success: true;
+  userIds: string[];
+  /** messages in the chat that each has not read */
+  unread: number[];
+  next?: string;
+  /** of the chat */
+  name?: string;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** UnreachedReq asks which members of a chat have not had a message. Services only. */
+export interface UnreachedReq {
+  chatId: string;
+  seq: number;
+  /** the last user of the page before */
+  after?: string;
+  limit: number;
+}
+
+/** UnreadAck is the ack of notification:read and notification:clear. */
+export interface UnreadAck {
+  success: true;
+  unreadCount: number;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** UnregisterDeviceAck is its ack. */
+export interface UnregisterDeviceAck {
+  success: true;
+  removed: number;
+  /** names the request in logs and traces */
+  requestId: string;
+}
+
+/** UnregisterDeviceReq is `device:unregister`: no more push to this device. */
+export interface UnregisterDeviceReq {
+  /** absent: every provider */
+  provider?: "webhook" | "webpush" | "fcm" | "apns";
+}
+
 /** UnsubscribePresenceAck is its ack. */
 export interface UnsubscribePresenceAck {
   success: true;
@@ -1419,6 +1733,13 @@ export interface UpdatePresenceReq {
   customStatus?: string;
   /** when busy, offline and the custom status that are set here end */
   until?: Timestamp;
+}
+
+/** UserReaction is one reaction of one user. */
+export interface UserReaction {
+  userId: string;
+  reaction: string;
+  createdAt: Timestamp;
 }
 
 /** View is one connection that has one chat open. */
@@ -1488,6 +1809,18 @@ export interface Requests {
   "call:renegotiate": { request: RenegotiateReq; ack: CallAck };
   "call:ice-servers": { request: IceServersReq; ack: IceServersAck };
   "call:history": { request: CallHistoryReq; ack: CallHistoryAck };
+  "reaction:new": { request: ReactReq; ack: AddReactionAck };
+  "reaction:remove": { request: ReactReq; ack: RemoveReactionAck };
+  "reaction:get": { request: GetReactionsReq; ack: GetReactionsAck };
+  "reaction:summary": { request: ReactionSummaryReq; ack: ReactionSummaryAck };
+  "notification:read": { request: ReadNotificationsReq; ack: UnreadAck };
+  "notification:clear": { request: ClearNotificationReq; ack: UnreadAck };
+  "notification:clear-all": { request: ClearNotificationsReq; ack: ClearNotificationsAck };
+  "notification:get-pending": { request: PendingNotificationsReq; ack: PendingNotificationsAck };
+  "notification:preferences": { request: NotifyPrefsReq; ack: NotifyPrefsAck };
+  "device:register": { request: RegisterDeviceReq; ack: RegisterDeviceAck };
+  "device:unregister": { request: UnregisterDeviceReq; ack: UnregisterDeviceAck };
+  "device:push-config": { request: PushConfigReq; ack: PushConfigAck };
 }
 
 /** What the server sends, by event. */
@@ -1511,6 +1844,10 @@ export interface Payloads {
   "call:renegotiate": CallRenegotiate;
   "call:participants": CallParticipants;
   "notification:new": Notification;
+  "notification:read": NotificationsRead;
+  "notification:cleared": NotificationsCleared;
+  "reaction:new": Reaction;
+  "reaction:remove": Reaction;
   "connected": Connected;
   "error": ErrorEvent;
   "auth:expiring": AuthExpiring;
@@ -1572,6 +1909,30 @@ export interface ClientEvents {
   "call:ice-servers": (request: IceServersReq, ack: (reply: Reply<IceServersAck>) => void) => void;
   /** One's own calls, newest first; the newest 1,000 are kept at hand. At most 60 per 60 s. */
   "call:history": (request: CallHistoryReq, ack: (reply: Reply<CallHistoryAck>) => void) => void;
+  /** Put a reaction on a message. The same again succeeds, and nobody is told. At most 50 per 60 s. */
+  "reaction:new": (request: ReactReq, ack: (reply: Reply<AddReactionAck>) => void) => void;
+  /** Take one's own reaction away. Where there is none it succeeds, and nobody is told. At most 50 per 60 s. */
+  "reaction:remove": (request: ReactReq, ack: (reply: Reply<RemoveReactionAck>) => void) => void;
+  /** The reactions on a message, a page at a time, with counts of all. At most 120 per 60 s. */
+  "reaction:get": (request: GetReactionsReq, ack: (reply: Reply<GetReactionsAck>) => void) => void;
+  /** The reactions on many messages of a chat at once, as counts and one's own: for a page that is about to be shown. At most 120 per 60 s. */
+  "reaction:summary": (request: ReactionSummaryReq, ack: (reply: Reply<ReactionSummaryAck>) => void) => void;
+  /** Notifications have been read. The user's other devices are told, and what was pushed for them is withdrawn. At most 100 per 60 s. */
+  "notification:read": (request: ReadNotificationsReq, ack: (reply: Reply<UnreadAck>) => void) => void;
+  /** Remove a notification. One that is not there is removed already. At most 100 per 60 s. */
+  "notification:clear": (request: ClearNotificationReq, ack: (reply: Reply<UnreadAck>) => void) => void;
+  /** Remove all notifications there are when the request arrives, and none that come after. At most 30 per 60 s. */
+  "notification:clear-all": (request: ClearNotificationsReq, ack: (reply: Reply<ClearNotificationsAck>) => void) => void;
+  /** One's notifications, newest first, and how many are unread. At most 120 per 60 s. */
+  "notification:get-pending": (request: PendingNotificationsReq, ack: (reply: Reply<PendingNotificationsAck>) => void) => void;
+  /** Mute a chat, or be disturbed by nothing but calls for a while; without a field it only tells how that is. At most 60 per 60 s. */
+  "notification:preferences": (request: NotifyPrefsReq, ack: (reply: Reply<NotifyPrefsAck>) => void) => void;
+  /** Push to this device what it does not get otherwise. At most 20 per 60 s. */
+  "device:register": (request: RegisterDeviceReq, ack: (reply: Reply<RegisterDeviceAck>) => void) => void;
+  /** No more push to this device. At most 20 per 60 s. */
+  "device:unregister": (request: UnregisterDeviceReq, ack: (reply: Reply<UnregisterDeviceAck>) => void) => void;
+  /** Which providers of push there are, and the key to subscribe a browser with. At most 60 per 60 s. */
+  "device:push-config": (request: PushConfigReq, ack: (reply: Reply<PushConfigAck>) => void) => void;
 }
 
 /** Server to client, for Socket<ServerEvents, ClientEvents>. */
@@ -1614,6 +1975,14 @@ export interface ServerEvents {
   "call:participants": (payload: CallParticipants) => void;
   /** Something to look at later, such as a missed call. */
   "notification:new": (payload: Notification, offset: string) => void;
+  /** To the user's other sockets: these have been read on another device. */
+  "notification:read": (payload: NotificationsRead) => void;
+  /** To the user's other sockets: these have been removed on another device. */
+  "notification:cleared": (payload: NotificationsCleared) => void;
+  /** Somebody has put a reaction on a message; to every socket of every member, the acting one too. */
+  "reaction:new": (payload: Reaction, offset: string) => void;
+  /** Somebody has taken a reaction of their own away. */
+  "reaction:remove": (payload: Reaction, offset: string) => void;
   /** The first event on every connection. Its offset is where the session stands. */
   "connected": (payload: Connected, offset: string) => void;
   /** A failure without an ack to carry it. */

@@ -31,6 +31,8 @@ return 1`
 // waitScript puts an event at the end of a list. Of a list that is too long the
 // oldest candidate goes: what describes a session is never dropped for one. KEYS
 // list; ARGV event, how many, what stands in a candidate, milliseconds to live.
+//
+//nolint:dupword // Lua
 const waitScript = `
 redis.call('RPUSH', KEYS[1], ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])

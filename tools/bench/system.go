@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"supmesh.dev/proto"
+	"supmesh.dev/tools/ports"
 )
 
 // Secrets of the measured system, which is reachable from this machine only
@@ -210,12 +211,11 @@ func token(user string) (string, error) {
 func freeAddrs(ctx context.Context, n int) ([]string, error) {
 	addrs := make([]string, n)
 	for i := range addrs {
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
+		port, err := ports.Free(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("find a port: %w", err)
+			return nil, err
 		}
-		defer func() { _ = l.Close() }() // all of them at the end, so that no two are the same
-		addrs[i] = l.Addr().String()
+		addrs[i] = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	}
 	return addrs, nil
 }

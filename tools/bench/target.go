@@ -15,14 +15,18 @@ type target interface {
 }
 
 // mesh is SUP mesh as separate processes: redis-server, nats-server, chat,
-// presence, signaling and gateways, with a fresh log.
+// presence, signaling, reactions, notify and gateways, with a fresh log.
 type mesh struct {
-	redis, nats, chat, presence, signaling, gateway string // programs
+	redis, nats, gateway string            // programs
+	owners               map[string]string // programs of the other services
 
 	gateways int    // how many of them
 	fsync    string // "" is nats-server's default
 	env      []string
 }
+
+// owners are the services that own state, those that others ask first.
+var owners = []string{"chat", "presence", "signaling", "reactions", "notify"}
 
 func newMesh(ctx context.Context, b builder, o *Options) (*mesh, error) {
 	m := &mesh{env: o.Env, gateways: max(1, o.gateways)}
@@ -39,14 +43,11 @@ func newMesh(ctx context.Context, b builder, o *Options) (*mesh, error) {
 	if m.nats, err = b.program(ctx, "nats-server", "tools", natsServer); err != nil {
 		return nil, err
 	}
-	if m.chat, err = b.program(ctx, "chat", "chat", "./cmd/chat"); err != nil {
-		return nil, err
-	}
-	if m.presence, err = b.program(ctx, "presence", "presence", "./cmd/presence"); err != nil {
-		return nil, err
-	}
-	if m.signaling, err = b.program(ctx, "signaling", "signaling", "./cmd/signaling"); err != nil {
-		return nil, err
+	m.owners = make(map[string]string, len(owners))
+	for _, name := range owners {
+		if m.owners[name], err = b.program(ctx, name, name, "./cmd/"+name); err != nil {
+			return nil, err
+		}
 	}
 	m.gateway, err = b.program(ctx, "gateway", "gateway", "./cmd/gateway")
 	return m, err
@@ -64,13 +65,15 @@ func (m *mesh) start(ctx context.Context) (*system, error) {
 }
 
 func (m *mesh) processes(s *system) error {
-	free, err := freeAddrs(s.ctx, 6+3*m.gateways)
+	free, err := freeAddrs(s.ctx, 3+len(owners)+3*m.gateways)
 	if err != nil {
 		return err
 	}
 	redis, nats, monitor := free[0], free[1], free[2]
 	s.redis = redis
-	s.metrics["chat"], s.metrics["presence"], s.metrics["signaling"] = free[3], free[4], free[5]
+	for i, name := range owners {
+		s.metrics[name] = free[3+i]
+	}
 
 	if err := s.run("redis", nil, m.redis, "--bind", "127.0.0.1", "--port", port(redis), "--save", "", "--appendonly", "no"); err != nil {
 		return err
@@ -95,17 +98,13 @@ func (m *mesh) processes(s *system) error {
 		"RATE_LIMITS=off", "RATE_LIMIT_MAX_CONNECTIONS=0", "ADMIT_RATE=100000", "DRAIN_RATE=100000", "DRAIN_NOTICE=10ms",
 		"LOG_FORMAT=json", "LOG_LEVEL=warn",
 	}, m.env...)
-	if err := s.service("chat", m.chat, env); err != nil {
-		return err
-	}
-	if err := s.service("presence", m.presence, env); err != nil {
-		return err
-	}
-	if err := s.service("signaling", m.signaling, env); err != nil {
-		return err
+	for _, name := range owners {
+		if err := s.service(name, m.owners[name], env); err != nil {
+			return err
+		}
 	}
 	for i := range m.gateways {
-		if err := m.edge(s, i, free[6+3*i:][:3], env); err != nil {
+		if err := m.edge(s, i, free[3+len(owners)+3*i:][:3], env); err != nil {
 			return err
 		}
 	}

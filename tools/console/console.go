@@ -80,9 +80,9 @@ func (o Options) gateway(r *http.Request) string {
 // gateway, nothing inline, nowhere else, and in no frame.
 func (o Options) secure(h http.Header, r *http.Request) {
 	gateway := o.gateway(r)
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "+
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; worker-src 'self'; "+
 		"connect-src 'self' http://"+gateway+" ws://"+gateway+"; "+
-		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'")
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types push-worker")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")

@@ -46,6 +46,17 @@ func TestPageIsLockedDown(t *testing.T) {
 	}
 }
 
+// TestWorkerMayShowPushes: a worker of the page's own, for all of the page.
+func TestWorkerMayShowPushes(t *testing.T) {
+	policy := ask(http.MethodGet, "http://localhost:8080/", "").Header().Get("Content-Security-Policy")
+	require.Contains(t, policy, "worker-src 'self';")
+	require.Contains(t, policy, "trusted-types push-worker")
+	w := ask(http.MethodGet, "http://localhost:8080/push.js", "")
+	require.Equal(t, http.StatusOK, w.Code)
+	require.Equal(t, "text/javascript; charset=utf-8", w.Header().Get("Content-Type"))
+	require.Equal(t, "no-cache", w.Header().Get("Cache-Control"))
+}
+
 // TestPageHoldsNothingInline keeps the files inside the policy, and text of
 // others out of markup.
 func TestPageHoldsNothingInline(t *testing.T) {

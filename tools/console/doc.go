@@ -1,6 +1,6 @@
 // Package console serves the page on which a developer tries the mesh out:
 // log in as any user, open chats, send, edit and delete, see what is unread, who
-// has read what, who is typing and who is here.
+// has read what, who is typing and who is here, be notified and pushed to.
 //
 // It owns the page's files, which are embedded and need no build and no
 // network, the headers that keep foreign code out of it, and the endpoint that

@@ -25,6 +25,10 @@ func aboutAChat(chat string, own, other mesh.SentMessage) map[string]map[string]
 		"message:history":         {"chatId": chat},
 		"message:edit":            {"chatId": chat, "messageId": own.Message.ID, "encryptedContent": "y"},
 		"message:delete":          {"chatId": chat, "messageId": own.Message.ID},
+		"reaction:new":            {"chatId": chat, "messageId": other.Message.ID, "reaction": "👍"},
+		"reaction:remove":         {"chatId": chat, "messageId": other.Message.ID, "reaction": "👍"},
+		"reaction:get":            {"chatId": chat, "messageId": other.Message.ID},
+		"reaction:summary":        {"chatId": chat, "messageIds": []string{other.Message.ID}},
 		"chat:join":               {"chatId": chat},
 		"chat:leave":              {"chatId": chat},
 		"chat:get-active-members": {"chatId": chat},
@@ -41,7 +45,9 @@ func aboutChats(chat string) map[string]map[string]any {
 }
 
 // aboutNoChat are the rest: there is nothing to be a member of. What they say of people is tried by peopleByMembersAndOthers.
-var aboutNoChat = []string{"auth:refresh", "presence:update", "presence:subscribe", "presence:unsubscribe", "session:list", "call:history"}
+var aboutNoChat = []string{"auth:refresh", "presence:update", "presence:subscribe", "presence:unsubscribe", "session:list", "call:history",
+	"notification:read", "notification:clear", "notification:clear-all", "notification:get-pending", "notification:preferences",
+	"device:register", "device:unregister", "device:push-config"}
 
 // aboutACall is a valid request of every client event that concerns a call; calls_test.go tries them by strangers.
 func aboutACall(call string) map[string]map[string]any {
@@ -142,7 +148,8 @@ func TestEveryEventByMembersAndOthers(t *testing.T) {
 	// The member last: deleting and leaving take away what the others were measured against.
 	for _, event := range []string{
 		"message:new", "message:delivered", "message:read", "message:typing", "message:stop-typing", "message:history",
-		"message:edit", "chat:join", "chat:get-active-members", "call:initiate", "chat:leave", "message:delete",
+		"message:edit", "chat:join", "chat:get-active-members", "call:initiate",
+		"reaction:new", "reaction:get", "reaction:summary", "reaction:remove", "chat:leave", "message:delete",
 	} {
 		ack := people["member"].Emit(t, event, single[event])
 		require.True(t, ack.Success, "%s by the member: %s", event, ack.Raw)

@@ -6,6 +6,7 @@
 //	sup chat     chats and members, through the admin HTTP side
 //	sup presence how a user is there, asked over NATS
 //	sup call     how a call is, or how it ended, asked over NATS
+//	sup dlq      jobs that could not be done: list, replay, drop
 //	sup health   how a running mesh does
 //
 // `up` holds one data folder; what it acked is there after a kill -9. It is

@@ -21,6 +21,7 @@ type cli struct {
 	Chat     chatCmd     `cmd:"" help:"Create and change chats through the admin side."`
 	Presence presenceCmd `cmd:"" help:"Show how a user is there, and where they are connected."`
 	Call     callCmd     `cmd:"" help:"Show how a call is, or how it ended."`
+	DLQ      dlqCmd      `cmd:"" name:"dlq" help:"Look at jobs that could not be done, put them back, or drop them."`
 	Health   healthCmd   `cmd:"" help:"Ask a running mesh how it does."`
 	Bench    bench.Cmd   `cmd:"" help:"Measure the mesh on this machine, or a stock Socket.IO server beside it."`
 }

@@ -4,6 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/ecdh"
+	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
@@ -239,9 +242,17 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	_ = in.Close()
 }
 
+func vapidKey(t *testing.T) string {
+	t.Helper()
+	key, err := ecdh.P256().GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	return base64.RawURLEncoding.EncodeToString(key.Bytes())
+}
+
 // TestConsoleInABrowser plays tools/e2e/node/console.mjs, and kills the mesh in the middle.
 func TestConsoleInABrowser(t *testing.T) {
 	p := newPlace(t)
+	p.env = append(p.env, "VAPID_PRIVATE_KEY="+vapidKey(t), "VAPID_SUBJECT=mailto:console@example.com")
 	mesh := p.up(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
@@ -272,6 +283,6 @@ func TestConsoleInABrowser(t *testing.T) {
 	require.NoError(t, browser.Wait(), "after %q:\n%s", steps, &errs)
 	require.Equal(t, []string{
 		"logged in", "exchanged", "harmless", "unread", "history", "two tabs", "ticks", "typing", "presence", "edited", "deleted",
-		"replied", "members", "disappearing", "restart", "came back", "disappeared", "done",
+		"replied", "notified", "push", "reacted", "members", "disappearing", "restart", "came back", "disappeared", "done",
 	}, steps)
 }

@@ -25,6 +25,8 @@ var programs = map[string]string{
 	"chat":        "supmesh.dev/chat/cmd/chat",
 	"presence":    "supmesh.dev/presence/cmd/presence",
 	"signaling":   "supmesh.dev/signaling/cmd/signaling",
+	"reactions":   "supmesh.dev/reactions/cmd/reactions",
+	"notify":      "supmesh.dev/notify/cmd/notify",
 	"nats-server": "github.com/nats-io/nats-server/v2",
 }
 

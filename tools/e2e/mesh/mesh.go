@@ -40,6 +40,8 @@ type Mesh struct {
 	Chats    []*Process
 	Presence []*Process
 	Calls    []*Process // signaling
+	Reacts   []*Process // reactions
+	Notify   []*Process
 	Gateways []*Gateway
 
 	opts                Options
@@ -55,7 +57,7 @@ type Gateway struct {
 	name     string
 }
 
-// Start runs redis-server, nats-server, chat, presence, signaling and gateways as processes of their own and waits until all are ready.
+// Start runs redis-server, nats-server, chat, presence, signaling, reactions, notify and gateways as processes of their own and waits until all are ready.
 func Start(t testing.TB, opts Options) *Mesh {
 	t.Helper()
 	opts.Gateways, opts.Chats, opts.Presence = max(1, opts.Gateways), max(1, opts.Chats), max(1, opts.Presence)
@@ -74,6 +76,8 @@ func Start(t testing.TB, opts Options) *Mesh {
 	for i := range opts.Calls {
 		m.Calls = append(m.Calls, m.startService(t, "signaling", i))
 	}
+	m.Reacts = append(m.Reacts, m.startService(t, "reactions", 0))
+	m.Notify = append(m.Notify, m.startService(t, "notify", 0))
 	for i := range opts.Gateways {
 		g := &Gateway{name: fmt.Sprintf("gateway-%d", i), ports: [3]int{freePort(t), freePort(t), freePort(t)}}
 		g.URL, g.AdminURL = "http://"+addr(g.ports[0]), "http://"+addr(g.ports[1])
@@ -138,6 +142,18 @@ func (m *Mesh) StartCalls(t testing.TB, i int) {
 	m.Calls[i] = m.startService(t, "signaling", i)
 }
 
+// StartReacts starts reactions instance i again after it was killed.
+func (m *Mesh) StartReacts(t testing.TB, i int) {
+	t.Helper()
+	m.Reacts[i] = m.startService(t, "reactions", i)
+}
+
+// StartNotify starts notify instance i again after it was killed.
+func (m *Mesh) StartNotify(t testing.TB, i int) {
+	t.Helper()
+	m.Notify[i] = m.startService(t, "notify", i)
+}
+
 func (m *Mesh) startService(t testing.TB, service string, i int) *Process {
 	t.Helper()
 	port, name := freePort(t), fmt.Sprintf("%s-%d", service, i)
@@ -151,7 +167,7 @@ func (m *Mesh) KillAll() {
 	for _, g := range m.Gateways {
 		g.Kill()
 	}
-	for _, p := range slices.Concat(m.Calls, m.Presence) {
+	for _, p := range slices.Concat(m.Calls, m.Reacts, m.Notify, m.Presence) {
 		p.Kill()
 	}
 	for _, c := range m.Chats {
@@ -171,6 +187,12 @@ func (m *Mesh) StartAll(t testing.TB) {
 	}
 	for i := range m.Presence {
 		m.StartPresence(t, i)
+	}
+	for i := range m.Reacts {
+		m.StartReacts(t, i)
+	}
+	for i := range m.Notify {
+		m.StartNotify(t, i)
 	}
 	for i := range m.Calls {
 		m.StartCalls(t, i)

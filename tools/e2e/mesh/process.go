@@ -3,7 +3,6 @@ package mesh
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"sync"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"supmesh.dev/tools/ports"
 )
 
 // Process is one child process with its output.
@@ -81,10 +82,9 @@ func (p *Process) Output() string { return p.out.String() }
 // freePort is a loopback port that was free a moment ago.
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := ports.Free(t.Context())
 	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 func addr(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }

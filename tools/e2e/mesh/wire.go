@@ -68,7 +68,12 @@ func (w *Wire) WriteBinary(t testing.TB, frame []byte) {
 	_ = w.conn.Write(t.Context(), websocket.MessageBinary, frame)
 }
 
-// Next is the next frame that is not a ping, or "" when the server has closed.
+// invited begins the frame of a notification, such as the one of who has just been
+// added to a chat: it comes whenever it comes.
+const invited = `42["notification:new"`
+
+// Next is the next frame that is neither a ping nor a notification, or "" when the
+// server has closed.
 func (w *Wire) Next(t testing.TB) string {
 	t.Helper()
 	for {
@@ -76,6 +81,9 @@ func (w *Wire) Next(t testing.TB) string {
 		case f := <-w.frames:
 			if f == "2" {
 				w.Write(t, "3")
+				continue
+			}
+			if strings.HasPrefix(f, invited) {
 				continue
 			}
 			return f

@@ -111,6 +111,9 @@ func repeat(m *contract.Model, item *jsonschema.Schema, n int) []any {
 		}
 		one = o
 	}
+	if len(item.Enum) > 0 {
+		one = item.Enum[0]
+	}
 	return slices.Repeat([]any{one}, n)
 }
 

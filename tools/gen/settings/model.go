@@ -10,7 +10,9 @@ import (
 
 	"supmesh.dev/chat"
 	"supmesh.dev/gateway"
+	"supmesh.dev/notify"
 	"supmesh.dev/presence"
+	"supmesh.dev/reactions"
 	"supmesh.dev/services"
 	"supmesh.dev/signaling"
 	"supmesh.dev/tools/sup/up"
@@ -51,6 +53,8 @@ func sections() ([]section, error) {
 		{"chat", "`chat.Config`.", &chat.Config{}, known},
 		{"presence", "`presence.Config`.", &presence.Config{}, known},
 		{"signaling", "`signaling.Config`.", &signaling.Config{}, known},
+		{"reactions", "`reactions.Config`: it has no setting of its own.", &reactions.Config{}, known},
+		{"notify", "`notify.Config`. A provider of push without its settings is off.", &notify.Config{}, known},
 		{"sup up", "`up.Config`: what `sup up` (`make run`) decides itself. It reads every variable above too; what it presets otherwise " +
 			"stands in [tools/README.md](../tools/README.md).", &up.Config{}, nil},
 	} {

@@ -29,7 +29,7 @@ func TestPage(t *testing.T) {
 	} {
 		require.Contains(t, page, want)
 	}
-	require.Equal(t, []string{"Every service", "gateway", "chat", "presence", "signaling", "sup up"}, titles(page))
+	require.Equal(t, []string{"Every service", "gateway", "chat", "presence", "signaling", "reactions", "notify", "sup up"}, titles(page))
 }
 
 func titles(page string) []string {

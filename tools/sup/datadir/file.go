@@ -19,6 +19,7 @@ const (
 	JWTSecret  File = "jwt-secret"  // the key of client tokens
 	AdminToken File = "admin-token" // the bearer of the admin HTTP side
 	TURNSecret File = "turn-secret" // what credentials of the TURN server are made with
+	VAPIDKey   File = "vapid-key"   // of Web Push, a P-256 scalar
 	NATSURL    File = "nats-url"    // where the embedded server was last seen
 )
 

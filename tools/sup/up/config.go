@@ -8,7 +8,9 @@ import (
 
 	"supmesh.dev/chat"
 	"supmesh.dev/gateway"
+	"supmesh.dev/notify"
 	"supmesh.dev/presence"
+	"supmesh.dev/reactions"
 	"supmesh.dev/services"
 	"supmesh.dev/signaling"
 	"supmesh.dev/tools/console"
@@ -30,6 +32,8 @@ type settings struct {
 	chat      chat.Config
 	presence  presence.Config
 	signaling signaling.Config
+	reactions reactions.Config
+	notify    notify.Config
 	gateway   gateway.Config
 	made      []datadir.File // secrets that did not exist before
 }
@@ -75,6 +79,19 @@ func load(cfg Config, dir *datadir.Dir, g *ground, consolePort int) (*settings, 
 		return nil, fmt.Errorf("signaling: %w", err)
 	}
 
+	if err := services.Load(&s.reactions, all); err != nil {
+		return nil, fmt.Errorf("reactions: %w", err)
+	}
+
+	pushes, err := s.secret(dir, "VAPID_PRIVATE_KEY", "--vapid-private-key=", datadir.VAPIDKey)
+	if err != nil {
+		return nil, err
+	}
+	pushes = append(append(pushes, all...), unlessGiven("VAPID_SUBJECT", "--vapid-subject=mailto:operator@example.com")...)
+	if err := services.Load(&s.notify, pushes); err != nil {
+		return nil, fmt.Errorf("notify: %w", err)
+	}
+
 	edge := append([]string{}, all...)
 	edge = append(edge, unlessGiven("HOST", "--host=127.0.0.1")...)
 	edge = append(edge, unlessGiven("ADMIN_HOST", "--admin-host=127.0.0.1")...)
@@ -105,7 +122,7 @@ func load(cfg Config, dir *datadir.Dir, g *ground, consolePort int) (*settings, 
 	if err := services.Load(&s.gateway, edge); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	if s.gateway.Production || s.chat.Production || s.presence.Production || s.signaling.Production {
+	if s.gateway.Production || s.chat.Production || s.presence.Production || s.signaling.Production || s.reactions.Production || s.notify.Production {
 		return nil, errors.New("PRODUCTION is set: run the services on their own, `sup up` is for trying out")
 	}
 	return s, nil

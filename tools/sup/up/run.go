@@ -10,7 +10,9 @@ import (
 
 	"supmesh.dev/chat"
 	"supmesh.dev/gateway"
+	"supmesh.dev/notify"
 	"supmesh.dev/presence"
+	"supmesh.dev/reactions"
 	"supmesh.dev/services"
 	"supmesh.dev/signaling"
 	"supmesh.dev/tools/console"
@@ -55,53 +57,20 @@ func Run(ctx context.Context, cfg Config, ready func(Mesh)) error {
 	}
 	defer func() { _ = metrics.Close() }()
 
-	// The layers below end the hosts one after the other, not ctx all at once.
-	unending := context.WithoutCancel(ctx)
-	chatHost, err := services.NewHost(unending, "chat", services.Version, set.chat.Config, ground.hostOptions()...)
-	if err != nil {
-		return err
-	}
-	defer chatHost.Close()
-	chatService, err := chat.New(set.chat, chatHost)
-	if err != nil {
-		return err
-	}
-	presenceHost, err := services.NewHost(unending, "presence", services.Version, set.presence.Config, ground.hostOptions()...)
-	if err != nil {
-		return err
-	}
-	defer presenceHost.Close()
-	presenceService, err := presence.New(set.presence, presenceHost)
-	if err != nil {
-		return err
-	}
-	signalingHost, err := services.NewHost(unending, "signaling", services.Version, set.signaling.Config, ground.hostOptions()...)
-	if err != nil {
-		return err
-	}
-	defer signalingHost.Close()
-	signalingService, err := signaling.New(set.signaling, signalingHost)
-	if err != nil {
-		return err
-	}
-	gatewayHost, err := services.NewHost(unending, "gateway", services.Version, set.gateway.Config, ground.hostOptions()...)
-	if err != nil {
-		return err
-	}
-	defer gatewayHost.Close()
-	gatewayService, err := gateway.New(set.gateway, gatewayHost)
-	if err != nil {
-		return err
+	m := &mounts{}
+	defer func() { m.close() }()
+	add(ctx, m, ground, "chat", set.chat.Config, func(h *services.Host) (*chat.Service, error) { return chat.New(set.chat, h) })
+	add(ctx, m, ground, "presence", set.presence.Config, func(h *services.Host) (*presence.Service, error) { return presence.New(set.presence, h) })
+	add(ctx, m, ground, "signaling", set.signaling.Config, func(h *services.Host) (*signaling.Service, error) { return signaling.New(set.signaling, h) })
+	add(ctx, m, ground, "reactions", set.reactions.Config, func(h *services.Host) (*reactions.Service, error) { return reactions.New(set.reactions, h) })
+	add(ctx, m, ground, "notify", set.notify.Config, func(h *services.Host) (*notify.Service, error) { return notify.New(set.notify, h) })
+	edge := add(ctx, m, ground, "gateway", set.gateway.Config, func(h *services.Host) (*gateway.Service, error) { return gateway.New(set.gateway, h) })
+	if m.err != nil {
+		return m.err
 	}
 
-	health := &http.Server{Handler: services.Handler(chatHost, presenceHost, signalingHost, gatewayHost), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
-	layers := []layer{
-		{"health listener", serve(health, metrics)},
-		{"chat", func(ctx context.Context) error { return chatHost.Run(ctx, chatService) }},
-		{"presence", func(ctx context.Context) error { return presenceHost.Run(ctx, presenceService) }},
-		{"signaling", func(ctx context.Context) error { return signalingHost.Run(ctx, signalingService) }},
-		{"gateway", func(ctx context.Context) error { return gatewayHost.Run(ctx, gatewayService) }},
-	}
+	health := &http.Server{Handler: services.Handler(m.hosts()...), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
+	layers := append([]layer{{"health listener", serve(health, metrics)}}, m.layers()...)
 	if ground.redis != nil {
 		layers = append([]layer{{"redis", ground.redis.Run}}, layers...)
 	}
@@ -110,7 +79,7 @@ func Run(ctx context.Context, cfg Config, ready func(Mesh)) error {
 	}
 	layers = append(layers, layer{"console", func(ctx context.Context) error {
 		mesh := describe(dir, ground, set, port(metrics))
-		if err := mesh.await(ctx, gatewayService, chatHost, presenceHost, signalingHost, gatewayHost); err != nil {
+		if err := mesh.await(ctx, edge, m.hosts()...); err != nil {
 			return err
 		}
 		if page == nil {

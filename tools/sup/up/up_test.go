@@ -122,7 +122,7 @@ func sitWith(t *testing.T, m Mesh, token, chat string) *terminal {
 func TestMeshInOneProcess(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	m, stop := start(t, dir)
-	require.Equal(t, []datadir.File{datadir.TURNSecret, datadir.JWTSecret, datadir.AdminToken}, m.Made)
+	require.Equal(t, []datadir.File{datadir.TURNSecret, datadir.VAPIDKey, datadir.JWTSecret, datadir.AdminToken}, m.Made)
 
 	alice, bob := sit(t, m, "alice", "laptop", "lobby"), sit(t, m, "bob", "phone", "lobby")
 	alice.sees(t, "* in #lobby")
@@ -140,7 +140,7 @@ func TestMeshInOneProcess(t *testing.T) {
 	defer res.Body.Close()
 	var hosts []services.Readiness
 	require.NoError(t, json.NewDecoder(res.Body).Decode(&hosts))
-	require.Len(t, hosts, 4, "chat, presence, signaling, gateway")
+	require.Len(t, hosts, 6, "chat, presence, signaling, reactions, notify, gateway")
 	http.DefaultClient.CloseIdleConnections()
 
 	page, err := http.Get(m.ConsoleURL)

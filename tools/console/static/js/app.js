@@ -1,5 +1,6 @@
 // The page: who is logged in, which chat is open, and what the user does.
 
+import { showNotifications, showPushing, whenOpened } from "./bell.js";
 import { showCalls, toggle } from "./callview.js";
 import { enter, older } from "./catchup.js";
 import { Chats } from "./chats.js";
@@ -13,6 +14,7 @@ import { send } from "./outbox.js";
 import { onShow, partner } from "./presence.js";
 import { askStatus, showMe } from "./status.js";
 import { deviceOf, loadChats, saveChats, session } from "./storage.js";
+import { offerReactions, toggleReaction } from "./reactions.js";
 import { onScreen, showChat, showProblem, showState } from "./view.js";
 import { inBrief } from "./words.js";
 
@@ -41,6 +43,10 @@ function logIn(who) {
   connection.addEventListener("problem", (e) => showProblem(e.detail.text));
   chats.addEventListener("change", (e) => changed(e.detail));
   connection.calls.addEventListener("change", () => showCalls(connection.calls, chats));
+  const { notifications, pushing } = connection;
+  notifications.addEventListener("change", () => showNotifications(notifications, chats));
+  pushing.addEventListener("change", () => showPushing(pushing));
+  showNotifications(notifications, chats);
   setInterval(() => {
     chats.expire(now());
     if (document.querySelector(".fuse")) changed({});
@@ -55,8 +61,9 @@ function logIn(who) {
   if (matchMedia("(min-width: 46.01rem)").matches) openChat(chats.list()[0]?.id ?? "lobby");
 }
 
-function logOut() {
+async function logOut() {
   connection.typist.stop();
+  if (connection.pushing.on) await connection.pushing.set(false);
   connection.close();
   session.clear();
   location.reload();
@@ -130,9 +137,24 @@ function openChat(id) {
   composer.show(chats, chat);
   showChat(chats, chat, now());
   toEnd();
-  enter(connection, chat);
+  const entered = enter(connection, chat);
   changed({ chat });
   if (matchMedia("(hover: hover)").matches) byId("text").focus();
+  return entered;
+}
+
+/** Goes to what a notification, or a push, is about. */
+async function goTo({ type, chatId, messageId }) {
+  if (type.startsWith("call_")) {
+    if (matchMedia("(max-width: 46rem)").matches) leaveChat(); // the history is behind it
+    listChats();
+    byId("calls").open = true;
+    byId("calls").querySelector("summary").focus();
+  } else if (chatId) {
+    await openChat(chatId);
+    const chat = chats.get(chatId);
+    if (messageId && chat.loaded && openId === chatId) await jump(chat, messageId);
+  }
 }
 
 function leaveChat() {
@@ -221,6 +243,35 @@ byId("incoming").addEventListener("cancel", (e) => e.preventDefault()); // Escap
 byId("call-hangup").addEventListener("click", () => connection.calls.leave());
 byId("call-mute").addEventListener("click", () => toggle(connection.calls.now, "call-mute", "audio"));
 byId("call-camera").addEventListener("click", () => toggle(connection.calls.now, "call-camera", "video"));
+whenOpened(() => connection.notifications.load());
+byId("bell-read").addEventListener("click", () => tell(() => connection.notifications.markAllRead()));
+byId("bell-clear").addEventListener("click", () => {
+  byId("bell-panel").focus(); // the button can do nothing then
+  tell(() => connection.notifications.clearAll());
+});
+byId("bell-older").addEventListener("click", async () => {
+  byId("bell-older").disabled = true;
+  await connection.notifications.more();
+  byId("bell-older").disabled = false;
+});
+byId("bell-list").addEventListener("click", (e) => {
+  const { told, clear } = e.target.closest("button")?.dataset ?? {};
+  const { notifications } = connection;
+  if (clear) return tell(() => notifications.clear(clear));
+  const notification = notifications.list.find(({ id }) => id === told);
+  if (!notification) return;
+  byId("bell-panel").hidePopover();
+  if (!notification.read) tell(() => notifications.markRead(told));
+  goTo(notification);
+});
+byId("push").addEventListener("change", (e) => connection.pushing.set(e.target.checked));
+navigator.serviceWorker?.addEventListener("message", ({ data, ports: [port] }) => {
+  const mine = data.userId === chats?.me;
+  port.postMessage(mine);
+  if (!mine) return;
+  if (connection.notifications.list.some(({ id, read }) => id === data.notificationId && !read)) tell(() => connection.notifications.markRead(data.notificationId));
+  goTo(data);
+});
 byId("history").addEventListener("click", (e) => {
   const { user, type } = e.target.closest("button")?.dataset ?? {};
   if (user) connection.calls.call(user, type);
@@ -239,8 +290,12 @@ byId("log").addEventListener("click", (e) => {
   const open = chats.get(openId);
   const button = e.target.closest("button");
   if (!button) return;
-  const { menu, jump: id, discard } = button.dataset;
-  if (menu) showMenu(button, actionsOf(open, open.messages.get(Number(menu))));
+  const { menu, jump: id, discard, react, on } = button.dataset;
+  if (menu) {
+    const entry = open.messages.get(Number(menu));
+    const take = (reaction) => tell(() => toggleReaction(connection, open, entry.message, reaction));
+    showMenu(button, actionsOf(open, entry), (list) => entry.message.deletedAt || offerReactions(list, take));
+  } else if (react) tell(() => toggleReaction(connection, open, open.messages.get(Number(on)).message, react));
   else if (id) jump(open, id);
   else if (button.matches(".ticks")) showWho(button, chats, open.receiptOf(Number(button.closest("[data-seq]").dataset.seq)), [...(open.receipts?.keys() ?? [])]);
   else if (discard) {

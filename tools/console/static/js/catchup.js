@@ -1,6 +1,8 @@
 // Reading what is not here: the newest page of a chat, older ones, and after a
 // reconnect everything since.
 
+import { summarize } from "./reactions.js";
+
 const page = 50;
 const inOnePull = 100; // chats a sync:pull may name, and chats a join-multiple
 
@@ -108,6 +110,7 @@ async function pull(connection, all) {
 function took(connection, chat, answer) {
   chat.lastSeq = Math.max(chat.lastSeq, answer.lastSeq);
   connection.chats.addAll(chat, answer.messages);
+  summarize(connection, chat, answer.messages.map(({ message }) => message)).catch((error) => connection.ready && connection.problem(error.message));
 }
 
 function have(connection, chat, seq) {

@@ -1,5 +1,7 @@
 // The chats of one user and their messages, ordered by seq. No page, no socket.
 
+import { Reactions } from "./reactions.js";
+
 /** One chat, as far as it is known here. */
 export class Chat {
   constructor(id, name = "") {
@@ -12,6 +14,7 @@ export class Chat {
     this.haveSeq = 0; // from the oldest message here up to this one nothing is missing
     this.messages = new Map(); // seq → message as it is now, with its sender
     this.seqs = new Map(); // message id → seq
+    this.reactions = new Reactions();
     this.amended = new Map(); // seq → the newest message:edited or message:deleted
     this.receipts = null; // other member → {delivered, read}; null in a large chat
     this.reached = { delivered: 0, read: 0 }; // by the furthest of them
@@ -178,6 +181,14 @@ export class Chats extends EventTarget {
       chat.messages.delete(change.seq);
       chat.seqs.delete(change.messageId);
     }
+    this.changed(chat);
+  }
+
+  /** reaction:new or reaction:remove. */
+  reacted(change) {
+    const chat = this.get(change.chatId);
+    if (change.userName) this.names.set(change.userId, change.userName);
+    chat.reactions.change(change, this.me);
     this.changed(chat);
   }
 

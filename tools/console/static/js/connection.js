@@ -4,8 +4,10 @@
 import { io } from "../vendor/socket.io.esm.min.js";
 import { Calls } from "./calls.js";
 import { catchUp, meet } from "./catchup.js";
+import { Notifications } from "./notifications.js";
 import { sendAgain } from "./outbox.js";
 import { Presences } from "./presence.js";
+import { Pushing } from "./pushing.js";
 import { Receipts } from "./receipts.js";
 import { Typist } from "./typist.js";
 import { refusalWords } from "./words.js";
@@ -36,6 +38,8 @@ export class Connection extends EventTarget {
     this.typist = new Typist(this);
     this.presences = new Presences(this);
     this.calls = new Calls(this);
+    this.notifications = new Notifications(this);
+    this.pushing = new Pushing(this);
     this.socket = io(gateway, {
       auth: (give) => {
         makeToken(who).then(
@@ -80,7 +84,10 @@ export class Connection extends EventTarget {
     });
     socket.on("message:typing", (e) => chats.typing(e));
     socket.on("message:stop-typing", (e) => chats.stoppedTyping(e));
+    socket.on("reaction:new", (e) => chats.reacted(e));
+    socket.on("reaction:remove", (e) => chats.reacted(e));
     this.calls.listen(socket);
+    this.notifications.listen(socket);
     socket.on("presence:update", (e) => this.presences.update(e));
     socket.on("chat:updated", (u) => this.updated(u));
     socket.on("chat:member-joined", (e) => this.joined(e));
@@ -104,6 +111,8 @@ export class Connection extends EventTarget {
     sendAgain(this);
     this.presences.settle();
     this.calls.settle();
+    this.notifications.load();
+    this.pushing.settle();
     for (const again of this.afterConnect.splice(0)) again();
     catchUp(this, hello).catch((error) => this.ready && this.problem(error.message));
   }

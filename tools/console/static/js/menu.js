@@ -3,8 +3,8 @@
 
 import { byId, el } from "./dom.js";
 
-/** Shows actions [{name, act}] at a button. */
-export function showMenu(button, actions) {
+/** Shows actions [{name, act}] at a button; before, where given, puts more above them. */
+export function showMenu(button, actions, before) {
   const menu = byId("menu");
   menu.replaceChildren(...actions.map(({ name, act }) => {
     const item = el("button", { type: "button", role: "menuitem", tabindex: "-1" }, name);
@@ -14,13 +14,14 @@ export function showMenu(button, actions) {
     });
     return item;
   }));
+  before?.(menu);
   float(menu, button);
-  menu.firstElementChild.focus();
+  menu.querySelector("button").focus();
 }
 
 byId("menu").addEventListener("keydown", (e) => {
-  const items = [...e.currentTarget.children];
-  const step = { ArrowDown: 1, ArrowUp: -1 }[e.key];
+  const items = [...e.currentTarget.querySelectorAll("button")];
+  const step = { ArrowDown: 1, ArrowUp: -1, ArrowRight: 1, ArrowLeft: -1 }[e.key];
   if (e.key === "Tab") e.currentTarget.hidePopover();
   if (!step) return;
   e.preventDefault();
@@ -42,10 +43,15 @@ export function showWho(button, chats, receipt, everyone) {
   byId("who").focus();
 }
 
-/** Opens a popover below a button, or above it where there is more room. */
+/** Opens a popover at a button. */
 function float(popover, button) {
-  const at = button.getBoundingClientRect();
   popover.showPopover();
+  place(popover, button);
+}
+
+/** Has an open popover stand below a button, or above it where there is more room. */
+export function place(popover, button) {
+  const at = button.getBoundingClientRect();
   const { width, height } = popover.getBoundingClientRect();
   const below = at.bottom + height + 8 < innerHeight;
   popover.style.left = `${Math.max(8, Math.min(at.left, innerWidth - width - 8))}px`;

@@ -2,6 +2,7 @@
 // reader must not hear the message again because of them.
 
 import { avatar, el, span, time } from "./dom.js";
+import { pills } from "./reactions.js";
 import { goneWords, inBrief, receiptWords } from "./words.js";
 
 /** The element of a stored message; first begins a group of one sender. */
@@ -21,6 +22,7 @@ export function messageNode({ chats, chat, entry, at, first, quoted }) {
         message.expiresAt && !gone ? el("span", { class: "fuse", "aria-live": "off" }) : undefined,
         el("time", { datetime: message.createdAt, title: `seq ${message.seq} · ${message.id}` }, time(at)),
         mine && !gone ? ticks(chat) : undefined)),
+    gone ? undefined : pills(chat.reactions.of(message.id), message.seq),
     el("button", { type: "button", class: "more", "aria-label": "Message actions", "aria-haspopup": "menu", "data-menu": message.seq }, "⋯"));
 }
 

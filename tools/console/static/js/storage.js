@@ -1,5 +1,5 @@
 // What this browser remembers: who is logged in, and for each user the device
-// id and the chats in the list. Nothing secret: tokens are made anew. How far a
+// id, the chats in the list and whether they want push. Nothing secret: tokens are made anew. How far a
 // chat was read, the server knows.
 
 const read = (key, otherwise) => {
@@ -39,6 +39,15 @@ export function deviceOf(user) {
   write(key, fresh);
   return fresh;
 }
+
+/** Users of this browser who want push to it. */
+export const pushUsers = {
+  all: () => read("sup.push", []),
+  any: () => pushUsers.all().length > 0,
+  has: (user) => pushUsers.all().includes(user),
+  add: (user) => write("sup.push", [...new Set([...pushUsers.all(), user])]),
+  delete: (user) => write("sup.push", pushUsers.all().filter((other) => other !== user)),
+};
 
 /** The user's chats as this browser knows them: [{id, name}]. */
 export const loadChats = (user) => read(`sup.chats.${user}`, [{ id: "lobby" }]);

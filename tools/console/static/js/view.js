@@ -66,7 +66,7 @@ function rowsOf(chats, chat, now) {
     const quoted = chat.byMessageId(message.replyToId);
     rows.push({
       key: `seq ${message.seq}`,
-      version: JSON.stringify([first, message.editedAt, message.deletedAt, quoted && inBrief(quoted, chats.me), chat.receipts?.size > 1]),
+      version: JSON.stringify([first, message.editedAt, message.deletedAt, quoted && inBrief(quoted, chats.me), chat.receipts?.size > 1, reactionsOf(chat, message)]),
       node: () => messageNode({ chats, chat, entry, at, first, quoted }),
       touch: (node) => touch(node, chat, message, now),
     });
@@ -79,6 +79,11 @@ function rowsOf(chats, chat, now) {
   }
   return rows;
 }
+
+const reactionsOf = (chat, { id }) => {
+  const on = chat.reactions.of(id);
+  return on && [on.counts, [...on.mine]];
+};
 
 /** The line under the user's name. */
 export function showState({ state, detail }) {

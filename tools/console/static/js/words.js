@@ -86,6 +86,18 @@ export function pastWords({ direction, status, reason, durationMs, callType }) {
   return { missed, words: missed ? `Missed ${kind.toLowerCase()}` : `${incoming ? "↙" : "↗"} ${kind} · ${how}` };
 }
 
+/** What a notification is about. */
+export const notificationWords = (type) => ({
+  mention: "Mention",
+  reply: "Reply",
+  call_missed: "Missed call",
+  call_incoming: "Incoming call",
+  chat_invite: "New chat",
+  chat_updated: "Chat changed",
+  message_reaction: "Reaction",
+  system: "System",
+}[type] ?? type);
+
 /** 75,000 ms are 1:15. */
 const lengthWords = (ms) => `${Math.floor(ms / 60_000)}:${String(Math.floor(ms / 1_000) % 60).padStart(2, "0")}`;
 

@@ -1,0 +1,125 @@
+package chat
+
+import (
+	"context"
+
+	"supmesh.dev/chat/eventlog"
+	"supmesh.dev/chat/roster"
+	"supmesh.dev/proto"
+)
+
+// unreached is a page of the members of whom no device has said that it has a
+// message, its author among them where that is so. A service asks: whom it turns to
+// otherwise rests on it, so what is not whole is waited for.
+func (s *Service) unreached(ctx context.Context, req proto.UnreachedReq) (proto.UnreachedRes, error) {
+	if err := serviceOnly(ctx); err != nil {
+		return proto.UnreachedRes{}, err
+	}
+	if err := s.gate.wait(ctx); err != nil {
+		return proto.UnreachedRes{}, err
+	}
+	c, err := s.chatOf(req.ChatID)
+	if err != nil {
+		return proto.UnreachedRes{}, err
+	}
+	var after proto.Token
+	if req.After != "" {
+		if after, err = proto.EncodeID(req.After); err != nil {
+			return proto.UnreachedRes{}, proto.FieldError("after", err)
+		}
+	}
+	res, err := s.unreachedPage(ctx, c, &req, after)
+	return res, unavailable(err)
+}
+
+func (s *Service) unreachedPage(ctx context.Context, c *chatState, req *proto.UnreachedReq, after proto.Token) (proto.UnreachedRes, error) {
+	res := proto.UnreachedRes{UserIDs: []string{}, Unread: []uint64{}}
+	last, err := s.log.Last(ctx, proto.Events.Name, c.subject)
+	if err != nil {
+		return res, err
+	}
+	name, page, more, err := s.progress(ctx, c, after, req.Limit)
+	if err != nil {
+		return res, err
+	}
+	// After it is known that nothing is forgotten: what is healed before would be
+	// wiped. Redis may lack what members have said, and so have read.
+	head, err := s.state.Head(ctx, c.token)
+	if err == nil && head.Seq < last.Seq {
+		if err = s.heal(ctx, c.token, last.Seq); err == nil {
+			name, page, more, err = s.progress(ctx, c, after, req.Limit)
+		}
+	}
+	if err != nil {
+		return res, err
+	}
+	res.Name = name
+	if more {
+		if res.Next, err = page[len(page)-1].User.ID(); err != nil {
+			return res, err
+		}
+	}
+	return res, s.addUnreached(ctx, c, req.Seq, last, page, &res)
+}
+
+// progress is a chat's name and how far a page of its members are, once it is known
+// that Redis has not forgotten any of it.
+func (s *Service) progress(ctx context.Context, c *chatState, after proto.Token, limit int) (name string, out []roster.Progress, more bool, err error) {
+	for {
+		r := s.roster.Load()
+		now, err := r.Chat(ctx, c.token, nil)
+		if err != nil {
+			return "", nil, false, err
+		}
+		var page []roster.Listed
+		if page, more, err = r.MembersPage(ctx, c.token, after, limit); err != nil {
+			return "", nil, false, err
+		}
+		out, whole, err := r.Progress(ctx, c.token, page)
+		switch {
+		case err != nil:
+			return "", nil, false, err
+		case !whole:
+			s.gate.close()
+			if err := s.gate.wait(ctx); err != nil {
+				return "", nil, false, err
+			}
+			continue
+		case now.Version == 0:
+			return "", nil, false, errNoChat()
+		}
+		return now.Fields[fieldName], out, more, nil
+	}
+}
+
+// addUnreached adds those of a page who lack a message. What was said before a
+// member joined the member does not lack, and has not left unread.
+func (s *Service) addUnreached(ctx context.Context, c *chatState, seq uint64, last eventlog.Entry, page []roster.Progress, res *proto.UnreachedRes) error {
+	if seq > last.Seq {
+		return nil // there is no such message
+	}
+	var asks []floorOf
+	var of []proto.Token
+	for _, m := range page {
+		if m.Delivered >= seq || m.Read >= seq {
+			continue
+		}
+		asks = append(asks, floorOf{chat: c.token, lastSeq: last.Seq, lastPosition: last.Position, floor: m.Joined, atLeast: m.Read})
+		of = append(of, m.User)
+	}
+	reads, err := s.floors(ctx, asks)
+	if err != nil {
+		return err
+	}
+	for i, user := range of {
+		if reads[i] >= seq {
+			continue
+		}
+		id, err := user.ID()
+		if err != nil {
+			return err
+		}
+		res.UserIDs, res.Unread = append(res.UserIDs, id), append(res.Unread, last.Seq-min(reads[i], last.Seq))
+	}
+	return nil
+}

@@ -1,0 +1,9 @@
+package fcm_test
+
+import (
+	"testing"
+
+	"supmesh.dev/services/servicestest"
+)
+
+func TestMain(m *testing.M) { servicestest.Leak(m) }

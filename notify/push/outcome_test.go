@@ -1,0 +1,62 @@
+package push_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+
+	"supmesh.dev/notify/push"
+	"supmesh.dev/proto"
+	"supmesh.dev/services/wire"
+)
+
+func encode(p *proto.Push) ([]byte, error) { return wire.Marshal(p) }
+
+func TestFit(t *testing.T) {
+	long := proto.Push{Title: strings.Repeat("ä", 200), Message: strings.Repeat("😀", 1000), Data: proto.Raw(`{"a":"` + strings.Repeat("x", 3000) + `"}`)}
+	whole, err := encode(&long)
+	require.NoError(t, err)
+	empty, err := encode(&proto.Push{})
+	require.NoError(t, err)
+	for limit := len(whole); limit >= len(empty); limit -= 37 {
+		body, err := push.Fit(&long, limit, encode)
+		require.NoError(t, err)
+		require.NotNil(t, body, limit)
+		require.LessOrEqual(t, len(body), limit)
+		require.True(t, utf8.Valid(body))
+		var got proto.Push
+		require.NoError(t, wire.Restore(body, &got))
+		if len(got.Message) < len(long.Message) {
+			require.Empty(t, got.Data, "data go first")
+			require.True(t, got.Message == "" || strings.HasSuffix(got.Message, "…"))
+		}
+		if len(got.Title) < len(long.Title) {
+			require.Empty(t, got.Message, "the title goes last")
+		}
+	}
+	body, err := push.Fit(&long, 10, encode)
+	require.NoError(t, err)
+	require.Nil(t, body)
+	require.Len(t, long.Message, 4000, "the push stays as it was")
+}
+
+func TestTTL(t *testing.T) {
+	now := time.Now()
+	require.Equal(t, push.MaxTTL, push.TTL(&proto.Push{}, now))
+	require.Equal(t, push.MaxTTL, push.TTL(&proto.Push{ExpiresAt: proto.At(now.Add(1000 * time.Hour))}, now))
+	require.Zero(t, push.TTL(&proto.Push{ExpiresAt: proto.At(now.Add(-time.Hour))}, now))
+	require.Equal(t, 59*time.Second, push.TTL(&proto.Push{ExpiresAt: proto.At(now.Add(59*time.Second + 500*time.Millisecond))}, now))
+}
+
+// Parts of an id cannot run into each other.
+func TestIDs(t *testing.T) {
+	a := push.ID(&proto.Push{UserID: "ab", DeviceID: "c"})
+	require.NotEqual(t, a, push.ID(&proto.Push{UserID: "a", DeviceID: "bc"}))
+	require.Regexp(t, `^[A-Za-z0-9_-]{22}$`, a)
+	require.Regexp(t, `^[A-Za-z0-9_-]{32}$`, push.Topic(&proto.Push{UserID: "a", CollapseKey: "room"}))
+	require.NotEqual(t, push.Topic(&proto.Push{UserID: "a", CollapseKey: "room"}), push.Topic(&proto.Push{UserID: "b", CollapseKey: "room"}), "one user's key is not another's")
+	require.NotEqual(t, push.Topic(&proto.Push{NotificationID: "1"}), push.Topic(&proto.Push{NotificationID: "2"}), "without a key nothing is replaced")
+}

@@ -1,0 +1,127 @@
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"supmesh.dev/notify/notices"
+	"supmesh.dev/proto"
+	"supmesh.dev/services/servicestest"
+)
+
+// TestClearAllRaces: 200 times everything is cleared while one more comes. What was
+// stored when the request arrived is gone, what came after is there, and counts.
+func TestClearAllRaces(t *testing.T) {
+	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
+		w := newTown(t, redis)
+		survived := 0
+		for i := range 200 {
+			old := w.sent(system("old"+key(i), "ann"))
+			var id string
+			var cleared proto.ClearNotificationsRes
+			var wg sync.WaitGroup
+			wg.Go(func() { id = w.sent(system("new"+key(i), "ann")) })
+			wg.Go(func() { cleared = w.clearAll(phone("ann")) })
+			wg.Wait()
+			var at, upTo uint64
+			for _, e := range w.logged("ann") {
+				var r notices.Record
+				if e.note.ID == id {
+					at = e.Position
+				} else if e.Event == "" {
+					require.NoError(t, json.Unmarshal(e.Body, &r))
+					upTo = r.ClearUpTo
+				}
+			}
+			got, unread := w.all("ann", proto.PendingNotificationsReq{})
+			require.NotContains(t, got, old)
+			if at > upTo {
+				survived++
+				require.Equal(t, []string{id}, got)
+				require.Equal(t, 1, unread)
+				require.Equal(t, 1, cleared.Cleared)
+				require.Contains(t, []int{0, 1}, cleared.UnreadCount)
+			} else {
+				require.Empty(t, got)
+				require.Zero(t, unread)
+				require.Equal(t, proto.ClearNotificationsRes{Cleared: 2}, cleared)
+			}
+			w.clearAll(phone("ann"))
+		}
+		t.Logf("%d of 200 came after the request", survived)
+		require.Positive(t, survived)
+	})
+}
+
+// between calls what it is told to before the next script runs.
+type between struct {
+	mu sync.Mutex
+	do func()
+}
+
+func (b *between) next(do func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.do = do
+}
+
+func (b *between) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (b *between) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		b.mu.Lock()
+		do := b.do
+		b.do = nil
+		b.mu.Unlock()
+		if do != nil {
+			do()
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (b *between) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// TestClearAllIsOvertaken: 200 times one comes exactly after the request has
+// arrived and before it has looked. The new one survives, with unread 1.
+func TestClearAllIsOvertaken(t *testing.T) {
+	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
+		w := newTown(t, redis)
+		client, hook := redis.Client(), &between{}
+		client.AddHook(hook)
+		slow := notices.New(client, w.host.JetStream(), w.host.CatchUp())
+		for i := range 200 {
+			old := w.sent(system("old"+key(i), "ann"))
+			var id string
+			hook.next(func() { id = w.sent(system("new"+key(i), "ann")) })
+			take, all := slow.Clear, []string{old}
+			if i%4 == 3 {
+				take = slow.Read
+			}
+			done, err := take(t.Context(), &notices.Taking{User: "ann", All: true, Now: time.Now(), Key: "clear" + strconv.Itoa(i)})
+			require.NoError(t, err)
+			require.Equal(t, all, done.IDs)
+			require.Equal(t, 1, done.Unread)
+			p := w.pending("ann", proto.PendingNotificationsReq{Limit: 1})
+			require.Equal(t, 1, p.UnreadCount)
+			require.Equal(t, id, p.Notifications[0].ID)
+			require.False(t, p.Notifications[0].Read)
+
+			// The same request again: it was done, and takes nothing more.
+			done, err = take(t.Context(), &notices.Taking{User: "ann", All: true, Now: time.Now(), Key: "clear" + strconv.Itoa(i)})
+			require.NoError(t, err)
+			require.Empty(t, done.IDs)
+			require.Equal(t, 1, done.Unread)
+			w.clearAll(phone("ann"))
+		}
+	})
+}

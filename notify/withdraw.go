@@ -1,0 +1,87 @@
+package notify
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"time"
+
+	"supmesh.dev/notify/notices"
+	"supmesh.dev/proto"
+	"supmesh.dev/services"
+	"supmesh.dev/services/wire"
+)
+
+// withdrawFor is how long it is tried to take back a push.
+const withdrawFor = 24 * time.Hour
+
+// withdraw has the user's other devices take back what was pushed for
+// notifications that are read or gone. What cannot be queued stays on the screen.
+func (s *Service) withdraw(ctx context.Context, who *services.Caller, done *notices.Taken) {
+	if len(done.Withdraw) == 0 {
+		return
+	}
+	st, err := s.registry.Of(ctx, who.User)
+	if err != nil {
+		s.host.Log().WarnContext(ctx, "withdraw pushes", "error", err)
+		return
+	}
+	now := s.host.Now()
+	for i := range st.Devices {
+		d := &st.Devices[i]
+		if d.DeviceID == deviceOf(who) || d.VoIP {
+			continue
+		}
+		for _, key := range done.Withdraw {
+			err := s.queuePush(ctx, &proto.Push{
+				UserID: who.Actor.User, DeviceID: d.DeviceID, Provider: d.Provider, NotificationID: withdrawalID(done.Position, key),
+				Type: proto.NotifySystem, Priority: proto.PriorityNormal, Badge: done.Unread, CollapseKey: key, Withdraw: true,
+				CreatedAt: proto.At(now), ExpiresAt: proto.At(now.Add(withdrawFor)), After: done.Position,
+			})
+			if err != nil {
+				s.host.Log().WarnContext(ctx, "withdraw pushes", "error", err)
+				return
+			}
+		}
+	}
+}
+
+// withdrawalID names the withdrawal of what is shown under one key, and says nothing of the key.
+func withdrawalID(position uint64, collapseKey string) string {
+	sum := sha256.Sum256([]byte(collapseKey))
+	return "withdraw_" + strconv.FormatUint(position, 10) + "_" + hex.EncodeToString(sum[:8])
+}
+
+// queuePush gives a push to the workers, once for a device, a notification and a
+// collapse key, however often it is called within the queue's window. From then on
+// older ones under the collapse key are not sent any more.
+func (s *Service) queuePush(ctx context.Context, p *proto.Push) error {
+	return s.queuePushAs(ctx, p, pushKey(p))
+}
+
+// queuePushAs is queuePush under a key of the caller's.
+func (s *Service) queuePushAs(ctx context.Context, p *proto.Push, key string) error {
+	user, err := proto.EncodeID(p.UserID)
+	if err != nil {
+		return proto.FieldError("userId", err)
+	}
+	if err := s.registry.Pushed(ctx, user, p.CollapseKey, p.After, p.Withdraw); err != nil {
+		s.host.Log().WarnContext(ctx, "queue push", "error", err) // reaching the user matters more
+	}
+	body, err := wire.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("encode push: %w", err)
+	}
+	return s.host.Enqueue(ctx, proto.PushJobs, key, body)
+}
+
+// pushKey is the same for the same push.
+func pushKey(p *proto.Push) string {
+	sum := sha256.New()
+	for _, part := range []string{p.UserID, p.DeviceID, string(p.Provider), p.NotificationID, p.CollapseKey, strconv.FormatBool(p.Withdraw)} {
+		_, _ = fmt.Fprintf(sum, "%d:%s", len(part), part)
+	}
+	return "push:" + hex.EncodeToString(sum.Sum(nil)[:16])
+}
