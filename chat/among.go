@@ -5,12 +5,13 @@ import (
 
 	"supmesh.dev/chat/roster"
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
 )
 
 // membersAmong says which of some users are members of a chat. A service asks:
 // what it allows rests on it, so what is not whole is waited for.
 func (s *Service) membersAmong(ctx context.Context, req proto.AmongReq) (proto.AmongRes, error) {
-	if err := serviceOnly(ctx); err != nil {
+	if err := services.ServiceOnly(ctx); err != nil {
 		return proto.AmongRes{}, err
 	}
 	if err := s.gate.wait(ctx); err != nil {

@@ -29,20 +29,13 @@ type caller struct {
 
 // callerOf is the user who makes the request. A backend without a user is nobody here.
 func callerOf(ctx context.Context) (caller, error) {
-	call, ok := services.CallFrom(ctx)
-	if !ok {
-		return caller{}, errors.New("no call in context")
+	from, err := services.CallerFrom(ctx)
+	if err != nil {
+		return caller{}, err
 	}
-	c := caller{Actor: call.Actor, requestID: call.RequestID, trace: call.Traceparent()}
-	if c.User == "" {
-		return caller{}, proto.Errorf(proto.AuthenticationRequired, "a user is required")
-	}
+	c := caller{Actor: from.Actor, user: from.User, requestID: from.RequestID, trace: from.Traceparent()}
 	if c.Device == "" {
 		c.Device = defaultDevice
-	}
-	var err error
-	if c.user, err = proto.EncodeID(c.User); err != nil {
-		return caller{}, fmt.Errorf("user of the request: %w", err)
 	}
 	if c.device, err = proto.EncodeID(c.Device); err != nil {
 		return caller{}, fmt.Errorf("device of the request: %w", err)
@@ -52,26 +45,11 @@ func callerOf(ctx context.Context) (caller, error) {
 
 // backendOf refuses everyone but a backend.
 func backendOf(ctx context.Context) (caller, error) {
-	call, ok := services.CallFrom(ctx)
-	if !ok {
-		return caller{}, errors.New("no call in context")
+	if err := services.BackendOnly(ctx); err != nil {
+		return caller{}, err
 	}
-	if !call.Actor.Backend {
-		return caller{}, proto.Errorf(proto.PermissionDenied, "only backends may do this")
-	}
+	call, _ := services.CallFrom(ctx)
 	return caller{Actor: call.Actor, requestID: call.RequestID, trace: call.Traceparent()}, nil
-}
-
-// serviceOnly refuses requests in the name of a user or a backend.
-func serviceOnly(ctx context.Context) error {
-	call, ok := services.CallFrom(ctx)
-	if !ok {
-		return errors.New("no call in context")
-	}
-	if call.Actor.User != "" || call.Actor.Backend {
-		return proto.Errorf(proto.PermissionDenied, "only services may ask this")
-	}
-	return nil
 }
 
 // unavailable is what a client is told of a failed dependency; the cause stays

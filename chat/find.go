@@ -6,12 +6,13 @@ import (
 	"supmesh.dev/chat/projection"
 	"supmesh.dev/chat/revisions"
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
 )
 
 // find is a message as one user may see it. A service asks, whose own state hangs
 // on messages.
 func (s *Service) find(ctx context.Context, req proto.FindMessageReq) (proto.FindMessageRes, error) {
-	if err := serviceOnly(ctx); err != nil {
+	if err := services.ServiceOnly(ctx); err != nil {
 		return proto.FindMessageRes{}, err
 	}
 	if err := s.gate.wait(ctx); err != nil {

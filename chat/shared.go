@@ -4,12 +4,13 @@ import (
 	"context"
 
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
 )
 
 // sharedChats says which of some users share a chat with one. A service asks:
 // who may see whom rests on it, so what is not whole is waited for.
 func (s *Service) sharedChats(ctx context.Context, req proto.SharedChatsReq) (proto.SharedChatsRes, error) {
-	if err := serviceOnly(ctx); err != nil {
+	if err := services.ServiceOnly(ctx); err != nil {
 		return proto.SharedChatsRes{}, err
 	}
 	if err := s.gate.wait(ctx); err != nil {

@@ -6,13 +6,14 @@ import (
 	"supmesh.dev/chat/eventlog"
 	"supmesh.dev/chat/roster"
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
 )
 
 // unreached is a page of the members of whom no device has said that it has a
 // message, its author among them where that is so. A service asks: whom it turns to
 // otherwise rests on it, so what is not whole is waited for.
 func (s *Service) unreached(ctx context.Context, req proto.UnreachedReq) (proto.UnreachedRes, error) {
-	if err := serviceOnly(ctx); err != nil {
+	if err := services.ServiceOnly(ctx); err != nil {
 		return proto.UnreachedRes{}, err
 	}
 	if err := s.gate.wait(ctx); err != nil {

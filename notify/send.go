@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"supmesh.dev/notify/decide"
 	"supmesh.dev/notify/notices"
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
@@ -14,13 +15,10 @@ import (
 // send is a backend's notification. Without a key of its own the request's
 // Idempotency-Key is it, or else the request itself.
 func (s *Service) send(ctx context.Context, req proto.NotifyReq) (proto.NotifyRes, error) {
-	call, ok := services.CallFrom(ctx)
-	if !ok {
-		return proto.NotifyRes{}, errors.New("no call in context")
+	if err := services.BackendOnly(ctx); err != nil {
+		return proto.NotifyRes{}, err
 	}
-	if !call.Actor.Backend {
-		return proto.NotifyRes{}, proto.Errorf(proto.PermissionDenied, "only backends may do this")
-	}
+	call, _ := services.CallFrom(ctx)
 	// Each kind has keys of its own, and none has those of services.
 	switch {
 	case req.Key != "":
@@ -85,7 +83,7 @@ func (s *Service) notificationOf(req *proto.NotifyReq) proto.Notification {
 	}
 	n.Sound = !req.Silent && n.Priority != proto.PriorityLow
 	if n.CollapseKey == "" && n.ChatID != "" {
-		n.CollapseKey = notices.ChatCollapse(n.ChatID)
+		n.CollapseKey = decide.ChatCollapse(n.ChatID)
 	}
 	return n
 }

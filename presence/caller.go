@@ -2,8 +2,6 @@ package presence
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"supmesh.dev/presence/relations"
 	"supmesh.dev/proto"
@@ -21,46 +19,15 @@ type caller struct {
 
 // callerOf is the user who makes the request. A backend without a user is nobody here.
 func callerOf(ctx context.Context) (caller, error) {
-	call, ok := services.CallFrom(ctx)
-	if !ok {
-		return caller{}, errors.New("no call in context")
+	from, err := services.CallerFrom(ctx)
+	if err != nil {
+		return caller{}, err
 	}
-	c := caller{Actor: call.Actor}
-	if c.User == "" {
-		return caller{}, proto.Errorf(proto.AuthenticationRequired, "a user is required")
-	}
+	c := caller{Actor: from.Actor, user: from.User}
 	if c.Device == "" {
 		c.Device = defaultDevice
 	}
-	var err error
-	if c.user, err = proto.EncodeID(c.User); err != nil {
-		return caller{}, fmt.Errorf("user of the request: %w", err)
-	}
 	return c, nil
-}
-
-// backendOnly refuses everyone but a backend.
-func backendOnly(ctx context.Context) error {
-	call, ok := services.CallFrom(ctx)
-	if !ok {
-		return errors.New("no call in context")
-	}
-	if !call.Actor.Backend {
-		return proto.Errorf(proto.PermissionDenied, "only backends may do this")
-	}
-	return nil
-}
-
-// serviceOnly refuses users and backends: what is asked is between services.
-func serviceOnly(ctx context.Context) error {
-	call, ok := services.CallFrom(ctx)
-	if !ok {
-		return errors.New("no call in context")
-	}
-	if call.Actor.User != "" || call.Actor.Backend {
-		return proto.Errorf(proto.PermissionDenied, "only services may ask this")
-	}
-	return nil
 }
 
 // unavailable is what a caller is told of a failed dependency.

@@ -41,7 +41,7 @@ func (s *Service) putBlocks(ctx context.Context, req proto.PutRelationsReq) (pro
 // that follows the one it was made from. The same again stores nothing. It
 // returns when Redis has it too, so that whoever asks from then on is answered by it.
 func (s *Service) putRelations(ctx context.Context, req proto.PutRelationsReq, list func(*proto.Relations) *[]string, mutual bool) (proto.RelationsRes, error) {
-	if err := backendOnly(ctx); err != nil {
+	if err := services.BackendOnly(ctx); err != nil {
 		return proto.RelationsRes{}, err
 	}
 	user, err := proto.EncodeID(req.UserID)

@@ -6,12 +6,13 @@ import (
 	"supmesh.dev/presence/relations"
 	"supmesh.dev/presence/state"
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
 )
 
 // reach is on which sockets users are there, and whether one user may turn to them.
 // A service asks: the answer has what clients must not know.
 func (s *Service) reach(ctx context.Context, req proto.ReachReq) (proto.ReachRes, error) {
-	if err := serviceOnly(ctx); err != nil {
+	if err := services.ServiceOnly(ctx); err != nil {
 		return proto.ReachRes{}, err
 	}
 	users, err := tokens(req.UserIDs)

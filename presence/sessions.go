@@ -10,6 +10,7 @@ import (
 
 	"supmesh.dev/presence/state"
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
 )
 
 // listSessions is a user's own connections.
@@ -33,7 +34,7 @@ func (s *Service) userSessions(ctx context.Context, req proto.PresenceOf) (proto
 
 // get is all that is known of a user, for a backend.
 func (s *Service) get(ctx context.Context, req proto.PresenceOf) (proto.PresenceState, error) {
-	if err := backendOnly(ctx); err != nil {
+	if err := services.BackendOnly(ctx); err != nil {
 		return proto.PresenceState{}, err
 	}
 	user, err := proto.EncodeID(req.UserID)

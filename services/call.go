@@ -129,6 +129,18 @@ func CallerFrom(ctx context.Context) (Caller, error) {
 	return Caller{Call: call, User: user}, nil
 }
 
+// BackendOnly refuses everyone but a backend.
+func BackendOnly(ctx context.Context) error {
+	call, ok := CallFrom(ctx)
+	if !ok {
+		return errors.New("no call in context")
+	}
+	if !call.Actor.Backend {
+		return proto.Errorf(proto.PermissionDenied, "only backends may do this")
+	}
+	return nil
+}
+
 // ServiceOnly refuses requests in the name of a user or a backend.
 func ServiceOnly(ctx context.Context) error {
 	call, ok := CallFrom(ctx)

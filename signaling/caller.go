@@ -3,7 +3,6 @@ package signaling
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"supmesh.dev/proto"
@@ -24,20 +23,13 @@ type caller struct {
 
 // callerOf is the user who makes the request. A backend without a user is nobody here.
 func callerOf(ctx context.Context) (caller, error) {
-	call, ok := services.CallFrom(ctx)
-	if !ok {
-		return caller{}, errors.New("no call in context")
+	from, err := services.CallerFrom(ctx)
+	if err != nil {
+		return caller{}, err
 	}
-	c := caller{Actor: call.Actor}
-	if c.User == "" {
-		return caller{}, proto.Errorf(proto.AuthenticationRequired, "a user is required")
-	}
+	c := caller{Actor: from.Actor, user: from.User}
 	if c.Device == "" {
 		c.Device = state.Unnamed
-	}
-	var err error
-	if c.user, err = proto.EncodeID(c.User); err != nil {
-		return caller{}, fmt.Errorf("user of the request: %w", err)
 	}
 	return c, nil
 }
@@ -56,18 +48,6 @@ func party(ctx context.Context, callID string) (who caller, call proto.Token, er
 		return who, "", proto.FieldError("callId", err)
 	}
 	return who, call, nil
-}
-
-// backendOnly refuses everyone but a backend.
-func backendOnly(ctx context.Context) error {
-	call, ok := services.CallFrom(ctx)
-	if !ok {
-		return errors.New("no call in context")
-	}
-	if !call.Actor.Backend {
-		return proto.Errorf(proto.PermissionDenied, "only backends may do this")
-	}
-	return nil
 }
 
 // refused is what a caller is told of an error, and notes who meddles with a call

@@ -4,12 +4,13 @@ import (
 	"context"
 
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
 	"supmesh.dev/signaling/state"
 )
 
 // get is a call as backends may know it.
 func (s *Service) get(ctx context.Context, req proto.GetCallReq) (res proto.CallState, err error) {
-	if err := backendOnly(ctx); err != nil {
+	if err := services.BackendOnly(ctx); err != nil {
 		return res, err
 	}
 	call, err := proto.EncodeID(req.CallID)

@@ -2,11 +2,9 @@ package notices
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/oklog/ulid/v2"
 
@@ -40,17 +38,6 @@ func Collapse(n *proto.Notification) string {
 		return n.CollapseKey
 	}
 	return "notice:" + n.ID
-}
-
-// ChatCollapse is the collapse key of what is pushed about a chat.
-func ChatCollapse(chat string) string {
-	const longest = 64
-	key := "chat:" + chat
-	if utf8.RuneCountInString(key) <= longest {
-		return key
-	}
-	sum := sha256.Sum256([]byte(key))
-	return hex.EncodeToString(sum[:longest/4])
 }
 
 // keyMark is the random part of the id that a key gives a user's notification: so

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -48,23 +47,6 @@ func New(client redis.UniversalClient, js jetstream.JetStream, read *nats.Conn) 
 	return &Store{client: client, log: journal.New(js, read)}
 }
 
-// mark is as of which entry of a user's notifications Redis is.
-type mark struct {
-	epoch    string
-	position uint64
-}
-
-func (m mark) String() string { return m.epoch + " " + strconv.FormatUint(m.position, 10) }
-
-func parseMark(s string) (mark, error) {
-	epoch, at, ok := strings.Cut(s, " ")
-	position, err := strconv.ParseUint(at, 10, 64)
-	if !ok || err != nil {
-		return mark{}, fmt.Errorf("mark %q does not parse", s)
-	}
-	return mark{epoch: epoch, position: position}, nil
-}
-
 func keysOf(user proto.Token) []string {
 	return []string{
 		proto.NoticesKey(user, "at"), proto.NoticesKey(user, "order"), proto.NoticesKey(user, "unread"), proto.NoticesKey(user, "bodies"),
@@ -73,35 +55,35 @@ func keysOf(user proto.Token) []string {
 }
 
 // run runs a script whose answer is a list that begins with the mark.
-func (s *Store) run(ctx context.Context, script *redis.Script, user proto.Token, args ...any) (mark, []any, error) {
+func (s *Store) run(ctx context.Context, script *redis.Script, user proto.Token, args ...any) (journal.Mark, []any, error) {
 	out, err := script.Run(ctx, s.client, keysOf(user), args...).Slice()
 	if err := services.RedisOutcome(ctx, err); err != nil {
-		return mark{}, nil, fmt.Errorf("read notifications of %s: %w", user, err)
+		return journal.Mark{}, nil, fmt.Errorf("read notifications of %s: %w", user, err)
 	}
 	text := ""
 	if len(out) > 0 {
 		text, _ = out[0].(string)
 	}
 	if text == "" {
-		return mark{}, nil, errStale
+		return journal.Mark{}, nil, errStale
 	}
-	m, err := parseMark(text)
+	m, err := journal.ParseMark(text)
 	return m, out[1:], err
 }
 
 // whole repeats a read until Redis has everything that the log had when it began.
-func (s *Store) whole(ctx context.Context, user proto.Token, read func() (mark, error)) error {
+func (s *Store) whole(ctx context.Context, user proto.Token, read func() (journal.Mark, error)) error {
 	for {
 		last, _, err := s.log.Last(ctx, proto.UserNotices(user))
 		if err != nil {
 			return err
 		}
 		m, err := read()
-		if err == nil && m.position > last.Position { // by now, or of another log
-			if last, _, err = s.log.Last(ctx, proto.UserNotices(user)); err == nil && m.position > last.Position {
+		if err == nil && m.Position > last.Position { // by now, or of another log
+			if last, _, err = s.log.Last(ctx, proto.UserNotices(user)); err == nil && m.Position > last.Position {
 				err = errStale
 			}
-		} else if err == nil && m.position < last.Position {
+		} else if err == nil && m.Position < last.Position {
 			err = errStale
 		}
 		if !errors.Is(err, errStale) {
@@ -170,11 +152,11 @@ func (s *Store) Add(ctx context.Context, a *Adding) (Added, error) {
 // append stores an entry that follows from what Redis had as of a mark, and has
 // Redis know it where it can; else whoever comes next reads it from the log. errStale:
 // others were first, or it is there by an earlier try.
-func (s *Store) append(ctx context.Context, at mark, a *journal.Append, user proto.Token, body any, now int64) (position uint64, err error) {
+func (s *Store) append(ctx context.Context, at journal.Mark, a *journal.Append, user proto.Token, body any, now int64) (position uint64, err error) {
 	if a.Body, err = wire.Marshal(body); err != nil {
 		return 0, fmt.Errorf("encode notification: %w", err)
 	}
-	a.After = at.position
+	a.After = at.Position
 	position, repeated, err := s.log.Append(ctx, *a)
 	switch {
 	case errors.Is(err, journal.ErrMoved):
@@ -188,7 +170,7 @@ func (s *Store) append(ctx context.Context, at mark, a *journal.Append, user pro
 	if err != nil {
 		return 0, err
 	}
-	to := mark{epoch: at.epoch, position: position}
+	to := journal.Mark{Epoch: at.Epoch, Position: position}
 	_ = applyLua.Run(ctx, s.client, keysOf(user), append([]any{at.String(), to.String()}, args...)...).Err()
 	return position, nil
 }
@@ -220,10 +202,10 @@ func (s *Store) healOnce(ctx context.Context, user proto.Token) (done bool, err 
 	if err != nil {
 		return false, err
 	}
-	at, err := parseMark(text)
+	at, err := journal.ParseMark(text)
 	// What Redis has of another log, or of an end that the log has lost, is void.
-	if err != nil || at.epoch != epoch || at.position > last.Position {
-		at = mark{epoch: epoch}
+	if err != nil || at.Epoch != epoch || at.Position > last.Position {
+		at = journal.Mark{Epoch: epoch}
 		n, err := beginLua.Run(ctx, s.client, keys, text, at.String()).Int64()
 		if err := services.RedisOutcome(ctx, err); err != nil || n != 1 {
 			return false, err
@@ -231,7 +213,7 @@ func (s *Store) healOnce(ctx context.Context, user proto.Token) (done bool, err 
 	}
 	for more := true; more; {
 		var entries []journal.Entry
-		if entries, more, err = s.log.Page(ctx, proto.UserNotices(user), at.position); err != nil {
+		if entries, more, err = s.log.Page(ctx, proto.UserNotices(user), at.Position); err != nil {
 			return false, err
 		}
 		if at, err = s.applyAll(ctx, keys, at, entries); err != nil {
@@ -246,7 +228,7 @@ func (s *Store) healOnce(ctx context.Context, user proto.Token) (done bool, err 
 
 // applyAll takes entries one after the other; errStale says that Redis is not as of
 // where they begin any more.
-func (s *Store) applyAll(ctx context.Context, keys []string, at mark, entries []journal.Entry) (mark, error) {
+func (s *Store) applyAll(ctx context.Context, keys []string, at journal.Mark, entries []journal.Entry) (journal.Mark, error) {
 	if len(entries) == 0 {
 		return at, nil
 	}
@@ -257,7 +239,7 @@ func (s *Store) applyAll(ctx context.Context, keys []string, at mark, entries []
 		if err != nil {
 			return at, err
 		}
-		to := mark{epoch: at.epoch, position: entries[i].Position}
+		to := journal.Mark{Epoch: at.Epoch, Position: entries[i].Position}
 		cmds = append(cmds, applyLua.Eval(ctx, pipe, keys, append([]any{at.String(), to.String()}, args...)...))
 		at = to
 	}
@@ -316,7 +298,7 @@ func (s *Store) take(ctx context.Context, what string, t *Taking) (out Taken, er
 	}
 	now := t.Now.UnixMilli()
 	for {
-		var at mark
+		var at journal.Mark
 		if at, out, err = s.aim(ctx, what, t.User, now, upTo, t.IDs); err != nil || len(out.IDs) == 0 {
 			return out, err
 		}
@@ -349,12 +331,12 @@ func (s *Store) IsUnread(ctx context.Context, user proto.Token, id string, now t
 }
 
 // aim says what a change would do, as of a mark.
-func (s *Store) aim(ctx context.Context, what string, user proto.Token, now int64, upTo uint64, ids []string) (at mark, out Taken, err error) {
+func (s *Store) aim(ctx context.Context, what string, user proto.Token, now int64, upTo uint64, ids []string) (at journal.Mark, out Taken, err error) {
 	args := []any{now, what, upTo}
 	for _, id := range ids {
 		args = append(args, id)
 	}
-	err = s.whole(ctx, user, func() (mark, error) {
+	err = s.whole(ctx, user, func() (journal.Mark, error) {
 		var answer []any
 		if at, answer, err = s.run(ctx, aimLua, user, args...); err != nil {
 			return at, err
@@ -382,7 +364,7 @@ func (s *Store) Page(ctx context.Context, user proto.Token, now time.Time, befor
 	for _, t := range types {
 		args = append(args, string(t))
 	}
-	err = s.whole(ctx, user, func() (mark, error) {
+	err = s.whole(ctx, user, func() (journal.Mark, error) {
 		at, out, err := s.run(ctx, pageLua, user, args...)
 		if err == nil {
 			p, err = pageOf(out)

@@ -14,6 +14,7 @@ import (
 
 	"supmesh.dev/presence/registry"
 	"supmesh.dev/proto"
+	"supmesh.dev/services/journal"
 	"supmesh.dev/services/wire"
 )
 
@@ -31,7 +32,7 @@ const (
 
 var (
 	// ErrUnavailable: the log did not answer; what was to be stored may be stored or not.
-	ErrUnavailable = errors.New("log unavailable")
+	ErrUnavailable = journal.ErrUnavailable
 	// ErrMoved: the user's last entry is not the one expected; nothing was stored.
 	ErrMoved = errors.New("relations have changed meanwhile")
 )
@@ -53,12 +54,13 @@ type Store struct {
 	client redis.UniversalClient
 	js     jetstream.JetStream
 	read   *nats.Conn
+	log    *journal.Journal
 }
 
 // New makes a store that reads over a connection of its own, since direct gets
 // hold up whatever else is on theirs.
 func New(client redis.UniversalClient, js jetstream.JetStream, read *nats.Conn) *Store {
-	return &Store{client: client, js: js, read: read}
+	return &Store{client: client, js: js, read: read, log: journal.New(js, read)}
 }
 
 // Entry is the newest entry of a user.
@@ -80,38 +82,16 @@ func (s *Store) Newest(ctx context.Context, user proto.Token) (Entry, error) {
 }
 
 func (s *Store) newest(ctx context.Context, subject string) (Entry, error) {
-	epoch, err := s.epoch(ctx)
+	// The epoch is read with what it qualifies: the log may be made anew at any time.
+	epoch, err := s.log.Epoch(ctx)
 	if err != nil {
 		return Entry{}, err
 	}
-	ask, err := json.Marshal(map[string]string{"last_by_subj": subject})
-	if err != nil {
-		return Entry{}, err
+	last, ok, err := s.log.Last(ctx, subject)
+	if err != nil || !ok {
+		return Entry{Epoch: epoch}, err
 	}
-	m, err := s.read.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+proto.Events.Name, ask)
-	if err != nil {
-		return Entry{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	var r struct {
-		Message struct {
-			Seq  uint64 `json:"seq"`
-			Data []byte `json:"data"`
-		} `json:"message"`
-		Error *struct {
-			Code        int    `json:"code"`
-			Description string `json:"description"`
-		} `json:"error"`
-	}
-	if err := json.Unmarshal(m.Data, &r); err != nil {
-		return Entry{}, err
-	}
-	switch {
-	case r.Error != nil && r.Error.Code == 404:
-		return Entry{Epoch: epoch}, nil
-	case r.Error != nil:
-		return Entry{}, fmt.Errorf("%w: %s", ErrUnavailable, r.Error.Description)
-	}
-	return entryOf(epoch, r.Message.Seq, r.Message.Data)
+	return entryOf(epoch, last.Position, last.Body)
 }
 
 func entryOf(epoch string, position uint64, body []byte) (Entry, error) {
@@ -120,15 +100,6 @@ func entryOf(epoch string, position uint64, body []byte) (Entry, error) {
 		return Entry{}, fmt.Errorf("relations at position %d: %w", position, err)
 	}
 	return e, nil
-}
-
-// epoch is read with what it qualifies: the log may be made anew at any time.
-func (s *Store) epoch(ctx context.Context) (string, error) {
-	stream, err := s.js.Stream(ctx, proto.Events.Name)
-	if err != nil {
-		return "", fmt.Errorf("read stream info: %w: %w", ErrUnavailable, err)
-	}
-	return stream.CachedInfo().Config.Metadata[proto.MetadataEpoch], nil
 }
 
 // Append is a user's next entry.
@@ -151,22 +122,14 @@ func (s *Store) Append(ctx context.Context, a Append) (position uint64, repeated
 	}
 	ack, err := s.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(proto.Events.Name),
 		jetstream.WithExpectLastSequencePerSubject(a.After), jetstream.WithMsgID(a.Key))
-	var refused *jetstream.APIError
 	switch {
 	case err == nil:
 		return ack.Sequence, ack.Duplicate, nil
-	case errors.As(err, &refused) && (refused.ErrorCode == codeWrongLast || refused.ErrorCode == codeWrongLastConst):
+	case journal.Moved(err):
 		return 0, false, fmt.Errorf("append relations of %s: %w", a.User, ErrMoved)
 	}
 	return 0, false, fmt.Errorf("append relations of %s: %w: %w", a.User, ErrUnavailable, err)
 }
-
-// Codes of JetStream for another last entry than expected; the second where the
-// server does not say which it is.
-const (
-	codeWrongLast      jetstream.ErrorCode = 10071
-	codeWrongLastConst jetstream.ErrorCode = 10164
-)
 
 // Keep lets Redis have an entry, for so long, unless it has a newer one.
 func (s *Store) Keep(ctx context.Context, user proto.Token, e Entry, ttl time.Duration) error {
@@ -296,7 +259,7 @@ func (s *Store) load(ctx context.Context, users map[proto.Token]bool) (map[proto
 func (s *Store) lasts(ctx context.Context, users map[proto.Token]bool) (map[proto.Token]Entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	epoch, err := s.epoch(ctx)
+	epoch, err := s.log.Epoch(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -43,28 +43,6 @@ func New(client redis.UniversalClient, js jetstream.JetStream, read *nats.Conn) 
 	return &Store{client: client, log: journal.New(js, read)}
 }
 
-// Mark is as of which entry of a chat's reactions something is.
-type Mark struct {
-	Epoch    string
-	Position uint64
-}
-
-func (m Mark) String() string {
-	if m.Epoch == "" {
-		return ""
-	}
-	return m.Epoch + " " + strconv.FormatUint(m.Position, 10)
-}
-
-func parseMark(s string) (Mark, error) {
-	epoch, at, ok := strings.Cut(s, " ")
-	position, err := strconv.ParseUint(at, 10, 64)
-	if !ok || err != nil {
-		return Mark{}, fmt.Errorf("mark %q does not parse", s)
-	}
-	return Mark{Epoch: epoch, Position: position}, nil
-}
-
 // On is one message.
 type On struct {
 	Chat, Message proto.Token
@@ -72,7 +50,7 @@ type On struct {
 
 // View is a message as one user sees it.
 type View struct {
-	Mark   Mark
+	Mark   journal.Mark
 	Has    bool // the user has put this reaction on it
 	Own    int  // different reactions of the user on it
 	Counts proto.ReactionCounts
@@ -102,20 +80,20 @@ func (s *Store) View(ctx context.Context, on On, user proto.Token, reaction stri
 
 // still is the mark that was read together with what it is of; ErrStale where that
 // is less than was there before.
-func still(before Mark, text string) (Mark, error) {
-	m, err := parseMark(text)
+func still(before journal.Mark, text string) (journal.Mark, error) {
+	m, err := journal.ParseMark(text)
 	if err != nil || m.Epoch != before.Epoch || m.Position < before.Position {
-		return Mark{}, ErrStale
+		return journal.Mark{}, ErrStale
 	}
 	return m, nil
 }
 
 // fresh is the mark of a chat of which Redis knows everything that is stored: what
 // was acked and not told Redis, because either died, must not be missed.
-func (s *Store) fresh(ctx context.Context, chat proto.Token) (Mark, error) {
+func (s *Store) fresh(ctx context.Context, chat proto.Token) (journal.Mark, error) {
 	last, _, err := s.log.Last(ctx, proto.ChatLog(chat, proto.KindReaction))
 	if err != nil {
-		return Mark{}, err
+		return journal.Mark{}, err
 	}
 	m, err := s.mark(ctx, chat)
 	if err == nil && m.Position < last.Position {
@@ -124,18 +102,18 @@ func (s *Store) fresh(ctx context.Context, chat proto.Token) (Mark, error) {
 	return m, err
 }
 
-func (s *Store) mark(ctx context.Context, chat proto.Token) (Mark, error) {
+func (s *Store) mark(ctx context.Context, chat proto.Token) (journal.Mark, error) {
 	text, err := s.client.Get(ctx, proto.ReactionsAtKey(chat)).Result()
 	if err := services.RedisOutcome(ctx, err); err != nil {
-		return Mark{}, fmt.Errorf("read reactions of %s: %w", chat, err)
+		return journal.Mark{}, fmt.Errorf("read reactions of %s: %w", chat, err)
 	}
 	if text == "" {
-		return Mark{}, ErrStale
+		return journal.Mark{}, ErrStale
 	}
-	return parseMark(text)
+	return journal.ParseMark(text)
 }
 
-func (o On) key(m Mark, what string) string {
+func (o On) key(m journal.Mark, what string) string {
 	return proto.ReactionKey(o.Chat, m.Epoch, o.Message, what)
 }
 
@@ -165,7 +143,7 @@ func exec(ctx context.Context, pipe redis.Pipeliner) error {
 type Put struct {
 	On
 	User  proto.Token
-	After Mark // of the View that it follows from
+	After journal.Mark // of the View that it follows from
 	Key   string
 	Trace string
 	proto.Reaction
@@ -193,11 +171,11 @@ func (s *Store) Append(ctx context.Context, p Put) error {
 		return nil
 	}
 	pipe := s.client.Pipeline()
-	s.apply(ctx, pipe, p.Chat, p.After, Mark{Epoch: p.After.Epoch, Position: position}, &p.Reaction)
+	s.apply(ctx, pipe, p.Chat, p.After, journal.Mark{Epoch: p.After.Epoch, Position: position}, &p.Reaction)
 	return exec(ctx, pipe)
 }
 
-func (s *Store) apply(ctx context.Context, pipe redis.Pipeliner, chat proto.Token, from, to Mark, r *proto.Reaction) *redis.Cmd {
+func (s *Store) apply(ctx context.Context, pipe redis.Pipeliner, chat proto.Token, from, to journal.Mark, r *proto.Reaction) *redis.Cmd {
 	user, _ := proto.EncodeID(r.UserID)
 	message, _ := proto.EncodeID(r.MessageID)
 	on := On{Chat: chat, Message: message}
@@ -227,8 +205,8 @@ func (s *Store) heal(ctx context.Context, chat proto.Token, epoch string) (done 
 	if err := services.RedisOutcome(ctx, err); err != nil {
 		return false, fmt.Errorf("read reactions of %s: %w", chat, err)
 	}
-	at := Mark{Epoch: epoch}
-	if mark, err := parseMark(text); err != nil || mark.Epoch != epoch {
+	at := journal.Mark{Epoch: epoch}
+	if mark, err := journal.ParseMark(text); err != nil || mark.Epoch != epoch {
 		begun, err := s.begin(ctx, chat, text, at)
 		if err != nil || !begun {
 			return false, err
@@ -252,7 +230,7 @@ func (s *Store) heal(ctx context.Context, chat proto.Token, epoch string) (done 
 }
 
 // begin marks a chat of which Redis has nothing, or what another log said.
-func (s *Store) begin(ctx context.Context, chat proto.Token, was string, at Mark) (bool, error) {
+func (s *Store) begin(ctx context.Context, chat proto.Token, was string, at journal.Mark) (bool, error) {
 	set := beginLua.Run(ctx, s.client, []string{proto.ReactionsAtKey(chat)}, was, at.String())
 	n, err := set.Int64()
 	if err := services.RedisOutcome(ctx, err); err != nil {
@@ -263,7 +241,7 @@ func (s *Store) begin(ctx context.Context, chat proto.Token, was string, at Mark
 
 // applyAll takes entries one after the other; ErrMoved says that Redis is not as
 // of where they begin any more.
-func (s *Store) applyAll(ctx context.Context, chat proto.Token, at Mark, entries []journal.Entry) (Mark, error) {
+func (s *Store) applyAll(ctx context.Context, chat proto.Token, at journal.Mark, entries []journal.Entry) (journal.Mark, error) {
 	if len(entries) == 0 {
 		return at, nil
 	}
@@ -274,7 +252,7 @@ func (s *Store) applyAll(ctx context.Context, chat proto.Token, at Mark, entries
 		if err := wire.Restore(e.Body, &r); err != nil {
 			return at, fmt.Errorf("reaction at position %d: %w", e.Position, err)
 		}
-		to := Mark{Epoch: at.Epoch, Position: e.Position}
+		to := journal.Mark{Epoch: at.Epoch, Position: e.Position}
 		cmds = append(cmds, s.apply(ctx, pipe, chat, at, to, &r))
 		at = to
 	}

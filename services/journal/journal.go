@@ -85,11 +85,10 @@ func (j *Journal) Append(ctx context.Context, a Append) (position uint64, repeat
 		opts = append(opts, jetstream.WithMsgID(a.Key))
 	}
 	ack, err := j.js.PublishMsg(ctx, msg, opts...)
-	var refused *jetstream.APIError
 	switch {
 	case err == nil:
 		return ack.Sequence, ack.Duplicate, nil
-	case errors.As(err, &refused) && (refused.ErrorCode == codeWrongLast || refused.ErrorCode == codeWrongLastConst):
+	case Moved(err):
 		return 0, false, fmt.Errorf("append to %s: %w", a.Subject, ErrMoved)
 	}
 	return 0, false, fmt.Errorf("append to %s: %w: %w", a.Subject, ErrUnavailable, err)
@@ -101,6 +100,17 @@ const (
 	codeWrongLast      jetstream.ErrorCode = 10071
 	codeWrongLastConst jetstream.ErrorCode = 10164
 )
+
+// Moved says whether an append was refused because another entry stood last than
+// was expected.
+func Moved(err error) bool {
+	var refused *jetstream.APIError
+	return errors.As(err, &refused) && (refused.ErrorCode == codeWrongLast || refused.ErrorCode == codeWrongLastConst)
+}
+
+// codeNoMessage is JetStream's for a subject without an entry. A stream that is not
+// there is another matter, with the same HTTP-like code 404.
+const codeNoMessage = 10037
 
 // Last is a subject's last entry, from the leader of the log: nothing that was
 // acknowledged before is missing. ok is false where there is none.
@@ -123,7 +133,7 @@ func (j *Journal) Last(ctx context.Context, subject string) (e Entry, ok bool, e
 			Data    []byte `json:"data"`
 		} `json:"message"`
 		Error *struct {
-			Code        int    `json:"code"`
+			ErrCode     int    `json:"err_code"`
 			Description string `json:"description"`
 		} `json:"error"`
 	}
@@ -131,7 +141,7 @@ func (j *Journal) Last(ctx context.Context, subject string) (e Entry, ok bool, e
 		return Entry{}, false, fmt.Errorf("read %s: %w", subject, err)
 	}
 	switch {
-	case r.Error != nil && r.Error.Code == 404:
+	case r.Error != nil && r.Error.ErrCode == codeNoMessage:
 		return Entry{}, false, nil
 	case r.Error != nil:
 		return Entry{}, false, fmt.Errorf("read %s: %w: %s", subject, ErrUnavailable, r.Error.Description)

@@ -124,6 +124,26 @@ func TestPages(t *testing.T) {
 	require.Len(t, epoch, 32)
 }
 
+func TestMark(t *testing.T) {
+	m := journal.Mark{Epoch: "0a", Position: 7}
+	got, err := journal.ParseMark(m.String())
+	require.NoError(t, err)
+	require.Equal(t, m, got)
+	require.Empty(t, journal.Mark{}.String())
+	for _, s := range []string{"", "0a", "0a x", "0a -1"} {
+		_, err := journal.ParseMark(s)
+		require.Error(t, err, s)
+	}
+}
+
+// TestNoLog: a log that is not there is not an empty one.
+func TestNoLog(t *testing.T) {
+	j, h := start(t)
+	require.NoError(t, h.JetStream().DeleteStream(t.Context(), proto.Events.Name))
+	_, _, err := j.Last(t.Context(), proto.UserCalls("alice"))
+	require.ErrorIs(t, err, journal.ErrUnavailable)
+}
+
 func TestUnavailable(t *testing.T) {
 	j, _ := start(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)

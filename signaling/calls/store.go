@@ -2,7 +2,6 @@ package calls
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
+	"supmesh.dev/services/journal"
 	"supmesh.dev/services/wire"
 	"supmesh.dev/signaling/state"
 )
@@ -32,7 +32,7 @@ var (
 	// ErrMoved: the call has gone on since it was read; nothing was stored.
 	ErrMoved = errors.New("the call has gone on")
 	// ErrUnavailable: the log did not answer. What was to be stored may be stored or not.
-	ErrUnavailable = errors.New("log unavailable")
+	ErrUnavailable = journal.ErrUnavailable
 )
 
 var (
@@ -48,12 +48,12 @@ var (
 type Store struct {
 	client redis.UniversalClient
 	js     jetstream.JetStream
-	nc     *nats.Conn
+	log    *journal.Journal
 }
 
 // New makes a store.
 func New(client redis.UniversalClient, js jetstream.JetStream, nc *nats.Conn) *Store {
-	return &Store{client: client, js: js, nc: nc}
+	return &Store{client: client, js: js, log: journal.New(js, nc)}
 }
 
 // Entry is a call as it was read; it has no Call where there is none.
@@ -118,38 +118,15 @@ const settledField = "s:"
 // Newest reads a call from the leader of the log.
 func (s *Store) Newest(ctx context.Context, call proto.Token) (Entry, error) {
 	e := Entry{Token: call}
-	ask, err := json.Marshal(map[string]string{"last_by_subj": proto.CallLog(call)})
-	if err != nil {
-		return e, err
-	}
 	once, cancel := context.WithTimeout(ctx, 2*attempt)
 	defer cancel()
-	m, err := s.nc.RequestWithContext(once, "$JS.API.STREAM.MSG.GET."+proto.Events.Name, ask)
-	if err != nil {
-		return e, fmt.Errorf("read call %s: %w: %w", call, ErrUnavailable, err)
+	last, ok, err := s.log.Last(once, proto.CallLog(call))
+	if err != nil || !ok {
+		return e, err
 	}
-	var r struct {
-		Message struct {
-			Seq  uint64 `json:"seq"`
-			Data []byte `json:"data"`
-		} `json:"message"`
-		Error *struct {
-			Code        int    `json:"code"`
-			Description string `json:"description"`
-		} `json:"error"`
-	}
-	if err := json.Unmarshal(m.Data, &r); err != nil {
-		return e, fmt.Errorf("read call %s: %w", call, err)
-	}
-	switch {
-	case r.Error != nil && r.Error.Code == 404:
-		return e, nil
-	case r.Error != nil:
-		return e, fmt.Errorf("read call %s: %w: %s", call, ErrUnavailable, r.Error.Description)
-	}
-	e.Position, e.Call = r.Message.Seq, new(state.Call)
-	if err := wire.Restore(r.Message.Data, e.Call); err != nil {
-		return e, fmt.Errorf("read call %s at %d: %w", call, r.Message.Seq, err)
+	e.Position, e.Call = last.Position, new(state.Call)
+	if err := wire.Restore(last.Body, e.Call); err != nil {
+		return e, fmt.Errorf("read call %s at %d: %w", call, last.Position, err)
 	}
 	return e, nil
 }
@@ -178,13 +155,6 @@ func (s *Store) drop(ctx context.Context, e *Entry) {
 	_ = dropLua.Run(ctx, s.client, []string{proto.CallKey(e.Token)}, e.Position).Err()
 }
 
-// Codes of JetStream for another last entry than expected; the second where the
-// server does not say which it is.
-const (
-	codeWrongLast      jetstream.ErrorCode = 10071
-	codeWrongLastConst jetstream.ErrorCode = 10164
-)
-
 // Append stores the next record of a call behind the one at a position (0: there is
 // none), once, and sets its own. It returns ErrMoved or ErrUnavailable.
 func (s *Store) Append(ctx context.Context, e *Entry, trace string) error {
@@ -197,12 +167,11 @@ func (s *Store) Append(ctx context.Context, e *Entry, trace string) error {
 		msg.Header[proto.HeaderTrace] = []string{trace}
 	}
 	ack, err := s.publish(ctx, msg, services.NewRequestID(), jetstream.WithExpectLastSequencePerSubject(e.Position))
-	var refused *jetstream.APIError
 	switch {
 	case err == nil:
 		e.Position = ack.Sequence
 		return nil
-	case errors.As(err, &refused) && (refused.ErrorCode == codeWrongLast || refused.ErrorCode == codeWrongLastConst):
+	case journal.Moved(err):
 		return fmt.Errorf("append to call %s: %w", e.Token, ErrMoved)
 	}
 	return fmt.Errorf("append to call %s: %w: %w", e.Token, ErrUnavailable, err)

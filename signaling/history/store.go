@@ -14,6 +14,7 @@ import (
 
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
+	"supmesh.dev/services/journal"
 	"supmesh.dev/services/wire"
 )
 
@@ -31,7 +32,7 @@ const (
 )
 
 // ErrUnavailable: the log or Redis did not answer. Of Note: the entry may be stored or not.
-var ErrUnavailable = errors.New("call history unavailable")
+var ErrUnavailable = journal.ErrUnavailable
 
 var (
 	noteLua  = redis.NewScript(noteScript)
@@ -44,6 +45,7 @@ type Store struct {
 	client redis.UniversalClient
 	js     jetstream.JetStream
 	read   *nats.Conn
+	log    *journal.Journal
 
 	// beforePage is where a test has the world change before a page is read from
 	// Redis; nil otherwise.
@@ -53,7 +55,7 @@ type Store struct {
 // New makes a store that reads over a connection of its own, since direct gets
 // hold up whatever else is on theirs.
 func New(client redis.UniversalClient, js jetstream.JetStream, read *nats.Conn) *Store {
-	return &Store{client: client, js: js, read: read}
+	return &Store{client: client, js: js, read: read, log: journal.New(js, read)}
 }
 
 // Note appends how a call is for a user, and has Redis know. The same msgID
@@ -113,15 +115,15 @@ func (e entry) args() []any {
 // Newest is the newest entry of a user, from the leader of the log; ok is false
 // where there is none.
 func (s *Store) Newest(ctx context.Context, user proto.Token) (rec proto.CallRecord, ok bool, err error) {
-	position, body, err := s.last(ctx, proto.UserCalls(user))
+	last, ok, err := s.log.Last(ctx, proto.UserCalls(user))
 	if err != nil {
 		return rec, false, fmt.Errorf("read newest call of %s: %w", user, err)
 	}
-	if position == 0 {
+	if !ok {
 		return rec, false, nil
 	}
-	if err := wire.Restore(body, &rec); err != nil {
-		return rec, false, fmt.Errorf("read newest call of %s at position %d: %w", user, position, err)
+	if err := wire.Restore(last.Body, &rec); err != nil {
+		return rec, false, fmt.Errorf("read newest call of %s at position %d: %w", user, last.Position, err)
 	}
 	return rec, true, nil
 }
@@ -285,49 +287,11 @@ func redisFailed(err error) error {
 func (s *Store) tip(ctx context.Context, user proto.Token) (epoch string, last uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, tipTimeout)
 	defer cancel()
-	stream, err := s.js.Stream(ctx, proto.Events.Name)
-	if err != nil {
-		return "", 0, fmt.Errorf("read stream info: %w: %w", ErrUnavailable, err)
+	if epoch, err = s.log.Epoch(ctx); err != nil {
+		return "", 0, err
 	}
-	last, _, err = s.last(ctx, proto.UserCalls(user))
-	return stream.CachedInfo().Config.Metadata[proto.MetadataEpoch], last, err
-}
-
-// codeNoMessage is JetStream's for a subject without an entry.
-const codeNoMessage = 10037
-
-// last is the newest entry of a subject, from the leader; position 0: there is none.
-func (s *Store) last(ctx context.Context, subject string) (position uint64, body []byte, err error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	ask, err := json.Marshal(map[string]string{"last_by_subj": subject})
-	if err != nil {
-		return 0, nil, err
-	}
-	m, err := s.read.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+proto.Events.Name, ask)
-	if err != nil {
-		return 0, nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	var r struct {
-		Message struct {
-			Seq  uint64 `json:"seq"`
-			Data []byte `json:"data"`
-		} `json:"message"`
-		Error *struct {
-			ErrCode     int    `json:"err_code"`
-			Description string `json:"description"`
-		} `json:"error"`
-	}
-	if err := json.Unmarshal(m.Data, &r); err != nil {
-		return 0, nil, err
-	}
-	switch {
-	case r.Error != nil && r.Error.ErrCode == codeNoMessage:
-		return 0, nil, nil
-	case r.Error != nil:
-		return 0, nil, fmt.Errorf("%w: %s", ErrUnavailable, r.Error.Description)
-	}
-	return r.Message.Seq, r.Message.Data, nil
+	newest, _, err := s.log.Last(ctx, proto.UserCalls(user))
+	return epoch, newest.Position, err
 }
 
 // Bounds of one read of the log while healing.
