@@ -158,7 +158,9 @@ func (p *presenceService) report(_ context.Context, req proto.ReportReq) (proto.
 			p.bad = append(p.bad, "closed what is not known: "+c.UserID)
 			continue
 		}
-		p.closed = append(p.closed, c)
+		if !slices.Contains(p.closed, c) { // said again, since the answer was lost: it changes nothing
+			p.closed = append(p.closed, c)
+		}
 		delete(p.here, c.PID)
 		if c.Final {
 			delete(p.kept, c.PID)

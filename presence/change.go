@@ -3,6 +3,7 @@ package presence
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"supmesh.dev/presence/registry"
@@ -28,6 +29,22 @@ type changed struct {
 	failed error // the change refused by its own rule: nothing was stored
 }
 
+// giveWay waits before a record is tried again that others wrote meanwhile: from the
+// second time on, and longer each time, so that not all of them go on in step.
+func giveWay(ctx context.Context, round int) error {
+	if round < 2 {
+		return nil
+	}
+	timer := time.NewTimer(rand.N(time.Duration(round) * time.Millisecond))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
 // change applies fn to the records of users, each of them once, stores them and
 // tells what others are to know of it. fn may be called again with a newer record.
 // Whoever stores a change tells it: so it is told once, by whichever instance.
@@ -37,6 +54,9 @@ func (s *Service) change(ctx context.Context, users []proto.Token, socket string
 	for round := 0; len(left) > 0; round++ {
 		if round == maxRounds {
 			return out, errContended
+		}
+		if err := giveWay(ctx, round); err != nil {
+			return out, err
 		}
 		entries, err := s.records.Load(ctx, left...)
 		if err != nil {
