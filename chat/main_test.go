@@ -64,7 +64,7 @@ func (w *world) start(change ...func(*Service)) *instance {
 	for _, fn := range change {
 		fn(s)
 	}
-	return &instance{Service: s, stop: servicestest.Run(w.t, host, s)}
+	return &instance{Service: s, stop: servicestest.Run(w.t, host, s, proto.Streams...)}
 }
 
 // as is a request's context by a user on a device.

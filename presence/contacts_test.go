@@ -43,11 +43,7 @@ func (r *related) presence(visibility string) *Service {
 	host := servicestest.NewHostWith(r.t, "presence", cfg.Config)
 	s, err := New(cfg, host)
 	require.NoError(r.t, err)
-	servicestest.Run(r.t, host, s)
-	servicestest.Eventually(r.t, 10*time.Second, "the log is there", func() bool {
-		_, err := host.Epoch(r.t.Context(), proto.Events)
-		return err == nil
-	})
+	servicestest.Run(r.t, host, s, proto.Events)
 	return s
 }
 

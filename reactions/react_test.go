@@ -50,7 +50,7 @@ func (w *town) instance() {
 	h := servicestest.NewHost(w.t, "reactions", w.nats, w.redis)
 	s, err := New(Config{Config: servicestest.Config(w.nats, w.redis)}, h)
 	require.NoError(w.t, err)
-	w.stops = append(w.stops, servicestest.Run(w.t, h, s))
+	w.stops = append(w.stops, servicestest.Run(w.t, h, s, proto.Events))
 }
 
 // find is chat's answer.

@@ -141,7 +141,7 @@ func TestARestartOfNATSIsSurvived(t *testing.T) {
 	h.Serve(services.On(echo, func(context.Context, echoReq) (echoRes, error) { served.Add(1); return echoRes{}, nil }))
 	servicestest.Run(t, h, servicestest.Service{})
 	n.Stop()
-	servicestest.Eventually(t, 10*time.Second, "the loss is seen", func() bool { return h.Ready(t.Context()).State == services.Down })
+	servicestest.Eventually(t, 10*time.Second, "the loss is seen", func() bool { return h.Ready(t.Context()).State == services.Down && !h.NATS().IsConnected() })
 	require.Error(t, h.NATS().Publish("zombie", nil), "a publish while NATS is away fails")
 
 	start := time.Now()

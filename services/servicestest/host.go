@@ -3,11 +3,13 @@ package servicestest
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"supmesh.dev/proto"
 	"supmesh.dev/services"
 )
 
@@ -47,8 +49,9 @@ type Service struct{}
 func (Service) Run(ctx context.Context) error { <-ctx.Done(); return nil }
 
 // Run runs a host with a service until the test ends or stop is called; stop
-// waits and gives Run's error. It returns when the host is ready for requests.
-func Run(t testing.TB, h *services.Host, s services.Service) (stop func() error) {
+// waits and gives Run's error. It returns when the host is ready for requests and
+// has found the streams.
+func Run(t testing.TB, h *services.Host, s services.Service, streams ...proto.Stream) (stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -61,10 +64,17 @@ func Run(t testing.TB, h *services.Host, s services.Service) (stop func() error)
 		case <-done:
 			return true
 		default:
-			return h.Ready(ctx).Parts["host"].State == services.OK && h.Flush() == nil
+			return h.Ready(ctx).Parts["host"].State == services.OK && h.Flush() == nil && haveAll(ctx, h, streams)
 		}
 	})
 	return stop
+}
+
+func haveAll(ctx context.Context, h *services.Host, streams []proto.Stream) bool {
+	return !slices.ContainsFunc(streams, func(row proto.Stream) bool {
+		_, err := h.Epoch(ctx, row)
+		return err != nil
+	})
 }
 
 // Log is a logger that writes to the test.
