@@ -164,7 +164,7 @@ func TestTheStoreIsAway(t *testing.T) {
 	servicestest.Eventually(t, 10*time.Second, "it waits as a timer", func() bool {
 		return strings.Contains(metricsOf(h), `outcome="unavailable"`) && left(t, s) == 1
 	})
-	regs.set(func(r *registry) { r.err = nil })
+	regs.set(func(r *registrations) { r.err = nil })
 	servicestest.Eventually(t, 20*time.Second, "it is delivered", func() bool { return fcm.tries("x") == 1 && left(t, s) == 0 })
 }
 
