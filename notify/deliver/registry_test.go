@@ -22,6 +22,7 @@ type registrations struct {
 	gone   []string                     // tokens
 	newest map[string]uint64            // by user/collapse key
 	err    error
+	onGone func() // before one is removed
 }
 
 func newRegistry() *registrations {
@@ -42,6 +43,9 @@ func (r *registrations) Registration(_ context.Context, user proto.Token, device
 func (r *registrations) Gone(_ context.Context, user proto.Token, device string, provider proto.PushProvider, token string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.onGone != nil {
+		r.onGone()
+	}
 	if key := at(user, device, provider); r.to[key].Token == token {
 		delete(r.to, key)
 		r.gone = append(r.gone, token)
