@@ -74,9 +74,9 @@ func (h *Hopeless) Error() string { return h.Reason }
 // ErrMalformed says that a job cannot be read: it is given up and counted.
 var ErrMalformed = errors.New("malformed job")
 
-// goneAfter is how long after an instance has died its jobs are another's: short,
-// since they keep their places in the queue until then. It is longer than NATS takes
-// for another leader.
+// goneAfter is how long after the last word of an instance its jobs are another's:
+// short, since they keep their places in the queue until then. Where the queue itself
+// is away for longer, what is under way may come twice.
 const goneAfter = 6 * time.Second
 
 // Between tries of one job: a second, doubled up to five minutes.
@@ -86,10 +86,11 @@ const (
 )
 
 // Work does the jobs of a queue until the host stops: at least once each, in no
-// promised order, at most q.MaxPending over all instances. The context of a job
-// ends with the host's parts; it is given back then. A job whose handler
-// fails comes again after a growing pause, and after q.MaxDeliver tries goes to
-// q.Dead. The stream must exist. While NATS is away it waits.
+// promised order, at most q.MaxPending over all instances. Those of an instance that
+// dies are another's after six seconds, or q.Timeout where that is shorter. The
+// context of a job ends with the host's parts; it is given back then. A job whose
+// handler fails comes again after a growing pause, and after q.MaxDeliver tries goes
+// to q.Dead. The stream must exist. While NATS is away it waits.
 func (h *Host) Work(q proto.Queue, handle func(ctx context.Context, body []byte) error, opts ...WorkOption) {
 	w := &worker{host: h, queue: q, handle: handle, longest: lastRetry}
 	for _, opt := range opts {
@@ -130,7 +131,8 @@ func WithGrace(d time.Duration) WorkOption { return func(w *worker) { w.grace = 
 // WithLanes has one instance at a time work on the queue, so that jobs keep their
 // order: those of one lane are done one after the other, as they were enqueued,
 // also when another instance goes on after this one has stopped. Not so around a
-// job that fails or whose instance dies: it comes again, behind others. lane may be
+// job that fails or whose instance dies: it comes again, behind others, after
+// q.Timeout where it dies. lane may be
 // called for what cannot be read.
 func WithLanes(lane func(body []byte) string) WorkOption {
 	return func(w *worker) { w.lane = lane }
