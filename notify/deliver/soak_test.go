@@ -140,7 +140,7 @@ type soak struct {
 	all   int
 	over  time.Duration
 	limit time.Duration
-	most  int // pushes that may come twice
+	most  int // requests too many; 0: what a kill cuts off is much of few pushes
 }
 
 // killEvery is how long a worker lives, from its first request on.
@@ -151,7 +151,7 @@ const killEvery = 3 * time.Second
 // letters are exactly what could never be done. PUSH_SOAK=20000 is its long form
 // (make soak-push).
 func TestSoak(t *testing.T) {
-	s := soak{all: 400, over: 9 * time.Second, limit: 5 * time.Minute, most: 400}
+	s := soak{all: 400, over: 9 * time.Second, limit: 5 * time.Minute}
 	if long := os.Getenv("PUSH_SOAK"); long != "" {
 		n, err := strconv.Atoi(long)
 		require.NoError(t, err, "PUSH_SOAK")
@@ -241,7 +241,9 @@ func (s soak) run(t *testing.T) {
 		s.all, took.Round(time.Second), starts, kills, f.requests, f.failed, f.hung, f.refused, f.taken, twice, 100*float64(twice)/float64(s.all), f.again, f.unsaid, len(letters(t, stream)), len(lost))
 	require.Empty(t, lost)
 	require.Positive(t, kills)
-	require.LessOrEqual(t, twice, s.most, "pushes that came twice")
+	if s.most > 0 {
+		require.LessOrEqual(t, twice, s.most, "sent again")
+	}
 	require.Equal(t, dead, letters(t, stream))
 	s.checkRegistered(t, regs)
 }
