@@ -51,7 +51,7 @@ bench-storm: build
 bench-presence: build
 	bin/sup bench presence --runs $(RUNS)
 
-# Delivery of pushes by a bad webhook, with workers that stop, start and crash.
+# Delivery of pushes by a bad webhook; the worker, a process of its own, is killed (SIGKILL) every 3 s.
 PUSHES ?= 20000
 .PHONY: soak-push
 soak-push: ## the proof of push delivery in its long form (PUSHES=20000)

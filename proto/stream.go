@@ -62,7 +62,8 @@ type Queue struct {
 	Subject string // work.<service>.<verb>
 	// Dead gets what failed MaxDeliver times, with the error as a header.
 	Dead string
-	// Timeout is how long one entry may take before another instance gets it.
+	// Timeout is how long one entry may take before another instance gets it. An
+	// instance that dies is noticed sooner.
 	Timeout    time.Duration
 	MaxDeliver int
 	// MaxPending is how many may be under way at once, over all instances.

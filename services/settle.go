@@ -120,6 +120,11 @@ func (w *worker) bury(ctx context.Context, m jetstream.Msg, cause error) error {
 	if _, err := w.host.js.PublishMsg(ctx, letter, once...); err != nil {
 		return fmt.Errorf("bury: %w", err)
 	}
+	if hopeless := new(Hopeless); errors.As(cause, &hopeless) && hopeless.Then != nil {
+		if err := hopeless.Then(ctx); err != nil {
+			return fmt.Errorf("after the letter: %w", err)
+		}
+	}
 	return m.TermWithReason("given up")
 }
 

@@ -62,12 +62,22 @@ func (l *Later) Error() string { return fmt.Sprintf("not before %s have passed",
 
 // Hopeless is a handler's word that no further try can do a job: it goes to the
 // queue's dead letters at once, with the reason.
-type Hopeless struct{ Reason string }
+type Hopeless struct {
+	Reason string
+	// Then is what follows once the letter is stored; nil for nothing. Where it
+	// fails, or the instance dies before its end, the job comes again.
+	Then func(ctx context.Context) error
+}
 
 func (h *Hopeless) Error() string { return h.Reason }
 
 // ErrMalformed says that a job cannot be read: it is given up and counted.
 var ErrMalformed = errors.New("malformed job")
+
+// goneAfter is how long after the last word of an instance its jobs are another's:
+// short, since they keep their places in the queue until then. Where the queue itself
+// is away for longer, what is under way may come twice.
+const goneAfter = 6 * time.Second
 
 // Between tries of one job: a second, doubled up to five minutes.
 const (
@@ -76,10 +86,11 @@ const (
 )
 
 // Work does the jobs of a queue until the host stops: at least once each, in no
-// promised order, at most q.MaxPending over all instances. The context of a job
-// ends with the host's parts; it is given back then. A job whose handler
-// fails comes again after a growing pause, and after q.MaxDeliver tries goes to
-// q.Dead. The stream must exist. While NATS is away it waits.
+// promised order, at most q.MaxPending over all instances. Those of an instance that
+// dies are another's after six seconds, or q.Timeout where that is shorter. The
+// context of a job ends with the host's parts; it is given back then. A job whose
+// handler fails comes again after a growing pause, and after q.MaxDeliver tries goes
+// to q.Dead. The stream must exist. While NATS is away it waits.
 func (h *Host) Work(q proto.Queue, handle func(ctx context.Context, body []byte) error, opts ...WorkOption) {
 	w := &worker{host: h, queue: q, handle: handle, longest: lastRetry}
 	for _, opt := range opts {
@@ -120,7 +131,8 @@ func WithGrace(d time.Duration) WorkOption { return func(w *worker) { w.grace = 
 // WithLanes has one instance at a time work on the queue, so that jobs keep their
 // order: those of one lane are done one after the other, as they were enqueued,
 // also when another instance goes on after this one has stopped. Not so around a
-// job that fails or whose instance dies: it comes again, behind others. lane may be
+// job that fails or whose instance dies: it comes again, behind others, after
+// q.Timeout where it dies. lane may be
 // called for what cannot be read.
 func WithLanes(lane func(body []byte) string) WorkOption {
 	return func(w *worker) { w.lane = lane }
@@ -145,15 +157,19 @@ func (w *worker) consume(ctx context.Context) error {
 		Durable: q.Name, Description: q.Purpose, FilterSubject: q.Subject, AckPolicy: jetstream.AckExplicitPolicy,
 		// One more than we count ourselves: who dies over the last try leaves
 		// one for the letter.
-		AckWait: q.Timeout, MaxDeliver: q.MaxDeliver + 1, MaxAckPending: q.MaxPending,
+		AckWait: w.missed(), MaxDeliver: q.MaxDeliver + 1, MaxAckPending: q.MaxPending,
 	}
-	// No more than are worked on at once: what waits here is not given to others.
 	atOnce := min(q.MaxPending, DefaultWorkers)
-	opts := []jetstream.PullMessagesOpt{jetstream.PullMaxMessages(atOnce), jetstream.WithMessagesErrOnMissingHeartbeat(true)}
+	// A job is asked for when there is room for it: what waits here is not given to
+	// others, and is lost to all for as long if this instance dies.
+	ahead := 1
+	opts := []jetstream.PullMessagesOpt{jetstream.WithMessagesErrOnMissingHeartbeat(true)}
 	if w.lane != nil { // NATS ADR-42
+		ahead = atOnce
 		cfg.PriorityPolicy, cfg.PriorityGroups, cfg.PinnedTTL = jetstream.PriorityPolicyPinned, []string{inOrder}, q.Timeout
 		opts = append(opts, jetstream.PullPriorityGroup(inOrder))
 	}
+	opts = append(opts, jetstream.PullMaxMessages(ahead))
 	consumer, err := w.host.js.CreateOrUpdateConsumer(made, proto.Work.Name, cfg)
 	if err != nil {
 		return fmt.Errorf("consumer %s: %w", q.Name, err)
@@ -172,11 +188,11 @@ func (w *worker) consume(ctx context.Context) error {
 	defer under.Wait()
 	slots := make(chan struct{}, atOnce)
 	for {
+		slots <- struct{}{}
 		m, err := jobs.Next()
 		if err != nil {
 			return fmt.Errorf("pull %s: %w", q.Name, err)
 		}
-		slots <- struct{}{}
 		under.Go(func() {
 			defer func() { <-slots }()
 			w.do(ctx, m)
@@ -192,14 +208,37 @@ func (w *worker) do(ctx context.Context, m jetstream.Msg) {
 	case ctx.Err() != nil:
 		err = ctx.Err()
 	case tries <= w.queue.MaxDeliver:
-		_ = m.InProgress() // its time counts from here; where that is lost it comes twice
+		letGo := w.hold(ctx, m)
 		err = w.try(ctx, m.Data())
+		letGo()
 	}
 	outcome, settled := w.settle(ctx, m, tries, err)
 	if settled != nil { // it comes again when its time is over
 		w.host.log.Warn("job not settled", "queue", w.queue.Name, "outcome", outcome, "error", settled)
 	}
 	w.host.metrics.jobs.Add(context.Background(), 1, metric.WithAttributes(attribute.String("queue", w.queue.Name), attribute.String("outcome", outcome)))
+}
+
+// missed is how long nothing is heard of a job until it is another's.
+func (w *worker) missed() time.Duration {
+	if w.lane != nil { // jobs wait here for those before them, and nothing is said of them
+		return w.queue.Timeout
+	}
+	return min(w.queue.Timeout, goneAfter)
+}
+
+// hold says of a job, again and again, that it is worked on, until it is let go or
+// its time is over. Where none of that arrives it comes twice.
+func (w *worker) hold(ctx context.Context, m jetstream.Msg) (letGo func()) {
+	_ = m.InProgress()
+	held, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.queue.Timeout)
+	var saying sync.WaitGroup
+	saying.Go(func() {
+		for pause(held, w.missed()/3) {
+			_ = m.InProgress()
+		}
+	})
+	return func() { cancel(); saying.Wait() }
 }
 
 // try is one try of a job. Its context ends with its time, and with the host's

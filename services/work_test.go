@@ -393,3 +393,61 @@ func TestJobsNotBegunAreGivenBack(t *testing.T) {
 		require.Equal(t, 1, j.tries(fmt.Sprint(i)))
 	}
 }
+
+// A job of an instance that dies is another's long before its time is over, and one
+// that takes longer than that stays with the instance that works on it.
+func TestJobOfADeadInstance(t *testing.T) {
+	n := servicestest.RunNATS(t)
+	dies, lives := servicestest.NewHost(t, "test", n, nil), servicestest.NewHost(t, "test", n, nil)
+	s := workStream(t, lives)
+	stop := servicestest.Run(t, dies, servicestest.Service{})
+	servicestest.Run(t, lives, servicestest.Service{})
+	long := queue
+	long.Timeout = time.Hour
+	begun := make(chan struct{})
+	dies.Work(long, func(ctx context.Context, _ []byte) error {
+		close(begun)
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	_, err := lives.JetStream().Publish(t.Context(), queue.Subject, []byte("left"))
+	require.NoError(t, err)
+	<-begun
+	dies.NATS().Close() // nothing is heard of it any more
+	_ = stop()
+	j := &jobs{}
+	lives.Work(long, func(ctx context.Context, body []byte) error {
+		if string(body) == "long" {
+			<-time.After(8 * time.Second)
+		}
+		return j.do(ctx, body)
+	})
+	_, err = lives.JetStream().Publish(t.Context(), queue.Subject, []byte("long"))
+	require.NoError(t, err)
+	servicestest.Eventually(t, 30*time.Second, "both are done", func() bool { return left(t, s) == 0 })
+	require.Equal(t, []int{1, 1}, []int{j.tries("left"), j.tries("long")})
+}
+
+// What follows a dead letter has the letter before it; where it fails the job comes
+// again, and there is still one letter.
+func TestWhatFollowsADeadLetter(t *testing.T) {
+	n := servicestest.RunNATS(t)
+	h := servicestest.NewHost(t, "test", n, nil)
+	s := workStream(t, h)
+	stop := servicestest.Run(t, h, servicestest.Service{})
+	var found []map[string]string // at each time
+	h.Work(queue, func(context.Context, []byte) error {
+		return &services.Hopeless{Reason: "nobody there", Then: func(context.Context) error {
+			if found = append(found, deadLetters(t, s)); len(found) == 1 {
+				return errors.New("away")
+			}
+			return nil
+		}}
+	})
+	_, err := h.JetStream().Publish(t.Context(), queue.Subject, []byte("x"))
+	require.NoError(t, err)
+	servicestest.Eventually(t, 20*time.Second, "the letter is all there is", func() bool { return len(deadLetters(t, s)) == 1 && left(t, s) == 1 })
+	require.NoError(t, stop())
+	letter := map[string]string{"x": "nobody there"}
+	require.Equal(t, []map[string]string{letter, letter}, found)
+}

@@ -131,10 +131,11 @@ func (d *Deliverer) send(ctx context.Context, provider push.Provider, user proto
 	case push.Delivered, push.Skipped:
 		return nil
 	case push.Gone:
-		if err := d.regs.Gone(ctx, user, job.DeviceID, job.Provider, to.Token); err != nil {
-			return d.unavailable(ctx, job, "removal of a registration", err)
-		}
-		return &services.Hopeless{Reason: "gone: " + o.Detail}
+		// Behind the letter: who dies between the two leaves a push that is tried
+		// again, not one that has nowhere to go.
+		return &services.Hopeless{Reason: "gone: " + o.Detail, Then: func(ctx context.Context) error {
+			return d.regs.Gone(ctx, user, job.DeviceID, job.Provider, to.Token)
+		}}
 	case push.Rejected:
 		return &services.Hopeless{Reason: "rejected: " + o.Detail}
 	case push.Retry:

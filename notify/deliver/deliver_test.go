@@ -103,6 +103,8 @@ func TestEnds(t *testing.T) {
 	regs.to["ann/old/fcm"] = push.Registration{Token: "old-token"}
 	regs.to["ann/phone/apns"] = push.Registration{Token: "secret-token"}
 	regs.newest["ann/room"] = 6
+	var found string // the reason of the letter, when the registration goes
+	regs.onGone = func() { found = letters(t, s)["gone"] }
 	servicestest.Run(t, h, servicestest.Service{})
 	deliver.New(h, []push.Provider{fcm}, regs).Work()
 	for id, change := range map[string]func(*proto.Push){
@@ -139,6 +141,7 @@ func TestEnds(t *testing.T) {
 	require.GreaterOrEqual(t, fcm.at("told when", 1).Sub(fcm.at("told when", 0)), 3*time.Second, "not before the provider's moment")
 	require.GreaterOrEqual(t, fcm.at("twice", 1).Sub(fcm.at("twice", 0)), 800*time.Millisecond, "a second, and a fifth less at most")
 	require.Equal(t, []string{"old-token"}, regs.gone)
+	require.Equal(t, "gone: answered 404 UNREGISTERED", found, "the letter is stored first")
 
 	text := metricsOf(h)
 	for outcome, want := range map[string]string{"delivered": "6", "gone": "1", "rejected": "1", "skipped": "1", "superseded": "1", "unregistered": "1"} {
@@ -164,7 +167,7 @@ func TestTheStoreIsAway(t *testing.T) {
 	servicestest.Eventually(t, 10*time.Second, "it waits as a timer", func() bool {
 		return strings.Contains(metricsOf(h), `outcome="unavailable"`) && left(t, s) == 1
 	})
-	regs.set(func(r *registry) { r.err = nil })
+	regs.set(func(r *registrations) { r.err = nil })
 	servicestest.Eventually(t, 20*time.Second, "it is delivered", func() bool { return fcm.tries("x") == 1 && left(t, s) == 0 })
 }
 

@@ -8,5 +8,6 @@
 // waits for it then waits without a try. A registration that its provider calls gone
 // is removed. What can never be done is a dead letter with the reason.
 //
-// A crash loses nothing: what was under way is tried again.
+// A crash loses nothing: what was under way is tried again after six seconds, and a
+// registration is removed only behind the dead letter of the push that found it gone.
 package deliver

@@ -1,9 +1,16 @@
 package deliver_test
 
 import (
+	"os"
 	"testing"
 
 	"supmesh.dev/services/servicestest"
 )
 
-func TestMain(m *testing.M) { servicestest.Leak(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(workerVariable) != "" {
+		workUntilKilled()
+		return
+	}
+	servicestest.Leak(m)
+}

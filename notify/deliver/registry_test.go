@@ -15,33 +15,37 @@ import (
 	"supmesh.dev/services/wire"
 )
 
-// registry is registrations in memory.
-type registry struct {
+// registrations is the registry in memory.
+type registrations struct {
 	mu     sync.Mutex
 	to     map[string]push.Registration // by user/device/provider
 	gone   []string                     // tokens
 	newest map[string]uint64            // by user/collapse key
 	err    error
+	onGone func() // before one is removed
 }
 
-func newRegistry() *registry {
-	return &registry{to: map[string]push.Registration{}, newest: map[string]uint64{}}
+func newRegistry() *registrations {
+	return &registrations{to: map[string]push.Registration{}, newest: map[string]uint64{}}
 }
 
 func at(user proto.Token, device string, provider proto.PushProvider) string {
 	return string(user) + "/" + device + "/" + string(provider)
 }
 
-func (r *registry) Registration(_ context.Context, user proto.Token, device string, provider proto.PushProvider, _ proto.NotificationType) (push.Registration, bool, error) {
+func (r *registrations) Registration(_ context.Context, user proto.Token, device string, provider proto.PushProvider, _ proto.NotificationType) (push.Registration, bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	to, ok := r.to[at(user, device, provider)]
 	return to, ok, r.err
 }
 
-func (r *registry) Gone(_ context.Context, user proto.Token, device string, provider proto.PushProvider, token string) error {
+func (r *registrations) Gone(_ context.Context, user proto.Token, device string, provider proto.PushProvider, token string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.onGone != nil {
+		r.onGone()
+	}
 	if key := at(user, device, provider); r.to[key].Token == token {
 		delete(r.to, key)
 		r.gone = append(r.gone, token)
@@ -49,13 +53,13 @@ func (r *registry) Gone(_ context.Context, user proto.Token, device string, prov
 	return r.err
 }
 
-func (r *registry) Newest(_ context.Context, user proto.Token, key string, after uint64) (bool, error) {
+func (r *registrations) Newest(_ context.Context, user proto.Token, key string, after uint64) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.newest[string(user)+"/"+key] > after, r.err
 }
 
-func (r *registry) set(change func(*registry)) {
+func (r *registrations) set(change func(*registrations)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	change(r)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -20,12 +19,8 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/require"
 
-	"supmesh.dev/notify/deliver"
-	"supmesh.dev/notify/push"
-	"supmesh.dev/notify/push/guard"
-	"supmesh.dev/notify/push/webhook"
+	"supmesh.dev/notify/registry"
 	"supmesh.dev/proto"
-	"supmesh.dev/services"
 	"supmesh.dev/services/servicestest"
 	"supmesh.dev/services/wire"
 )
@@ -38,17 +33,28 @@ type rough struct {
 	t        *testing.T
 	receiver *standardwebhooks.Webhook
 
-	mu                              sync.Mutex
-	taken                           map[string][]taken // by notification id
-	requests, failed, hung, refused int
+	mu     sync.Mutex
+	pushes map[string]*seen // by notification id
+	figures
 }
 
-type taken struct{ id, collapse string }
+// seen is what a webhook has seen of one push.
+type seen struct {
+	id, collapse    string // of the first request; all others must have the same
+	taken, answered bool   // it has the push, and has said so
+}
+
+// figures count requests.
+type figures struct {
+	requests, failed, hung, refused int
+	taken                           int // pushes
+	again, unsaid                   int // requests for a push that it had said it has; had, and had not said so
+}
 
 func (r *rough) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	body, err := io.ReadAll(q.Body)
 	if err != nil {
-		return
+		return // its worker was killed before it had said what it wants
 	}
 	switch status := r.take(q, body); status {
 	case 0: // hangs
@@ -66,6 +72,14 @@ func (r *rough) take(q *http.Request, body []byte) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.requests++
+	p := r.look(q, body)
+	switch {
+	case p.answered:
+		r.again++
+	case p.taken:
+		r.unsaid++
+	}
+	always, err := strconv.Atoi(strings.TrimPrefix(q.URL.Path, "/always/"))
 	luck := rand.Float64()
 	switch {
 	case luck < .30:
@@ -73,23 +87,22 @@ func (r *rough) take(q *http.Request, body []byte) int {
 		return []int{500, 502, 503, 504}[r.failed%4]
 	case luck < .35:
 		r.hung++
-		if luck >= .348 {
-			r.keep(q, body)
+		if luck >= .348 && err != nil {
+			r.keep(p)
 		}
 		return 0
-	}
-	if status, err := strconv.Atoi(strings.TrimPrefix(q.URL.Path, "/always/")); err == nil {
+	case err == nil:
 		r.refused++
-		return status
+		return always
 	}
-	r.keep(q, body)
+	r.keep(p)
+	p.answered = true
 	return http.StatusOK
 }
 
-func (r *rough) keep(q *http.Request, body []byte) {
-	if strings.HasPrefix(q.URL.Path, "/always/") {
-		return
-	}
+// look finds what is known of a push: whatever a request comes to, its ids are those
+// of the first.
+func (r *rough) look(q *http.Request, body []byte) *seen {
 	if err := r.receiver.Verify(body, q.Header); err != nil {
 		r.t.Errorf("signature: %v", err)
 	}
@@ -97,34 +110,52 @@ func (r *rough) keep(q *http.Request, body []byte) {
 	if err := json.Unmarshal(body, &e); err != nil {
 		r.t.Errorf("body: %v", err)
 	}
-	id := e.Data.NotificationID
-	r.taken[id] = append(r.taken[id], taken{q.Header.Get("webhook-id"), e.Data.CollapseKey})
+	id, collapse := q.Header.Get("webhook-id"), e.Data.CollapseKey
+	p := r.pushes[e.Data.NotificationID]
+	if p == nil {
+		p = &seen{id: id, collapse: collapse}
+		r.pushes[e.Data.NotificationID] = p
+	}
+	if p.id != id || p.collapse != collapse || id == "" || collapse == "" {
+		r.t.Errorf("%s came as %q under %q, and before as %q under %q", e.Data.NotificationID, id, collapse, p.id, p.collapse)
+	}
+	return p
 }
 
-func (r *rough) count() int {
+func (r *rough) keep(p *seen) {
+	if !p.taken {
+		r.figures.taken++
+	}
+	p.taken = true
+}
+
+func (r *rough) now() figures {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.taken)
+	return r.figures
 }
 
-// soak is one run: how many pushes, over what time they come, and whether workers
-// also lose their connection with all that was unsaid.
+// soak is one run: how many pushes, and over what time they come.
 type soak struct {
-	all     int
-	over    time.Duration
-	crashes bool
-	limit   time.Duration
+	all   int
+	over  time.Duration
+	limit time.Duration
+	most  int // requests too many; 0: what a kill cuts off is much of few pushes
 }
 
-// TestSoak is the proof of delivery: a bad webhook, workers that stop and start every
-// three seconds; nothing is lost, next to nothing comes twice, and dead letters are
-// exactly what could never be done. PUSH_SOAK=20000 is its long form (make soak-push).
+// killEvery is how long a worker lives, from its first request on.
+const killEvery = 3 * time.Second
+
+// TestSoak is the proof of delivery: a bad webhook, and a worker that is killed with
+// SIGKILL every three seconds; nothing is lost, next to nothing comes twice, and dead
+// letters are exactly what could never be done. PUSH_SOAK=20000 is its long form
+// (make soak-push).
 func TestSoak(t *testing.T) {
-	s := soak{all: 2000, over: 12 * time.Second, limit: 2 * time.Minute}
+	s := soak{all: 400, over: 9 * time.Second, limit: 5 * time.Minute}
 	if long := os.Getenv("PUSH_SOAK"); long != "" {
 		n, err := strconv.Atoi(long)
 		require.NoError(t, err, "PUSH_SOAK")
-		s = soak{all: n, over: max(12*time.Second, time.Duration(n)*3*time.Millisecond), crashes: true, limit: 10 * time.Minute}
+		s = soak{all: n, over: max(12*time.Second, time.Duration(n)*3*time.Millisecond), limit: 12 * time.Minute, most: n / 100}
 	}
 	s.run(t)
 }
@@ -140,34 +171,35 @@ func fate(i int) string {
 	return "/hook"
 }
 
+// perUser is how many devices each user has, with one push each.
+const perUser = proto.MaxPushDevices
+
 func (s soak) run(t *testing.T) {
 	t.Helper()
 	receiver, err := standardwebhooks.NewWebhook(soakSecret)
 	require.NoError(t, err)
-	stub := &rough{t: t, receiver: receiver, taken: map[string][]taken{}}
+	stub := &rough{t: t, receiver: receiver, pushes: map[string]*seen{}}
 	server := httptest.NewServer(stub)
 	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
-	client := guard.New(guard.Options{Allow: []string{"127.0.0.1"}, Timeout: 2 * time.Second})
-	t.Cleanup(client.Close)
-	hooks, err := webhook.New(soakSecret, client)
-	require.NoError(t, err)
 
-	n, regs := servicestest.RunNATS(t), newRegistry()
-	looker := servicestest.NewHost(t, "looker", n, nil)
+	n, r := servicestest.RunNATS(t), servicestest.RunRedis(t)
+	looker := servicestest.NewHost(t, "looker", n, r)
+	require.NoError(t, looker.EnsureStreams(t.Context(), true, proto.Events))
 	stream := workStream(t, looker)
-	want, dead := map[string]bool{}, map[string]string{}
+	regs := registry.New(looker.Redis(), looker.JetStream(), looker.CatchUp())
+	dead := map[string]string{}
 	jobs := make([]proto.Push, s.all)
 	for i := range jobs {
-		user, id := fmt.Sprintf("u%d", i), fmt.Sprintf("ntf_%d", i)
-		regs.to[user+"/phone/webhook"] = push.Registration{Token: server.URL + fate(i)}
+		id := fmt.Sprintf("ntf_%d", i)
 		jobs[i] = job(proto.PushWebhook, id)
-		jobs[i].UserID, jobs[i].CollapseKey = user, "chat-"+user
+		jobs[i].UserID, jobs[i].DeviceID, jobs[i].CollapseKey = fmt.Sprintf("u%d", i/perUser), fmt.Sprintf("d%d", i), fmt.Sprintf("chat-%d", i)
 		if status, ok := strings.CutPrefix(fate(i), "/always/"); ok {
 			dead[id] = map[string]string{"400": "rejected: answered 400", "410": "gone: answered 410"}[status]
-		} else {
-			want[id] = true
 		}
 	}
+	s.register(t, regs, server.URL)
+	want := s.all - len(dead)
+
 	began := time.Now()
 	ctx, stop := context.WithCancel(t.Context())
 	var feeding sync.WaitGroup
@@ -175,44 +207,79 @@ func (s soak) run(t *testing.T) {
 	feeding.Go(func() { fed = s.feed(ctx, looker.JetStream(), jobs) })
 	t.Cleanup(func() { stop(); feeding.Wait() })
 
-	rounds, crashes := 0, 0
-	for settled := false; !settled; rounds++ {
-		require.Less(t, time.Since(began), s.limit, "%d of %d taken, %d entries left", stub.count(), len(want), left(t, stream))
-		h := servicestest.NewHost(t, "notify", n, nil, services.WithLogger(slog.New(slog.DiscardHandler)))
-		end := servicestest.Run(t, h, servicestest.Service{})
-		deliver.New(h, []push.Provider{hooks}, regs, deliver.WithLongestPause(2*time.Second)).Work()
-		for round := time.Now(); !settled && time.Since(round) < 3*time.Second; {
-			next := time.Now().Add(50 * time.Millisecond)
-			servicestest.Eventually(t, time.Second, "a moment has passed", func() bool { return time.Now().After(next) })
-			settled = time.Since(began) > s.over && stub.count() == len(want) && left(t, stream) == len(dead)
+	starts, kills, settled := 0, 0, false // kills while there was work
+	for !settled {
+		w := startWorker(t, n, r)
+		starts++
+		var alive time.Time // since its first request
+		before := stub.now().requests
+		servicestest.Eventually(t, s.limit-time.Since(began), "all is settled", func() bool {
+			f := stub.now()
+			if alive.IsZero() && f.requests > before {
+				alive = time.Now()
+			}
+			settled = time.Since(began) > s.over && f.taken == want && left(t, stream) == len(dead)
+			return settled || !alive.IsZero() && time.Since(alive) > killEvery
+		})
+		w.kill(t)
+		if !settled {
+			kills++
 		}
-		if s.crashes && !settled && rounds%5 == 4 && time.Since(began) < s.over {
-			h.NATS().Close() // nothing of what is under way is acknowledged
-			crashes++
-			_ = end()
-			continue
-		}
-		require.NoError(t, end())
 	}
 	took := time.Since(began)
 	feeding.Wait()
 	require.NoError(t, fed)
 
-	twice := 0
-	for id := range want {
-		times := stub.taken[id]
-		require.NotEmpty(t, times, "%s is lost", id)
-		twice += len(times) - 1
-		for _, other := range times[1:] {
-			require.Equal(t, times[0], other, "the same ids on every try")
+	f, lost := stub.now(), []string{}
+	for i := range jobs {
+		if p := stub.pushes[jobs[i].NotificationID]; dead[jobs[i].NotificationID] == "" && (p == nil || !p.taken) {
+			lost = append(lost, jobs[i].NotificationID)
 		}
 	}
-	require.Len(t, stub.taken, len(want), "nothing else was taken")
-	require.LessOrEqual(t, twice, s.all/100, "pushes that came twice")
+	twice := f.again + f.unsaid
+	t.Logf("%d pushes in %s, %d starts of the worker, %d of them killed at work: %d requests, %d failed, %d hung, %d refused for ever; %d taken, %d sent again (%.2f %%): %d after an answer, %d without one; %d dead letters, %d lost",
+		s.all, took.Round(time.Second), starts, kills, f.requests, f.failed, f.hung, f.refused, f.taken, twice, 100*float64(twice)/float64(s.all), f.again, f.unsaid, len(letters(t, stream)), len(lost))
+	require.Empty(t, lost)
+	require.Positive(t, kills)
+	if s.most > 0 {
+		require.LessOrEqual(t, twice, s.most, "sent again")
+	}
 	require.Equal(t, dead, letters(t, stream))
-	require.Len(t, regs.gone, s.all/100)
-	t.Logf("%d pushes in %s, %d starts of the worker (%d without a goodbye): %d requests, %d failed, %d hung, %d refused for ever; %d taken, %d twice (%.2f %%), %d dead letters, none lost",
-		s.all, took.Round(time.Second), rounds, crashes, stub.requests, stub.failed, stub.hung, stub.refused, len(stub.taken), twice, 100*float64(twice)/float64(s.all), len(dead))
+	s.checkRegistered(t, regs)
+}
+
+// register has a device for each push.
+func (s soak) register(t *testing.T, regs *registry.Store, url string) {
+	t.Helper()
+	for from := 0; from < s.all; from += perUser {
+		_, err := regs.Change(t.Context(), userOf(t, from), "", func(st *registry.State) (bool, error) {
+			for i := from; i < min(from+perUser, s.all); i++ {
+				st.Register(&registry.Registration{DeviceID: fmt.Sprintf("d%d", i), Provider: proto.PushWebhook, Token: fmt.Sprintf("%s%s?%d", url, fate(i), i)})
+			}
+			return true, nil
+		})
+		require.NoError(t, err)
+	}
+}
+
+// checkRegistered is that those devices are no more that are gone, and no others.
+func (s soak) checkRegistered(t *testing.T, regs *registry.Store) {
+	t.Helper()
+	for from := 0; from < s.all; from += perUser {
+		st, err := regs.Logged(t.Context(), userOf(t, from))
+		require.NoError(t, err)
+		for i := from; i < min(from+perUser, s.all); i++ {
+			_, ok := st.Of(fmt.Sprintf("d%d", i), proto.PushWebhook, proto.NotifyMention)
+			require.Equal(t, fate(i) != "/always/410", ok, "device %d", i)
+		}
+	}
+}
+
+func userOf(t *testing.T, i int) proto.Token {
+	t.Helper()
+	user, err := proto.EncodeID(fmt.Sprintf("u%d", i/perUser))
+	require.NoError(t, err)
+	return user
 }
 
 // feed stores the pushes evenly over a time.
