@@ -153,7 +153,7 @@ func PushSentKey(user Token) string { return "{u:" + string(user) + "}:pushed" }
 // ReactionsAtKey says as of which entry of a chat's reactions Redis is: "epoch position".
 func ReactionsAtKey(chat Token) string { return "{c:" + string(chat) + "}:reactions" }
 
-// ReactionKey is of one message, as a log with this epoch has it: "when" is the
+// ReactionKey is of one message, as a log with the mark's epoch has it: "when" is the
 // hash "<user>/<reaction>" → Unix milliseconds, "order" the sorted set of the same
 // by position, "counts" the hash reaction → how many, "users" the hash user → how many.
 func ReactionKey(chat Token, epoch string, message Token, what string) string {
