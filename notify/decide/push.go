@@ -98,16 +98,17 @@ type callData struct {
 	CallType proto.CallType `json:"callType"`
 }
 
-// withdrawFor is how long taking something back is worth it.
+// withdrawFor is how long taking something back is worth it at least.
 const withdrawFor = time.Hour
 
 // Withdraw takes back what was pushed under a collapse key before an entry, whatever
 // the user has set since.
 func Withdraw(t proto.NotificationType, collapseKey, id string, e *Entry, user User, now time.Time) []Job {
 	var out []Job
+	rule := ruleOf(t)
 	p := proto.Push{
-		UserID: user.ID, NotificationID: id, Type: t, CollapseKey: collapseKey, Withdraw: true, Priority: ruleOf(t).Priority, Badge: user.Unread,
-		CreatedAt: proto.At(e.Stored), ExpiresAt: proto.At(e.Stored.Add(withdrawFor)), After: e.Position,
+		UserID: user.ID, NotificationID: id, Type: t, CollapseKey: collapseKey, Withdraw: true, Priority: rule.Priority, Badge: user.Unread,
+		CreatedAt: proto.At(e.Stored), ExpiresAt: proto.At(e.Stored.Add(max(withdrawFor, rule.For))), After: e.Position,
 	}
 	if !now.Before(p.ExpiresAt.Time) {
 		return nil

@@ -49,7 +49,7 @@ func (r *registry) Gone(_ context.Context, user proto.Token, device string, prov
 	return r.err
 }
 
-func (r *registry) Newest(_ context.Context, user proto.Token, key string, after uint64) (bool, error) {
+func (r *registry) Newest(_ context.Context, user proto.Token, key string, after uint64, _ bool) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.newest[string(user)+"/"+key] > after, r.err
