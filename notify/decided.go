@@ -23,7 +23,7 @@ func (d decided) Notify(ctx context.Context, req *proto.NotifyReq) error {
 
 // Enqueue queues a push.
 func (d decided) Enqueue(ctx context.Context, push *proto.Push, key string) error {
-	return d.s.queuePushAs(ctx, push, key)
+	return d.s.queuePush(ctx, push, key)
 }
 
 // Prefs is what users have set. Who has no device is asked nothing more about.
