@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"supmesh.dev/notify/decide"
 	"supmesh.dev/proto"
@@ -22,7 +23,7 @@ func (d decided) Notify(ctx context.Context, req *proto.NotifyReq) error {
 
 // Enqueue queues a push.
 func (d decided) Enqueue(ctx context.Context, push *proto.Push, key string) error {
-	return d.s.queuePushAs(ctx, push, key)
+	return d.s.queuePush(ctx, push, key)
 }
 
 // Prefs is what users have set. Who has no device is asked nothing more about.
@@ -61,4 +62,26 @@ func (d decided) Unread(ctx context.Context, user, id string) (bool, error) {
 		return false, proto.FieldError("userId", err)
 	}
 	return d.s.notices.IsUnread(ctx, token, id, d.s.host.Now())
+}
+
+// Shown is the newest push under a collapse key.
+func (d decided) Shown(ctx context.Context, user, collapseKey string) (position uint64, withdrawn bool, err error) {
+	token, err := proto.EncodeID(user)
+	if err != nil {
+		return 0, false, proto.FieldError("userId", err)
+	}
+	return d.s.registry.Shown(ctx, token, collapseKey)
+}
+
+// MessageAt reads the log.
+func (d decided) MessageAt(ctx context.Context, position uint64) (*proto.NewMessage, error) {
+	at, ok, err := d.s.registry.At(ctx, position)
+	if err != nil || !ok {
+		return nil, err
+	}
+	e, err := decide.EntryOf(at.Subject, at.Event, at.Position, time.Time{}, at.Body)
+	if err != nil {
+		return nil, nil //nolint:nilerr,nilnil // a call's, say: no message
+	}
+	return e.Message()
 }

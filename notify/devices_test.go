@@ -244,14 +244,14 @@ func TestWithdraw(t *testing.T) {
 			Priority: proto.PriorityNormal, CollapseKey: "chat:chat.one", Withdraw: true, CreatedAt: got[0].CreatedAt, ExpiresAt: got[0].ExpiresAt, After: last.Position,
 		}, got[0])
 
-		newer := func(after uint64) bool {
-			yes, err := w.registry().Newest(t.Context(), "ann", "chat:chat.one", after)
+		newer := func(after uint64, withdraw bool) bool {
+			yes, err := w.registry().Newest(t.Context(), "ann", "chat:chat.one", after, withdraw)
 			require.NoError(t, err)
 			return yes
 		}
-		require.Equal(t, []bool{true, false}, []bool{newer(last.Position - 1), newer(last.Position)}, "what was to be shown is not any more")
+		require.Equal(t, []bool{true, true, false}, []bool{newer(last.Position-1, false), newer(last.Position, false), newer(last.Position, true)}, "what was to be shown is not any more")
 		require.NoError(t, w.registry().Pushed(t.Context(), "ann", "chat:chat.one", 1, false))
-		require.True(t, newer(last.Position-1), "an older one counts for nothing")
+		require.True(t, newer(last.Position-1, false), "an older one counts for nothing")
 		req := system("again", "ann")
 		req.ChatID = "chat.one"
 		w.read(phone("ann"), proto.ReadNotificationsReq{NotificationID: w.sent(req)})
@@ -264,4 +264,32 @@ func TestWithdraw(t *testing.T) {
 		require.Len(t, got, 1)
 		require.Equal(t, []string{"phone", "notice:" + alone}, []string{got[0].DeviceID, got[0].CollapseKey}, "without a collapse key its id is one")
 	})
+}
+
+// TestPushesOfAnotherLog: the log is made anew and Redis knows pushes of the old one,
+// which was further: they stand before none of the new one's.
+func TestPushesOfAnotherLog(t *testing.T) {
+	w := newTown(t, servicestest.RunRedis(t))
+	require.NoError(t, w.registry().Pushed(t.Context(), "ann", "chat:c", 1000, false))
+	position, withdrawn, err := w.registry().Shown(t.Context(), "ann", "chat:c")
+	require.NoError(t, err)
+	require.Equal(t, uint64(1000), position)
+	require.False(t, withdrawn)
+
+	require.NoError(t, w.host.JetStream().DeleteStream(t.Context(), proto.Events.Name))
+	require.NoError(t, w.host.EnsureStreams(t.Context(), true, proto.Events))
+	for range 2 {
+		newer, err := w.registry().Newest(t.Context(), "ann", "chat:c", 2, false)
+		require.NoError(t, err)
+		require.False(t, newer)
+		require.NoError(t, w.registry().Pushed(t.Context(), "ann", "chat:c", 2, false))
+	}
+	newer, err := w.registry().Newest(t.Context(), "ann", "chat:c", 1, false)
+	require.NoError(t, err)
+	require.True(t, newer)
+	require.NoError(t, w.registry().Pushed(t.Context(), "ann", "chat:c", 2, true))
+	position, withdrawn, err = w.registry().Shown(t.Context(), "ann", "chat:c")
+	require.NoError(t, err)
+	require.Equal(t, uint64(2), position)
+	require.True(t, withdrawn)
 }

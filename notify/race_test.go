@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
@@ -124,4 +126,44 @@ func TestClearAllIsOvertaken(t *testing.T) {
 			w.clearAll(phone("ann"))
 		}
 	})
+}
+
+// deaf loses the next acknowledgement, where the entry is stored or with the entry.
+type deaf struct {
+	jetstream.JetStream
+	stored, lost bool
+}
+
+func (d *deaf) PublishMsg(ctx context.Context, m *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	if d.lost {
+		d.lost = false
+		return nil, nats.ErrTimeout
+	}
+	ack, err := d.JetStream.PublishMsg(ctx, m, opts...)
+	if err == nil && d.stored {
+		d.stored = false
+		return nil, nats.ErrTimeout
+	}
+	return ack, err
+}
+
+// TestAcknowledgementIsLost: what is read is known to be read, so that the other
+// devices are told, whatever became of the log's answer.
+func TestAcknowledgementIsLost(t *testing.T) {
+	w := newTown(t, servicestest.RunRedis(t))
+	js := &deaf{JetStream: w.host.JetStream()}
+	store := notices.New(w.redis.Client(), js, w.host.CatchUp())
+	for i, lose := range []func(){func() { js.stored = true }, func() { js.lost = true }} {
+		id := w.sent(system(key(i), "ann"))
+		before := len(w.logged("ann"))
+		lose()
+		done, err := store.Read(t.Context(), &notices.Taking{User: "ann", IDs: []string{id}, Now: time.Now(), Key: "read" + key(i)})
+		require.NoError(t, err)
+		require.Equal(t, []string{id}, done.IDs)
+		require.Zero(t, done.Unread)
+		log := w.logged("ann")
+		require.Len(t, log, before+1)
+		require.Equal(t, log[before].Position, done.Position)
+		require.Zero(t, w.pending("ann", proto.PendingNotificationsReq{}).UnreadCount)
+	}
 }

@@ -60,7 +60,7 @@ func (s *Service) routes() []services.Route {
 // Run serves until ctx ends: it checks (or, with PROVISION, makes) the streams,
 // takes what services ask for, follows the log and sends pushes.
 func (s *Service) Run(ctx context.Context) error {
-	if err := s.host.EnsureStreams(ctx, s.cfg.Provision, proto.Events, proto.Work); err != nil && ctx.Err() == nil {
+	if err := s.host.EnsureStreams(ctx, s.cfg.Provision, proto.Events, proto.Receipts, proto.Work); err != nil && ctx.Err() == nil {
 		return err
 	}
 	if ctx.Err() == nil {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"supmesh.dev/notify/decide"
 	"supmesh.dev/notify/notices"
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
@@ -35,12 +36,12 @@ func (s *Service) withdraw(ctx context.Context, who *services.Caller, done *noti
 			continue
 		}
 		for _, key := range done.Withdraw {
-			err := s.queuePush(ctx, &proto.Push{
+			p := proto.Push{
 				UserID: who.Actor.User, DeviceID: d.DeviceID, Provider: d.Provider, NotificationID: withdrawalID(done.Position, key),
 				Type: proto.NotifySystem, Priority: proto.PriorityNormal, Badge: done.Unread, CollapseKey: key, Withdraw: true,
 				CreatedAt: proto.At(now), ExpiresAt: proto.At(now.Add(withdrawFor)), After: done.Position,
-			})
-			if err != nil {
+			}
+			if err := s.queuePush(ctx, &p, decide.KeyOf(&p)); err != nil {
 				s.host.Log().WarnContext(ctx, "withdraw pushes", "error", err)
 				return
 			}
@@ -54,15 +55,10 @@ func withdrawalID(position uint64, collapseKey string) string {
 	return "withdraw_" + strconv.FormatUint(position, 10) + "_" + hex.EncodeToString(sum[:8])
 }
 
-// queuePush gives a push to the workers, once for a device, a notification and a
-// collapse key, however often it is called within the queue's window. From then on
-// older ones under the collapse key are not sent any more.
-func (s *Service) queuePush(ctx context.Context, p *proto.Push) error {
-	return s.queuePushAs(ctx, p, pushKey(p))
-}
-
-// queuePushAs is queuePush under a key of the caller's.
-func (s *Service) queuePushAs(ctx context.Context, p *proto.Push, key string) error {
+// queuePush gives a push to the workers, once under a key, however often it is called
+// within the queue's window. From then on older ones under the collapse key are not
+// sent any more.
+func (s *Service) queuePush(ctx context.Context, p *proto.Push, key string) error {
 	user, err := proto.EncodeID(p.UserID)
 	if err != nil {
 		return proto.FieldError("userId", err)
@@ -75,13 +71,4 @@ func (s *Service) queuePushAs(ctx context.Context, p *proto.Push, key string) er
 		return fmt.Errorf("encode push: %w", err)
 	}
 	return s.host.Enqueue(ctx, proto.PushJobs, key, body)
-}
-
-// pushKey is the same for the same push.
-func pushKey(p *proto.Push) string {
-	sum := sha256.New()
-	for _, part := range []string{p.UserID, p.DeviceID, string(p.Provider), p.NotificationID, p.CollapseKey, strconv.FormatBool(p.Withdraw)} {
-		_, _ = fmt.Fprintf(sum, "%d:%s", len(part), part)
-	}
-	return "push:" + hex.EncodeToString(sum.Sum(nil)[:16])
 }

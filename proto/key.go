@@ -145,7 +145,9 @@ func NoticesKey(user Token, what string) string { return "{u:" + string(user) + 
 // PushKey is a user's push devices and preferences, as of an entry of the log.
 func PushKey(user Token) string { return "{u:" + string(user) + "}:push" }
 
-// PushSentKey is there while a push under a collapse key stands on a user's devices.
+// PushSentKey is what was pushed to a user: the sorted set collapse key → position in
+// the log as of which the newest push under it was decided, and a half where that took
+// back what was shown; and "" → which log those positions are of.
 func PushSentKey(user Token) string { return "{u:" + string(user) + "}:pushed" }
 
 // Reactions' keys: all of it is made again from the log.
@@ -153,7 +155,7 @@ func PushSentKey(user Token) string { return "{u:" + string(user) + "}:pushed" }
 // ReactionsAtKey says as of which entry of a chat's reactions Redis is: "epoch position".
 func ReactionsAtKey(chat Token) string { return "{c:" + string(chat) + "}:reactions" }
 
-// ReactionKey is of one message, as a log with this epoch has it: "when" is the
+// ReactionKey is of one message, as a log with the mark's epoch has it: "when" is the
 // hash "<user>/<reaction>" → Unix milliseconds, "order" the sorted set of the same
 // by position, "counts" the hash reaction → how many, "users" the hash user → how many.
 func ReactionKey(chat Token, epoch string, message Token, what string) string {

@@ -94,6 +94,11 @@ type MessageRead struct {
 	UnreadCount *uint64   `json:"unreadCount,omitzero"` // to the reader's other sockets alone: of this chat
 }
 
+// ReceiptEntry is what of an entry of ReceiptLog is for services other than chat.
+type ReceiptEntry struct {
+	Read uint64 `json:"read,omitzero"` // seq up to which the user has read; 0: nothing
+}
+
 // MemberReceipt is how far one member of a chat is.
 type MemberReceipt struct {
 	UserID       string `json:"userId"`

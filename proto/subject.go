@@ -143,6 +143,15 @@ func ParseUserSubject(subject string) (user Token, kind Kind, err error) {
 	return user, kind, nil
 }
 
+// ParseReceiptSubject splits the subject of ReceiptLog.
+func ParseReceiptSubject(subject string) (chat, user Token, err error) {
+	chat, kind, ok := parseSubject(subject, "rc.chat.", "rc.chat.")
+	if !ok {
+		return "", "", fmt.Errorf("parse subject %q: no receipts", subject)
+	}
+	return chat, Token(kind), nil
+}
+
 func parseSubject(subject, live, log string) (owner Token, kind Kind, ok bool) {
 	rest, ok := strings.CutPrefix(subject, live)
 	if !ok {

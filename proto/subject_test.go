@@ -198,3 +198,15 @@ func hashTag(key string) string {
 	tag, _, _ := strings.Cut(rest, "}")
 	return tag
 }
+
+func TestParseReceiptSubject(t *testing.T) {
+	chat, user, err := proto.ParseReceiptSubject(proto.ReceiptLog("=YS5i", "ann"))
+	if err != nil || chat != "=YS5i" || user != "ann" {
+		t.Errorf("got %q, %q, %v", chat, user, err)
+	}
+	for _, s := range []string{"", "rc.chat.a", "rc.chat.a.b.c", "rc.device.a.b", "ev.chat.a.msg", "rc.chat..b", "rc.chat.a."} {
+		if _, _, err := proto.ParseReceiptSubject(s); err == nil {
+			t.Errorf("%q is no subject of receipts", s)
+		}
+	}
+}

@@ -119,11 +119,11 @@ func ofUpdate(e *Entry) ([]proto.NotifyReq, error) {
 	if u.Changes.Name != nil {
 		name = *u.Changes.Name
 	}
-	// A crowd that is moved in is not invited one by one.
-	if len(users) == 0 || len(users) > proto.MaxNotifyUsers {
-		return nil, nil
+	var out []proto.NotifyReq
+	for part := range slices.Chunk(users, proto.MaxNotifyUsers) {
+		out = append(out, invite(part, by, u.ChatID, name, e.Position))
 	}
-	return finish([]proto.NotifyReq{invite(users, by, u.ChatID, name, e.Position)}), nil
+	return finish(out), nil
 }
 
 // backend stands in ChatUpdated.UpdatedBy for no user.
@@ -152,6 +152,17 @@ func finish(all []proto.NotifyReq) []proto.NotifyReq {
 // ChatCollapse is the collapse key of what is pushed of a chat: the newest stands for
 // all of it.
 func ChatCollapse(chat string) string { return collapse("chat", chat) }
+
+// NoticeCollapse is the collapse key of a notification's push: its own, or its chat's.
+func NoticeCollapse(n *proto.Notification) string {
+	switch {
+	case n.CollapseKey != "":
+		return n.CollapseKey
+	case n.ChatID != "":
+		return ChatCollapse(n.ChatID)
+	}
+	return collapse("notice", n.ID)
+}
 
 // CallCollapse is the collapse key of a call's ringing.
 func CallCollapse(call string) string { return collapse("call", call) }

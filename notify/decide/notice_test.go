@@ -117,7 +117,10 @@ func TestNoticesOfMany(t *testing.T) {
 	u.Changes.Added = append(u.Changes.Added, proto.Member{UserID: "one more"})
 	got, err = Notices(entry(t, proto.KindMeta, proto.ChatUpdatedEvent.Name, u), "", now)
 	require.NoError(t, err)
-	require.Empty(t, got, "a crowd is not invited one by one")
+	require.Len(t, got, 2, "a crowd is invited in parts")
+	require.Len(t, got[0].UserIDs, proto.MaxNotifyUsers)
+	require.Equal(t, []string{"one more"}, got[1].UserIDs)
+	require.Equal(t, got[0].Key, got[1].Key, "which is one of each user")
 }
 
 func TestNoticesOfGarbage(t *testing.T) {

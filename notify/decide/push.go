@@ -44,13 +44,8 @@ func OfMessage(e *Entry, m *proto.NewMessage, chatName string, users []User, now
 func OfNotice(e *Entry, n *proto.Notification, user User, now time.Time) []Job {
 	one := proto.Push{
 		NotificationID: n.ID, Type: n.Type, Title: n.Title, Message: n.Message, Data: n.Data, ChatID: n.ChatID, MessageID: n.MessageID,
-		Priority: n.Priority, Sound: n.Sound, CollapseKey: n.CollapseKey,
+		Priority: n.Priority, Sound: n.Sound, CollapseKey: NoticeCollapse(n),
 		CreatedAt: proto.At(e.Stored), ExpiresAt: proto.At(e.Stored.Add(ruleOf(n.Type).For)), After: e.Position,
-	}
-	if one.CollapseKey == "" {
-		if one.CollapseKey = collapse("notice", n.ID); n.ChatID != "" {
-			one.CollapseKey = ChatCollapse(n.ChatID)
-		}
 	}
 	user.Devices = slices.DeleteFunc(slices.Clone(user.Devices), func(d Device) bool { return slices.Contains(user.Connected, d.ID) })
 	return jobs(one, n.FromUserID, []User{user}, now)
@@ -98,23 +93,24 @@ type callData struct {
 	CallType proto.CallType `json:"callType"`
 }
 
-// withdrawFor is how long taking something back is worth it.
+// withdrawFor is how long taking something back is worth it at least.
 const withdrawFor = time.Hour
 
 // Withdraw takes back what was pushed under a collapse key before an entry, whatever
 // the user has set since.
 func Withdraw(t proto.NotificationType, collapseKey, id string, e *Entry, user User, now time.Time) []Job {
 	var out []Job
+	rule := ruleOf(t)
 	p := proto.Push{
-		UserID: user.ID, NotificationID: id, Type: t, CollapseKey: collapseKey, Withdraw: true, Priority: ruleOf(t).Priority, Badge: user.Unread,
-		CreatedAt: proto.At(e.Stored), ExpiresAt: proto.At(e.Stored.Add(withdrawFor)), After: e.Position,
+		UserID: user.ID, NotificationID: id, Type: t, CollapseKey: collapseKey, Withdraw: true, Priority: rule.Priority, Badge: user.Unread,
+		CreatedAt: proto.At(e.Stored), ExpiresAt: proto.At(e.Stored.Add(max(withdrawFor, rule.For))), After: e.Position,
 	}
 	if !now.Before(p.ExpiresAt.Time) {
 		return nil
 	}
 	for _, d := range user.devices(t) {
 		p.DeviceID, p.Provider = d.ID, d.Provider
-		out = append(out, Job{Key: jobKey(&p), Push: p})
+		out = append(out, Job{Key: KeyOf(&p), Push: p})
 	}
 	return out
 }
@@ -139,14 +135,14 @@ func jobs(one proto.Push, actor string, users []User, now time.Time) []Job {
 		p.Badge = u.Unread + int(min(u.Messages, 1<<20))
 		for _, d := range u.devices(one.Type) {
 			p.DeviceID, p.Provider = d.ID, d.Provider
-			out = append(out, Job{Key: jobKey(&p), Push: p})
+			out = append(out, Job{Key: KeyOf(&p), Push: p})
 		}
 	}
 	return out
 }
 
-// jobKey is the same on every repeat of one push to one device.
-func jobKey(p *proto.Push) string {
+// KeyOf is the same on every repeat of one push to one device.
+func KeyOf(p *proto.Push) string {
 	parts := []string{p.UserID, p.DeviceID, string(p.Provider), string(p.Type), p.NotificationID, strconv.FormatBool(p.Withdraw)}
 	for i := range parts {
 		parts[i] = strconv.Quote(parts[i])

@@ -19,8 +19,8 @@ type Registrations interface {
 	// Gone removes a registration, if it still has this token.
 	Gone(ctx context.Context, user proto.Token, device string, provider proto.PushProvider, token string) error
 	// Newest says whether there is a push under a collapse key that is newer than
-	// one decided as of a position of the log.
-	Newest(ctx context.Context, user proto.Token, collapseKey string, after uint64) (newer bool, err error)
+	// one decided as of a position of the log. What takes back a push is newer than it.
+	Newest(ctx context.Context, user proto.Token, collapseKey string, after uint64, withdraw bool) (newer bool, err error)
 }
 
 // Times of a delivery.
@@ -95,7 +95,7 @@ func (d *Deliverer) deliver(ctx context.Context, body []byte) error {
 		return d.over(&job, outcomeExpired)
 	}
 	if job.CollapseKey != "" {
-		newer, err := d.regs.Newest(ctx, user, job.CollapseKey, job.After)
+		newer, err := d.regs.Newest(ctx, user, job.CollapseKey, job.After, job.Withdraw)
 		if err != nil {
 			return d.unavailable(ctx, &job, "newest push", err)
 		}

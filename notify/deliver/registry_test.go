@@ -53,7 +53,7 @@ func (r *registrations) Gone(_ context.Context, user proto.Token, device string,
 	return r.err
 }
 
-func (r *registrations) Newest(_ context.Context, user proto.Token, key string, after uint64) (bool, error) {
+func (r *registrations) Newest(_ context.Context, user proto.Token, key string, after uint64, _ bool) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.newest[string(user)+"/"+key] > after, r.err

@@ -22,6 +22,12 @@ type Notify interface {
 	Prefs(ctx context.Context, users []string) ([]decide.Prefs, error)
 	// Unread says whether a user's notification is there and not read.
 	Unread(ctx context.Context, user, id string) (bool, error)
+	// Shown is the newest push that was queued for a user under a collapse key: the
+	// position as of which it was decided, 0 where none is known, and whether it is
+	// taken back.
+	Shown(ctx context.Context, user, collapseKey string) (position uint64, withdrawn bool, err error)
+	// MessageAt is the message at a position of the log; nil where there is none.
+	MessageAt(ctx context.Context, position uint64) (*proto.NewMessage, error)
 }
 
 // Decider turns entries of the log into notifications and pushes.
@@ -44,10 +50,18 @@ var (
 		Name: "notify-later", Stream: proto.Events, Key: owner, Purpose: "what is pushed where it has reached nobody",
 		Subjects: []string{proto.ChatLog("*", proto.KindMessage), proto.UserNotices("*")},
 	}
+	whenRead = services.Follow{
+		Name: "notify-read", Stream: proto.Receipts, Key: reader, Purpose: "pushes that are taken back where a chat has been read",
+		Subjects: []string{proto.ReceiptLog("*", "*")}, Delay: readDelay,
+	}
 )
 
+// readDelay lets pushes that are being decided, or sent, when their message is read be
+// there before they are taken back.
+const readDelay = 2 * time.Second
+
 // Start follows the log as parts of the host. What is pushed only if nobody has got
-// it waits that long. The stream EVENTS must exist.
+// it waits that long. The streams EVENTS and RECEIPTS must exist.
 func Start(host *services.Host, notify Notify, pushAfter time.Duration) error {
 	d := &Decider{host: host, notify: notify}
 	if err := d.metrics.register(host.Metrics()); err != nil {
@@ -57,6 +71,7 @@ func Start(host *services.Host, notify Notify, pushAfter time.Duration) error {
 	later.Delay = pushAfter
 	host.Follow(atOnce, d.handler(d.now))
 	host.Follow(later, d.handler(d.later))
+	host.Follow(whenRead, func(ctx context.Context, f services.Followed) error { return final(d.read(ctx, &f)) })
 	return nil
 }
 

@@ -35,7 +35,9 @@ type town struct {
 	deleted   bool
 	reach     map[string]proto.Reach
 	prefs     map[string]decide.Prefs
-	read      bool
+	read      int                // notifications are read from this look on, the first being 1; 0: never
+	looks     int                // at whether one is unread
+	shown     map[string]float64 // user and collapse key → newest push, and a half where it is taken back
 	notices   []proto.NotifyReq
 	keys      map[string]int
 	failing   error
@@ -46,9 +48,9 @@ type town struct {
 
 func newTown(t *testing.T) *town {
 	t.Helper()
-	w := &town{t: t, nats: servicestest.RunNATS(t), reached: map[string]uint64{}, reach: map[string]proto.Reach{}, prefs: map[string]decide.Prefs{}, keys: map[string]int{}, author: "bob"}
+	w := &town{t: t, nats: servicestest.RunNATS(t), reached: map[string]uint64{}, reach: map[string]proto.Reach{}, prefs: map[string]decide.Prefs{}, keys: map[string]int{}, shown: map[string]float64{}, author: "bob"}
 	w.writer = servicestest.NewHost(t, "chat", w.nats, nil)
-	require.NoError(t, w.writer.EnsureStreams(t.Context(), true, proto.Events, proto.Work))
+	require.NoError(t, w.writer.EnsureStreams(t.Context(), true, proto.Events, proto.Receipts, proto.Work))
 	w.writer.Serve(
 		services.On(proto.UnreachedMembers, w.unreached, services.Unordered()), services.On(proto.FindMessage, w.find, services.Unordered()),
 		services.On(proto.MembersAmong, w.among, services.Unordered()), services.On(proto.ReachUsers, w.reaches, services.Unordered()),
@@ -129,13 +131,42 @@ func (w *town) Prefs(_ context.Context, users []string) ([]decide.Prefs, error) 
 func (w *town) Unread(context.Context, string, string) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return !w.read, nil
+	w.looks++
+	return w.read == 0 || w.looks < w.read, nil
+}
+
+func (w *town) Shown(_ context.Context, user, key string) (position uint64, withdrawn bool, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	score := w.shown[user+" "+key]
+	return uint64(score), score > float64(uint64(score)), nil
+}
+
+func (w *town) MessageAt(ctx context.Context, position uint64) (*proto.NewMessage, error) {
+	stream, err := w.writer.JetStream().Stream(ctx, proto.Events.Name)
+	if err != nil {
+		return nil, err
+	}
+	m, err := stream.GetMsg(ctx, position)
+	if err != nil {
+		return nil, err
+	}
+	e, err := decide.EntryOf(m.Subject, m.Header.Get(proto.HeaderEvent), m.Sequence, m.Time, m.Data)
+	if err != nil {
+		return nil, err
+	}
+	return e.Message()
 }
 
 // Enqueue is the real queue: what is under one key stands there once.
 func (w *town) Enqueue(ctx context.Context, p *proto.Push, key string) error {
 	w.mu.Lock()
 	w.keys[key]++
+	score := float64(p.After)
+	if p.Withdraw {
+		score += 0.5
+	}
+	w.shown[p.UserID+" "+p.CollapseKey] = max(w.shown[p.UserID+" "+p.CollapseKey], score)
 	err := w.failing
 	if w.killAfter > 0 {
 		if w.killAfter--; w.killAfter == 0 {
@@ -166,9 +197,9 @@ func (w *town) decider(after time.Duration) (stop func() error) {
 	w.set(func() { w.kill = h.NATS().Close })
 	stop = servicestest.Run(w.t, h, servicestest.Service{})
 	require.NoError(w.t, Start(h, w, after))
-	for _, f := range []services.Follow{atOnce, afterAWhile} {
+	for _, f := range []services.Follow{atOnce, afterAWhile, whenRead} {
 		servicestest.Eventually(w.t, 10*time.Second, f.Name+" is there", func() bool {
-			_, err := w.writer.JetStream().Consumer(w.t.Context(), proto.Events.Name, f.Name)
+			_, err := w.writer.JetStream().Consumer(w.t.Context(), f.Stream.Name, f.Name)
 			return err == nil
 		})
 	}
@@ -213,9 +244,9 @@ func (w *town) queued() (out []proto.Push) {
 
 func (w *town) settled() {
 	w.t.Helper()
-	for _, f := range []services.Follow{atOnce, afterAWhile} {
+	for _, f := range []services.Follow{atOnce, afterAWhile, whenRead} {
 		servicestest.Eventually(w.t, 60*time.Second, f.Name+" has done everything", func() bool {
-			c, err := w.writer.JetStream().Consumer(w.t.Context(), proto.Events.Name, f.Name)
+			c, err := w.writer.JetStream().Consumer(w.t.Context(), f.Stream.Name, f.Name)
 			return err == nil && c.CachedInfo().NumPending == 0 && c.CachedInfo().NumAckPending == 0
 		})
 	}
@@ -324,7 +355,7 @@ func TestNotificationsArePushedToWhoHasNotGotThem(t *testing.T) {
 	require.Len(t, got, 2, "the first only once, and who is there has it")
 	require.Equal(t, []string{"both", "phone", "4"}, []string{got[1].UserID, got[1].DeviceID, fmt.Sprint(got[1].Badge)})
 
-	w.set(func() { w.read = true })
+	w.set(func() { w.read = 1 })
 	w.store(proto.UserNotices("away"), proto.NotificationEvent.Name, proto.Notification{ID: "ntf_2", Type: proto.NotifyMention, Title: "t"})
 	w.settled()
 	require.Len(t, w.queued(), 2, "it has been read")
@@ -342,4 +373,85 @@ func TestWithoutPresence(t *testing.T) {
 	cancel()
 	d.look(ctx, "ann", users)
 	require.Equal(t, []decide.User{{ID: "bob"}}, users)
+}
+
+// A message that is read on one device is taken back from the others, once, and not
+// before what was pushed last is read.
+func TestWhatIsReadIsTakenBack(t *testing.T) {
+	w := newTown(t)
+	w.members = []string{"ann", "cat"}
+	w.prefs["cat"] = decide.Prefs{Unread: 2, Devices: []decide.Device{
+		{ID: "phone", Provider: proto.PushFCM}, {ID: "tablet", Provider: proto.PushAPNs}, {ID: "tablet", Provider: proto.PushAPNs, VoIP: true},
+	}}
+	w.decider(50 * time.Millisecond)
+	receipt := func(chat string, read uint64) {
+		t.Helper()
+		body, err := wire.Marshal(map[string]any{"devices": map[string]uint64{"phone": 9}, "read": read})
+		require.NoError(t, err)
+		_, err = w.writer.JetStream().Publish(t.Context(), proto.ReceiptLog(proto.Token(chat), "cat"), body)
+		require.NoError(t, err)
+		w.settled()
+	}
+	w.say("c", 1)
+	w.say("c", 2)
+	w.settled()
+	require.Len(t, w.queued(), 4)
+	receipt("c", 0)
+	receipt("c", 1)
+	receipt("d", 9)
+	require.Len(t, w.queued(), 4, "the second is unread")
+	receipt("c", 2)
+	got := w.queued()
+	require.Len(t, got, 6)
+	for i, device := range []string{"phone", "tablet"} {
+		p := got[4+i]
+		require.True(t, p.Withdraw)
+		require.Equal(t, []string{"cat", device, got[3].CollapseKey}, []string{p.UserID, p.DeviceID, p.CollapseKey})
+		require.Equal(t, got[3].After, p.After, "it comes right after what it takes back")
+		require.Equal(t, 2, p.Badge)
+		require.Equal(t, 24*time.Hour, p.ExpiresAt.Sub(p.CreatedAt.Time), "as long as the push may be shown")
+	}
+	receipt("c", 3)
+	require.Len(t, w.queued(), 6, "it is taken back already")
+
+	// What was pushed last is a notification: reading the chat does not read it.
+	at := w.store(proto.UserNotices("cat"), proto.NotificationEvent.Name, proto.Notification{ID: "ntf_1", Type: proto.NotifyMention, Title: "t", ChatID: "c", CollapseKey: "chat:c"})
+	w.settled()
+	require.Equal(t, at, w.queued()[7].After)
+	receipt("c", 4)
+	require.Len(t, w.queued(), 8)
+	_, err := w.writer.JetStream().Publish(t.Context(), proto.ReceiptLog("c", "cat"), []byte("no"))
+	require.NoError(t, err)
+	w.settled()
+}
+
+// A notification is read while its push is being decided, too late to be seen and too
+// early for the push to be known: it is taken back.
+func TestReadWhileItIsPushed(t *testing.T) {
+	w := newTown(t)
+	w.read = 2
+	w.decider(50 * time.Millisecond)
+	w.store(proto.UserNotices("away"), proto.NotificationEvent.Name, proto.Notification{ID: "ntf_1", Type: proto.NotifyMention, Title: "t"})
+	w.settled()
+	got := w.queued()
+	require.Len(t, got, 2)
+	require.Equal(t, []bool{false, true}, []bool{got[0].Withdraw, got[1].Withdraw})
+	require.Equal(t, got[0].CollapseKey, got[1].CollapseKey)
+}
+
+// What was pushed at once is not pushed once more later, also where the queue has
+// forgotten it meanwhile.
+func TestPushedOnce(t *testing.T) {
+	w := newTown(t)
+	w.reach["ann"] = connected("desk")
+	w.decider(50 * time.Millisecond)
+	n := proto.Notification{ID: "ntf_1", Type: proto.NotifyMention, Title: "t", CollapseKey: "k"}
+	w.shown["ann k"] = 1
+	require.Equal(t, uint64(1), w.store(proto.UserNotices("ann"), proto.NotificationEvent.Name, n))
+	w.settled()
+	require.Empty(t, w.queued())
+	n.ID = "ntf_2"
+	w.store(proto.UserNotices("ann"), proto.NotificationEvent.Name, n)
+	w.settled()
+	require.Len(t, w.queued(), 1)
 }

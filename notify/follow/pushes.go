@@ -51,8 +51,15 @@ func (d *Decider) notice(ctx context.Context, e *decide.Entry, atOnce bool) erro
 	}
 	users := []decide.User{{ID: e.Owner, Prefs: prefs[0]}}
 	// Rules first: what makes no push needs no look at anybody.
-	if len(decide.OfNotice(e, n, users[0], d.host.Now())) == 0 {
+	jobs := decide.OfNotice(e, n, users[0], d.host.Now())
+	if len(jobs) == 0 {
 		return nil
+	}
+	key := jobs[0].Push.CollapseKey
+	if !atOnce { // the queue may not know any more that it was pushed at once
+		if position, _, err := d.notify.Shown(ctx, e.Owner, key); err != nil || position >= e.Position {
+			return err
+		}
 	}
 	d.look(ctx, n.FromUserID, users)
 	if atOnce && len(users[0].Connected) > 0 {
@@ -61,7 +68,17 @@ func (d *Decider) notice(ctx context.Context, e *decide.Entry, atOnce bool) erro
 	if unread, err := d.notify.Unread(ctx, e.Owner, n.ID); err != nil || !unread {
 		return err
 	}
-	return d.enqueue(ctx, decide.OfNotice(e, n, users[0], d.host.Now()))
+	if jobs = decide.OfNotice(e, n, users[0], d.host.Now()); len(jobs) == 0 {
+		return nil
+	}
+	if err := d.enqueue(ctx, jobs); err != nil {
+		return err
+	}
+	// Who read it before the push was noted has had nothing taken back.
+	if unread, err := d.notify.Unread(ctx, e.Owner, n.ID); err != nil || unread {
+		return err
+	}
+	return d.enqueue(ctx, decide.Withdraw(n.Type, key, n.ID, e, users[0], d.host.Now()))
 }
 
 // message pushes a message to the members of whom no device has confirmed it.

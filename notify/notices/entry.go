@@ -8,6 +8,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
+	"supmesh.dev/notify/decide"
 	"supmesh.dev/proto"
 	"supmesh.dev/services/journal"
 	"supmesh.dev/services/wire"
@@ -30,14 +31,6 @@ type Record struct {
 	ReadUpTo  uint64   `json:"readUpTo,omitzero"` // every one up to this position
 	Clear     []string `json:"clear,omitzero"`
 	ClearUpTo uint64   `json:"clearUpTo,omitzero"`
-}
-
-// Collapse is the key under which a notification's push replaces another.
-func Collapse(n *proto.Notification) string {
-	if n.CollapseKey != "" {
-		return n.CollapseKey
-	}
-	return "notice:" + n.ID
 }
 
 // keyMark is the random part of the id that a key gives a user's notification: so
@@ -87,7 +80,7 @@ func entryArgs(e *journal.Entry, now int64) ([]any, error) {
 	}
 	return []any{
 		n.Timestamp.UnixMilli(), "new", n.ID, e.Position, expires, markOf(n.ID), ms, proto.MaxNotifications, keysKept,
-		e.Body, string(n.Type) + " " + Collapse(&n),
+		e.Body, string(n.Type) + " " + decide.NoticeCollapse(&n),
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package notices
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -312,10 +313,37 @@ func (s *Store) take(ctx context.Context, what string, t *Taking) (out Taken, er
 			out = Taken{}
 			out.Unread, err = s.Unread(ctx, t.User, t.Now)
 			return out, err
+		case errors.Is(err, ErrUnavailable) && ctx.Err() == nil:
+			// Stored or not: who does not know tells nobody, and nor does who asks again.
+			if out.Position, err = s.find(ctx, t.User, at.Position, r); err != nil || out.Position > 0 {
+				return out, err
+			}
 		case !errors.Is(err, errStale):
 			return out, err
 		}
 	}
+}
+
+// find is the position of a record behind another; 0 where it is not there.
+func (s *Store) find(ctx context.Context, user proto.Token, after uint64, r Record) (uint64, error) {
+	body, err := wire.Marshal(r)
+	if err != nil {
+		return 0, fmt.Errorf("encode record: %w", err)
+	}
+	last, _, err := s.log.Last(ctx, proto.UserNotices(user))
+	for err == nil && after < last.Position {
+		var entries []journal.Entry
+		if entries, _, err = s.log.Page(ctx, proto.UserNotices(user), after); err == nil && len(entries) == 0 {
+			break // by a replica that is behind: what is there is found by who asks next
+		}
+		for _, e := range entries {
+			if e.Event == "" && bytes.Equal(e.Body, body) {
+				return e.Position, nil
+			}
+			after = e.Position
+		}
+	}
+	return 0, err
 }
 
 // Unread is how many of a user's notifications are unread.

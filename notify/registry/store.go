@@ -43,6 +43,7 @@ var (
 type Store struct {
 	client redis.UniversalClient
 	log    *journal.Journal
+	epoch  epoch
 }
 
 // New makes a store that reads the log over a connection of its own.
@@ -157,23 +158,62 @@ func (s *Store) Gone(ctx context.Context, user proto.Token, device string, provi
 // of the log, or one that takes back what is shown under it. An older one counts for
 // nothing. It may be lost with Redis: then one too many is sent, or stays.
 func (s *Store) Pushed(ctx context.Context, user proto.Token, collapseKey string, after uint64, withdraw bool) error {
-	score := strconv.FormatUint(after, 10)
-	if withdraw {
-		score += ".5"
+	log, err := s.epoch.of(ctx, s.log)
+	if err != nil {
+		return fmt.Errorf("note a push to %s: %w", user, err)
 	}
-	err := pushedLua.Run(ctx, s.client, []string{proto.PushSentKey(user)}, collapseKey, score, pushedKept, pushedFor.Milliseconds()).Err()
+	score := strconv.FormatFloat(scoreOf(after, withdraw), 'f', -1, 64)
+	err = pushedLua.Run(ctx, s.client, []string{proto.PushSentKey(user)}, collapseKey, score, pushedKept, pushedFor.Milliseconds(), log).Err()
 	if err := services.RedisOutcome(ctx, err); err != nil {
 		return fmt.Errorf("note a push to %s: %w", user, err)
 	}
 	return nil
 }
 
-// Newest says whether there is a push under a collapse key that is newer than one
-// decided as of a position of the log. It returns services.ErrRedisDown.
-func (s *Store) Newest(ctx context.Context, user proto.Token, collapseKey string, after uint64) (newer bool, err error) {
-	score, err := s.client.ZScore(ctx, proto.PushSentKey(user), collapseKey).Result()
-	if err := services.RedisOutcome(ctx, err); err != nil {
-		return false, fmt.Errorf("read the pushes to %s: %w", user, err)
+// scoreOf is a push's place in the order of those under one collapse key: what takes
+// back what a push shows comes right after it.
+func scoreOf(after uint64, withdraw bool) float64 {
+	score := float64(after)
+	if withdraw {
+		score += 0.5
 	}
-	return uint64(max(score, 0)) > after, nil
+	return score
+}
+
+// Newest says whether there is a push under a collapse key that is newer than one
+// decided as of a position of the log. It returns services.ErrRedisDown or ErrUnavailable.
+func (s *Store) Newest(ctx context.Context, user proto.Token, collapseKey string, after uint64, withdraw bool) (newer bool, err error) {
+	score, err := s.pushed(ctx, user, collapseKey)
+	return score > scoreOf(after, withdraw), err
+}
+
+// Shown is the newest push that was queued under a collapse key: the position as of
+// which it was decided, 0 where none is known, and whether it is taken back. It returns
+// services.ErrRedisDown or ErrUnavailable.
+func (s *Store) Shown(ctx context.Context, user proto.Token, collapseKey string) (position uint64, withdrawn bool, err error) {
+	score, err := s.pushed(ctx, user, collapseKey)
+	position = uint64(score)
+	return position, score > float64(position), err
+}
+
+// pushed is the score under a collapse key; 0: there is none of this log.
+func (s *Store) pushed(ctx context.Context, user proto.Token, collapseKey string) (float64, error) {
+	log, err := s.epoch.of(ctx, s.log)
+	if err != nil {
+		return 0, fmt.Errorf("read the pushes to %s: %w", user, err)
+	}
+	scores, err := s.client.ZMScore(ctx, proto.PushSentKey(user), collapseKey, "").Result()
+	if err := services.RedisOutcome(ctx, err); err != nil {
+		return 0, fmt.Errorf("read the pushes to %s: %w", user, err)
+	}
+	if len(scores) != 2 || uint64(max(scores[1], 0)) != log {
+		return 0, nil
+	}
+	return max(scores[0], 0), nil
+}
+
+// At is the entry at a position of the log; ok is false where there is none. It
+// returns ErrUnavailable.
+func (s *Store) At(ctx context.Context, position uint64) (journal.Entry, bool, error) {
+	return s.log.At(ctx, position)
 }

@@ -88,16 +88,25 @@ func still(before journal.Mark, text string) (journal.Mark, error) {
 	return m, nil
 }
 
-// fresh is the mark of a chat of which Redis knows everything that is stored: what
-// was acked and not told Redis, because either died, must not be missed.
+// fresh is the mark of a chat of which Redis knows everything that is stored, and
+// nothing else: what was acked and not told Redis, because either died, must not be
+// missed, and what the log has lost is not there.
 func (s *Store) fresh(ctx context.Context, chat proto.Token) (journal.Mark, error) {
 	last, _, err := s.log.Last(ctx, proto.ChatLog(chat, proto.KindReaction))
 	if err != nil {
 		return journal.Mark{}, err
 	}
 	m, err := s.mark(ctx, chat)
-	if err == nil && m.Position < last.Position {
-		err = ErrStale
+	switch {
+	case err != nil:
+		return m, err
+	case m.Position < last.Position:
+		return m, ErrStale
+	case m.Position > last.Position: // by now, or of what the log has not
+		last, _, err = s.log.Last(ctx, proto.ChatLog(chat, proto.KindReaction))
+		if err == nil && m.Position > last.Position {
+			err = ErrStale
+		}
 	}
 	return m, err
 }
@@ -205,14 +214,18 @@ func (s *Store) heal(ctx context.Context, chat proto.Token, epoch string) (done 
 	if err := services.RedisOutcome(ctx, err); err != nil {
 		return false, fmt.Errorf("read reactions of %s: %w", chat, err)
 	}
-	at := journal.Mark{Epoch: epoch}
-	if mark, err := journal.ParseMark(text); err != nil || mark.Epoch != epoch {
+	last, _, err := s.log.Last(ctx, proto.ChatLog(chat, proto.KindReaction))
+	if err != nil {
+		return false, err
+	}
+	at, err := journal.ParseMark(text)
+	// What Redis has of another log, or of an end that the log has lost, is void.
+	if err != nil || logOf(at) != epoch || at.Position > last.Position {
+		at = anew(at, epoch)
 		begun, err := s.begin(ctx, chat, text, at)
 		if err != nil || !begun {
 			return false, err
 		}
-	} else {
-		at = mark
 	}
 	for more := true; more; {
 		var entries []journal.Entry
@@ -229,7 +242,7 @@ func (s *Store) heal(ctx context.Context, chat proto.Token, epoch string) (done 
 	return true, nil
 }
 
-// begin marks a chat of which Redis has nothing, or what another log said.
+// begin marks a chat of which Redis has nothing, or what the log does not say.
 func (s *Store) begin(ctx context.Context, chat proto.Token, was string, at journal.Mark) (bool, error) {
 	set := beginLua.Run(ctx, s.client, []string{proto.ReactionsAtKey(chat)}, was, at.String())
 	n, err := set.Int64()

@@ -115,15 +115,25 @@ const codeNoMessage = 10037
 // Last is a subject's last entry, from the leader of the log: nothing that was
 // acknowledged before is missing. ok is false where there is none.
 func (j *Journal) Last(ctx context.Context, subject string) (e Entry, ok bool, err error) {
+	return j.get(ctx, subject, map[string]any{"last_by_subj": subject})
+}
+
+// At is the entry at a position, of whatever subject, from the leader of the log. ok
+// is false where there is none.
+func (j *Journal) At(ctx context.Context, position uint64) (e Entry, ok bool, err error) {
+	return j.get(ctx, "position "+strconv.FormatUint(position, 10), map[string]any{"seq": position})
+}
+
+func (j *Journal) get(ctx context.Context, what string, which map[string]any) (e Entry, ok bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	ask, err := json.Marshal(map[string]string{"last_by_subj": subject})
+	ask, err := json.Marshal(which)
 	if err != nil {
 		return Entry{}, false, err
 	}
 	m, err := j.read.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+proto.Events.Name, ask)
 	if err != nil {
-		return Entry{}, false, fmt.Errorf("read %s: %w: %w", subject, ErrUnavailable, err)
+		return Entry{}, false, fmt.Errorf("read %s: %w: %w", what, ErrUnavailable, err)
 	}
 	var r struct {
 		Message struct {
@@ -138,17 +148,17 @@ func (j *Journal) Last(ctx context.Context, subject string) (e Entry, ok bool, e
 		} `json:"error"`
 	}
 	if err := json.Unmarshal(m.Data, &r); err != nil {
-		return Entry{}, false, fmt.Errorf("read %s: %w", subject, err)
+		return Entry{}, false, fmt.Errorf("read %s: %w", what, err)
 	}
 	switch {
 	case r.Error != nil && r.Error.ErrCode == codeNoMessage:
 		return Entry{}, false, nil
 	case r.Error != nil:
-		return Entry{}, false, fmt.Errorf("read %s: %w: %s", subject, ErrUnavailable, r.Error.Description)
+		return Entry{}, false, fmt.Errorf("read %s: %w: %s", what, ErrUnavailable, r.Error.Description)
 	}
 	header, err := nats.DecodeHeadersMsg(r.Message.Headers)
 	if err != nil && len(r.Message.Headers) > 0 {
-		return Entry{}, false, fmt.Errorf("read %s: headers: %w", subject, err)
+		return Entry{}, false, fmt.Errorf("read %s: headers: %w", what, err)
 	}
 	return entryOf(r.Message.Subject, r.Message.Seq, header, r.Message.Data), true, nil
 }

@@ -53,6 +53,14 @@ func TestAppendIsConditional(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, journal.Entry{Subject: subject, Position: third, Body: []byte("3")}, last)
 
+	at, ok, err := j.At(ctx, first)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Equal(t, journal.Entry{Subject: subject, Position: first, Event: "x:y", Body: []byte("1")}, at)
+	_, ok, err = j.At(ctx, third+1)
+	require.NoError(t, err)
+	require.False(t, ok)
+
 	page, more, err := j.Page(ctx, subject, 0)
 	require.NoError(t, err)
 	require.False(t, more)

@@ -88,7 +88,7 @@ func register(t *testing.T, c mesh.Client, url string) {
 }
 
 // Who is on no device is pushed to, though they never opened the chat; so is who has a socket and does not say that they
-// have the message; who says so is not. A push holds nothing of what is encrypted. Edges 20, 24.
+// have the message; who says so is not. A push holds nothing of what is encrypted. Edges 20, 24, 26.
 func TestPushReachesWhoIsNotThere(t *testing.T) {
 	stub := newHooks(t)
 	m := mesh.Start(t, mesh.Options{Gateways: 2, Env: withWebhooks(nil)})
@@ -123,6 +123,13 @@ func TestPushReachesWhoIsNotThere(t *testing.T) {
 	back := mesh.DialPlain(t, m.Gateways[0].URL, mesh.Token(t, "bob", "phone"))
 	back.Await(t, "message:new", 1)
 	require.Equal(t, msg.Message.ID, back.Messages(t)[0].Message.ID)
+
+	// Read on one device, it is taken back from the others. Edge 26.
+	tablet := mesh.DialPlain(t, m.Gateways[1].URL, mesh.Token(t, "bob", "tablet"))
+	require.True(t, tablet.Emit(t, "message:read", map[string]any{"chatId": "room", "messageId": msg.Message.ID}).Success)
+	mesh.Eventually(t, 20*time.Second, "the push is taken back", func() bool { return len(stub.to("/bob", true)) > 0 })
+	require.Equal(t, stub.to("/bob", false)[0].CollapseKey, stub.to("/bob", true)[0].CollapseKey)
+	require.Empty(t, stub.to("/cid", true), "another user's is theirs")
 }
 
 // A mention is stored, counts on every device and is read on all of them at once; what was pushed for it is taken back.

@@ -62,8 +62,9 @@ func (*Provider) Name() proto.PushProvider { return proto.PushFCM }
 // Close lets go of idle connections.
 func (p *Provider) Close() { p.client.Close() }
 
-// Send makes one try. Only the error code UNREGISTERED means that the registration
-// is no more: a 404 without it is a wrong project, which must cost nobody a device.
+// Send makes one try. The error code UNREGISTERED means that the registration is no
+// more, and INVALID_ARGUMENT where it is of the token that it never was one. A 404
+// without the former is a wrong project, which must cost nobody a device.
 func (p *Provider) Send(ctx context.Context, job *proto.Push, to push.Registration) push.Outcome {
 	now := p.now()
 	body, err := push.Fit(job, maxPayload+len(to.Token), func(job *proto.Push) ([]byte, error) { return encode(job, to.Token, now) })
@@ -91,13 +92,13 @@ func (p *Provider) Send(ctx context.Context, job *proto.Push, to push.Registrati
 // https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode.
 func (p *Provider) read(answer *guard.Answer, bearer string, now time.Time) push.Outcome {
 	o := push.FromStatus(answer.Status, answer.Header, now)
-	code := errorCode(answer.Body)
+	code, token := errorCode(answer.Body)
 	if code != "" {
 		o.Detail += " " + code
 	}
 	switch {
 	case o.Status == push.Delivered:
-	case code == "UNREGISTERED":
+	case code == "UNREGISTERED", code == "INVALID_ARGUMENT" && token:
 		o.Status = push.Gone
 	case answer.Status == http.StatusUnauthorized && code != "THIRD_PARTY_AUTH_ERROR":
 		p.tokens.drop(bearer) // it has been revoked; the next try has another
@@ -114,22 +115,38 @@ var codes = map[string]bool{
 	"QUOTA_EXCEEDED": true, "UNAVAILABLE": true, "INTERNAL": true, "THIRD_PARTY_AUTH_ERROR": true,
 }
 
-// errorCode is the FcmError of an answer, or nothing.
-func errorCode(body []byte) string {
+// Where an answer of INVALID_ARGUMENT says that the token is what is wrong: there is
+// no code for it.
+const (
+	tokenField = "message.token"
+	tokenText  = "The registration token is not a valid FCM registration token"
+)
+
+// errorCode is the FcmError of an answer, or nothing, and whether the answer is about
+// the token.
+func errorCode(body []byte) (code string, token bool) {
 	var failure struct {
 		Error struct {
+			Message string `json:"message"`
 			Details []struct {
-				Code string `json:"errorCode"`
+				Code   string `json:"errorCode"`
+				Fields []struct {
+					Name string `json:"field"`
+				} `json:"fieldViolations"`
 			} `json:"details"`
 		} `json:"error"`
 	}
 	if err := wire.Restore(body, &failure); err != nil {
-		return ""
+		return "", false
 	}
+	token = failure.Error.Message == tokenText
 	for _, d := range failure.Error.Details {
-		if codes[d.Code] {
-			return d.Code
+		if code == "" && codes[d.Code] {
+			code = d.Code
+		}
+		for _, f := range d.Fields {
+			token = token || f.Name == tokenField
 		}
 	}
-	return ""
+	return code, token
 }

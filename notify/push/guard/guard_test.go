@@ -91,7 +91,7 @@ func TestErrorsNameNoAddress(t *testing.T) {
 	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
 	closed := httptest.NewServer(nil)
 	closed.Close()
-	c := client(t, guard.Options{Trusted: true, Timeout: 500 * time.Millisecond})
+	c := client(t, guard.Options{Trusted: true, Timeout: 10 * time.Second})
 	for url, want := range map[string]string{
 		server.URL + "/secret":                                      "bad certificate",
 		closed.URL + "/secret":                                      "connection refused",
