@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -32,19 +33,15 @@ func TestClearAllRaces(t *testing.T) {
 			wg.Go(func() { id = w.sent(system("new"+key(i), "ann")) })
 			wg.Go(func() { cleared = w.clearAll(phone("ann")) })
 			wg.Wait()
-			var at, upTo uint64
+			var gone proto.NotificationsCleared
 			for _, e := range w.logged("ann") {
-				var r notices.Record
-				if e.note.ID == id {
-					at = e.Position
-				} else if e.Event == "" {
-					require.NoError(t, json.Unmarshal(e.Body, &r))
-					upTo = r.ClearUpTo
+				if e.Event == proto.NotificationsClearedEvent.Name {
+					require.NoError(t, json.Unmarshal(e.Body, &gone))
 				}
 			}
 			got, unread := w.all("ann", proto.PendingNotificationsReq{})
 			require.NotContains(t, got, old)
-			if at > upTo {
+			if !slices.Contains(gone.NotificationIDs, id) {
 				survived++
 				require.Equal(t, []string{id}, got)
 				require.Equal(t, 1, unread)

@@ -20,10 +20,7 @@ func (s *Service) read(ctx context.Context, req proto.ReadNotificationsReq) (pro
 	if err != nil {
 		return proto.UnreadRes{}, unavailable(err)
 	}
-	if len(done.IDs) > 0 {
-		s.told(ctx, services.Emit(s.host, proto.NotificationsReadEvent, who.User, who.Actor.Socket, proto.NotificationsRead{NotificationIDs: done.IDs, UnreadCount: done.Unread}))
-		s.withdraw(ctx, &who, &done)
-	}
+	s.withdraw(ctx, &who, &done)
 	return proto.UnreadRes{UnreadCount: done.Unread}, nil
 }
 
@@ -50,22 +47,12 @@ func (s *Service) remove(ctx context.Context, which func(*notices.Taking)) (noti
 	if err != nil {
 		return notices.Taken{}, unavailable(err)
 	}
-	if len(done.IDs) > 0 {
-		s.told(ctx, services.Emit(s.host, proto.NotificationsClearedEvent, who.User, who.Actor.Socket, proto.NotificationsCleared{NotificationIDs: done.IDs, UnreadCount: done.Unread}))
-		s.withdraw(ctx, &who, &done)
-	}
+	s.withdraw(ctx, &who, &done)
 	return done, nil
 }
 
 func (s *Service) taking(who *services.Caller, what string) notices.Taking {
 	return notices.Taking{
-		User: who.User, Now: s.host.Now(), Key: "notices:" + what + ":" + who.RequestID + ":" + string(who.User), Trace: who.Traceparent(),
-	}
-}
-
-// told notes that the user's other devices could not be told: they see it when they ask.
-func (s *Service) told(ctx context.Context, err error) {
-	if err != nil {
-		s.host.Log().WarnContext(ctx, "tell other devices", "error", err)
+		User: who.User, Now: s.host.Now(), Key: "notices:" + what + ":" + who.RequestID + ":" + string(who.User), Socket: who.Actor.Socket, Trace: who.Traceparent(),
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -194,20 +195,23 @@ func (w *town) notes(user string) (out []proto.Notification) {
 	return out
 }
 
-// listen hears what is told to a user's sockets and not stored.
+// listen hears what is stored of a user's notifications, as gateways do.
 func (w *town) listen(user string) *nats.Subscription {
 	w.t.Helper()
 	nc := w.nats.Connect()
-	sub, err := nc.SubscribeSync(proto.UserEphemeral(proto.Token(user)))
+	sub, err := nc.SubscribeSync(proto.LivePrefix + strings.TrimPrefix(proto.UserNotices(proto.Token(user)), proto.LogPrefix))
 	require.NoError(w.t, err)
 	require.NoError(w.t, nc.Flush())
 	return sub
 }
 
-// heard is the next of them.
+// heard is the next of them that is of none that is new.
 func heard[T any](t testing.TB, sub *nats.Subscription, event string) (payload T, except string) {
 	t.Helper()
 	m, err := sub.NextMsg(5 * time.Second)
+	for err == nil && m.Header.Get(proto.HeaderEvent) == proto.NotificationEvent.Name {
+		m, err = sub.NextMsg(5 * time.Second)
+	}
 	require.NoError(t, err)
 	require.Equal(t, event, m.Header.Get(proto.HeaderEvent))
 	require.NoError(t, wire.Restore(m.Data, &payload))

@@ -332,8 +332,8 @@ var (
 	RenegotiateEvent          = Event[CallRenegotiate]{EventRow{"call:renegotiate", ToUser, false, "A new description of another of the call, to the device that it is for."}}
 	ParticipantsEvent         = Event[CallParticipants]{EventRow{"call:participants", ToUser, false, "Who is in a call of several, after each change, to everybody who is and everybody it rings."}}
 	NotificationEvent         = Event[Notification]{EventRow{"notification:new", ToUser, true, "Something to look at later, such as a missed call."}}
-	NotificationsReadEvent    = Event[NotificationsRead]{EventRow{"notification:read", ToUser, false, "To the user's other sockets: these have been read on another device."}}
-	NotificationsClearedEvent = Event[NotificationsCleared]{EventRow{"notification:cleared", ToUser, false, "To the user's other sockets: these have been removed on another device."}}
+	NotificationsReadEvent    = Event[NotificationsRead]{EventRow{"notification:read", ToUser, true, "To the user's other sockets: these have been read on another device."}}
+	NotificationsClearedEvent = Event[NotificationsCleared]{EventRow{"notification:cleared", ToUser, true, "To the user's other sockets: these have been removed on another device."}}
 	ReactionEvent             = Event[Reaction]{EventRow{"reaction:new", ToChat, true, "Somebody has put a reaction on a message; to every socket of every member, the acting one too."}}
 	ReactionGoneEvent         = Event[Reaction]{EventRow{"reaction:remove", ToChat, true, "Somebody has taken a reaction of their own away."}}
 	ConnectedEvent            = Event[Connected]{EventRow{"connected", ToSocket, false, "The first event on every connection. Its offset is where the session stands."}}

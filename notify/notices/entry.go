@@ -25,14 +25,6 @@ const (
 // idPrefix opens every notification id (CONTRACT §3).
 const idPrefix = "ntf_"
 
-// Record is an entry that no client sees: what became of notifications.
-type Record struct {
-	Read      []string `json:"read,omitzero"`
-	ReadUpTo  uint64   `json:"readUpTo,omitzero"` // every one up to this position
-	Clear     []string `json:"clear,omitzero"`
-	ClearUpTo uint64   `json:"clearUpTo,omitzero"`
-}
-
 // keyMark is the random part of the id that a key gives a user's notification: so
 // an id says by itself which key it has.
 func keyMark(user proto.Token, key string) (mark [10]byte) {
@@ -60,12 +52,26 @@ func timeOf(id string) (ms uint64, ok bool) {
 	return u.Time(), found && err == nil
 }
 
-// entryArgs is an entry of the log for applyScript, without the marks. now is for a
-// record, which has no time of its own.
+// entryArgs is an entry of the log for applyScript, without the marks. now is for
+// those that have no time of their own: all but a new notification.
 func entryArgs(e *journal.Entry, now int64) ([]any, error) {
-	if e.Event == "" {
-		return recordArgs(e, now)
+	switch e.Event {
+	case proto.NotificationEvent.Name:
+		return newArgs(e)
+	case proto.NotificationsReadEvent.Name:
+		var r proto.NotificationsRead
+		err := wire.Restore(e.Body, &r)
+		return idArgs(e, now, read, r.NotificationIDs, err)
+	case proto.NotificationsClearedEvent.Name:
+		var r proto.NotificationsCleared
+		err := wire.Restore(e.Body, &r)
+		return idArgs(e, now, clearing, r.NotificationIDs, err)
 	}
+	return []any{now, read}, nil // of a version that knows more
+}
+
+// newArgs is a new notification.
+func newArgs(e *journal.Entry) ([]any, error) {
 	var n proto.Notification
 	if err := wire.Restore(e.Body, &n); err != nil {
 		return nil, fmt.Errorf("notification at position %d: %w", e.Position, err)
@@ -84,15 +90,12 @@ func entryArgs(e *journal.Entry, now int64) ([]any, error) {
 	}, nil
 }
 
-func recordArgs(e *journal.Entry, now int64) ([]any, error) {
-	var r Record
-	if err := wire.Restore(e.Body, &r); err != nil {
-		return nil, fmt.Errorf("record at position %d: %w", e.Position, err)
+// idArgs is what became of some notifications.
+func idArgs(e *journal.Entry, now int64, what string, ids []string, err error) ([]any, error) {
+	if err != nil {
+		return nil, fmt.Errorf("%s at position %d: %w", e.Event, e.Position, err)
 	}
-	args, ids := []any{now, read, r.ReadUpTo}, r.Read
-	if len(r.Clear) > 0 || r.ClearUpTo > 0 {
-		args, ids = []any{now, clearing, r.ClearUpTo}, r.Clear
-	}
+	args := []any{now, what}
 	for _, id := range ids {
 		args = append(args, id)
 	}

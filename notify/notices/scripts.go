@@ -23,7 +23,7 @@ end
 //
 //	ARGV  mark expected, mark after, time; then
 //	      "new", id, position, expires, mark of the key, time of the id, most kept, most keys kept, body, about
-//	      "read" or "clear", up to which position, ids …
+//	      "read" or "clear", ids …
 const applyScript = keysScript + `
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
@@ -42,10 +42,9 @@ if ARGV[4] == 'new' then
   if over > 0 then redis.call('ZREMRANGEBYRANK', KEYS[7], 0, over - 1) end
   return 1
 end
-local ids = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[5])
-for i = 6, #ARGV do ids[#ids + 1] = ARGV[i] end
-if #ids == 0 then return 1 end
-if ARGV[4] == 'clear' then drop(ids) else redis.call('SREM', KEYS[3], unpack(ids)) end
+local ids = {}
+for i = 5, #ARGV do ids[#ids + 1] = ARGV[i] end
+if ARGV[4] == 'clear' then drop(ids) elseif #ids > 0 then redis.call('SREM', KEYS[3], unpack(ids)) end
 return 1
 `
 

@@ -270,8 +270,17 @@ type Taking struct {
 	All  bool // there are when it begins, and none that come after
 	Now  time.Time
 	Key  string // the same again is stored once
-	// Trace is the traceparent of the entry.
-	Trace string
+	// Socket is the one that takes: the user's others are told.
+	Socket string
+	Trace  string // traceparent of the entry
+}
+
+// entry is what the log is to have of a taking, and what clients are told of it.
+func (t *Taking) entry(what string, out *Taken) (event string, body any) {
+	if what == clearing {
+		return proto.NotificationsClearedEvent.Name, proto.NotificationsCleared{NotificationIDs: out.IDs, UnreadCount: out.Unread}
+	}
+	return proto.NotificationsReadEvent.Name, proto.NotificationsRead{NotificationIDs: out.IDs, UnreadCount: out.Unread}
 }
 
 // Taken is what that changed.
@@ -303,19 +312,18 @@ func (s *Store) take(ctx context.Context, what string, t *Taking) (out Taken, er
 		if at, out, err = s.aim(ctx, what, t.User, now, upTo, t.IDs); err != nil || len(out.IDs) == 0 {
 			return out, err
 		}
-		r := Record{Read: t.IDs, ReadUpTo: upTo}
-		if what == clearing {
-			r = Record{Clear: t.IDs, ClearUpTo: upTo}
-		}
-		out.Position, err = s.append(ctx, at, &journal.Append{Subject: proto.UserNotices(t.User), Key: t.Key, Trace: t.Trace}, t.User, r, now)
+		event, body := t.entry(what, &out)
+		out.Position, err = s.append(ctx, at, &journal.Append{
+			Subject: proto.UserNotices(t.User), Key: t.Key, Event: event, Socket: t.Socket, Trace: t.Trace,
+		}, t.User, body, now)
 		switch {
 		case errors.Is(err, errRepeated): // what there is now came after
 			out = Taken{}
 			out.Unread, err = s.Unread(ctx, t.User, t.Now)
 			return out, err
 		case errors.Is(err, ErrUnavailable) && ctx.Err() == nil:
-			// Stored or not: who does not know tells nobody, and nor does who asks again.
-			if out.Position, err = s.find(ctx, t.User, at.Position, r); err != nil || out.Position > 0 {
+			// Stored or not: who does not know withdraws nothing, and nor does who asks again.
+			if out.Position, err = s.find(ctx, t.User, at.Position, event, body); err != nil || out.Position > 0 {
 				return out, err
 			}
 		case !errors.Is(err, errStale):
@@ -324,11 +332,11 @@ func (s *Store) take(ctx context.Context, what string, t *Taking) (out Taken, er
 	}
 }
 
-// find is the position of a record behind another; 0 where it is not there.
-func (s *Store) find(ctx context.Context, user proto.Token, after uint64, r Record) (uint64, error) {
-	body, err := wire.Marshal(r)
+// find is the position of an entry behind another; 0 where it is not there.
+func (s *Store) find(ctx context.Context, user proto.Token, after uint64, event string, payload any) (uint64, error) {
+	body, err := wire.Marshal(payload)
 	if err != nil {
-		return 0, fmt.Errorf("encode record: %w", err)
+		return 0, fmt.Errorf("encode %s: %w", event, err)
 	}
 	last, _, err := s.log.Last(ctx, proto.UserNotices(user))
 	for err == nil && after < last.Position {
@@ -337,7 +345,7 @@ func (s *Store) find(ctx context.Context, user proto.Token, after uint64, r Reco
 			break // by a replica that is behind: what is there is found by who asks next
 		}
 		for _, e := range entries {
-			if e.Event == "" && bytes.Equal(e.Body, body) {
+			if e.Event == event && bytes.Equal(e.Body, body) {
 				return e.Position, nil
 			}
 			after = e.Position

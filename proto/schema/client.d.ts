@@ -1976,9 +1976,9 @@ export interface ServerEvents {
   /** Something to look at later, such as a missed call. */
   "notification:new": (payload: Notification, offset: string) => void;
   /** To the user's other sockets: these have been read on another device. */
-  "notification:read": (payload: NotificationsRead) => void;
+  "notification:read": (payload: NotificationsRead, offset: string) => void;
   /** To the user's other sockets: these have been removed on another device. */
-  "notification:cleared": (payload: NotificationsCleared) => void;
+  "notification:cleared": (payload: NotificationsCleared, offset: string) => void;
   /** Somebody has put a reaction on a message; to every socket of every member, the acting one too. */
   "reaction:new": (payload: Reaction, offset: string) => void;
   /** Somebody has taken a reaction of their own away. */

@@ -55,6 +55,7 @@ type Append struct {
 	Anyhow bool
 	Key    string // the same again, within the log's window, is stored once; empty: no such key
 	Event  string // proto.HeaderEvent; empty: clients never see it
+	Socket string // proto.HeaderSocket: the one that is not told; empty: all are
 	Trace  string // traceparent
 	// Expires is when nobody needs the entry any more, in Unix milliseconds; 0: never.
 	Expires int64
@@ -70,6 +71,9 @@ func (j *Journal) Append(ctx context.Context, a Append) (position uint64, repeat
 	msg := &nats.Msg{Subject: a.Subject, Header: nats.Header{}, Data: a.Body}
 	if a.Event != "" {
 		msg.Header[proto.HeaderEvent] = []string{a.Event}
+	}
+	if a.Socket != "" {
+		msg.Header[proto.HeaderSocket] = []string{a.Socket}
 	}
 	if a.Trace != "" {
 		msg.Header[proto.HeaderTrace] = []string{a.Trace}
