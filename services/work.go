@@ -189,7 +189,7 @@ func (w *worker) consume(ctx context.Context) error {
 	slots := make(chan struct{}, atOnce)
 	for {
 		slots <- struct{}{}
-		m, err := jobs.Next()
+		m, err := next(jobs)
 		if err != nil {
 			return fmt.Errorf("pull %s: %w", q.Name, err)
 		}
@@ -217,6 +217,21 @@ func (w *worker) do(ctx context.Context, m jetstream.Msg) {
 		w.host.log.Warn("job not settled", "queue", w.queue.Name, "outcome", outcome, "error", settled)
 	}
 	w.host.metrics.jobs.Add(context.Background(), 1, metric.WithAttributes(attribute.String("queue", w.queue.Name), attribute.String("outcome", outcome)))
+}
+
+// askAgain is after how long without a job it is seen to that one is asked for.
+const askAgain = 50 * time.Millisecond
+
+// next waits for a job. The client asks for more when it is called, but not where its
+// last request is still on its way out, and the job that this one brings can be here
+// by then: with one job at a time nothing would be asked for any more, until
+// heartbeats are missed. So who gets no job soon calls a second time.
+func next(jobs jetstream.MessagesContext) (jetstream.Msg, error) {
+	m, err := jobs.Next(jetstream.NextMaxWait(askAgain))
+	if errors.Is(err, nats.ErrTimeout) {
+		m, err = jobs.Next()
+	}
+	return m, err
 }
 
 // missed is how long nothing is heard of a job until it is another's.
