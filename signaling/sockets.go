@@ -15,6 +15,9 @@ const (
 	// maxBriefed bounds the candidates, in bytes, that come with a call that rings
 	// already: the newest are kept. Usual ones have 200 each.
 	maxBriefed = 64 << 10
+	// answerBytes is how much of one answer is filled before it is given: with one more
+	// socket's events it is still one message.
+	answerBytes = 64 << 10
 	// unknownAtOnce bounds the users of one request whose calls are looked for in the
 	// log, since Redis does not know them.
 	unknownAtOnce = 64
@@ -34,7 +37,7 @@ func (s *Service) sockets(ctx context.Context, req proto.CallSocketsReq) (res pr
 			return res, unavailable(err)
 		}
 	}
-	res.Events, err = s.returned(ctx, req.Returned)
+	err = s.returned(ctx, req.Returned, &res)
 	return res, unavailable(err)
 }
 
@@ -65,24 +68,31 @@ func (s *Service) left(ctx context.Context, l *proto.CallSocketLeft) error {
 	return err
 }
 
-// returned is what sockets are to be told that are there now.
-func (s *Service) returned(ctx context.Context, all []proto.CallSocket) (events []proto.SocketEvent, err error) {
+// returned answers what sockets are to be told that are there now. What has waited
+// for one waits no more once it is read, so no more are looked at than one answer has
+// room for.
+func (s *Service) returned(ctx context.Context, all []proto.CallSocket, res *proto.CallSocketsRes) error {
 	slots, err := s.slotsOf(ctx, all)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	size := 0
 	for i := range all {
 		slot := &slots[i]
 		if slot.CallID == "" && (slot.Was == "" || s.now()-slot.WasUntil > justEnded) {
 			continue
 		}
-		b := briefing{svc: s, socket: &all[i]}
-		if err := b.brief(ctx, slot); err != nil {
-			return nil, err
+		if size > answerBytes {
+			res.Rest = len(all) - i
+			return nil
 		}
-		events = append(events, b.events...)
+		b := briefing{svc: s, socket: &all[i], res: res}
+		if err := b.brief(ctx, slot); err != nil {
+			return err
+		}
+		size += b.size
 	}
-	return events, nil
+	return nil
 }
 
 // slotsOf is which calls the users of sockets are in. Where Redis does not know, the
@@ -129,7 +139,8 @@ func (s *Service) slotsOf(ctx context.Context, all []proto.CallSocket) ([]calls.
 type briefing struct {
 	svc    *Service
 	socket *proto.CallSocket
-	events []proto.SocketEvent
+	res    *proto.CallSocketsRes // where it is told
+	size   int                   // of its events, in bytes
 }
 
 func (b *briefing) brief(ctx context.Context, slot *calls.Slot) error {
@@ -193,9 +204,14 @@ func (b *briefing) succeed(ctx context.Context, e *calls.Entry, who state.Actor,
 func (b *briefing) add(e *calls.Entry, event string, payload any) error {
 	body, err := wire.Marshal(payload)
 	if err == nil {
-		b.events = append(b.events, proto.SocketEvent{SocketID: b.socket.SocketID, CallID: e.ID, Event: event, Data: body})
+		b.addRaw(e, event, body)
 	}
 	return err
+}
+
+func (b *briefing) addRaw(e *calls.Entry, event string, body []byte) {
+	b.res.Events = append(b.res.Events, proto.SocketEvent{SocketID: b.socket.SocketID, CallID: e.ID, Event: event, Data: body})
+	b.size += len(body) + len(b.socket.SocketID) + len(e.ID) + 80
 }
 
 // rings tells that it rings, for as long as is left, with the caller's candidates so far.
@@ -232,8 +248,9 @@ func (b *briefing) rings(ctx context.Context, e *calls.Entry, p *state.Party) er
 }
 
 // back tells a side that is there again what it may have missed: answers, and then
-// what has waited.
+// what has waited. Its gateway learns that a side is here.
 func (b *briefing) back(ctx context.Context, e *calls.Entry, p *state.Party, lostAt int64) error {
+	b.res.Sides = append(b.res.Sides, proto.CallSide{SocketID: p.Socket, CallID: e.ID, Talks: e.Status == proto.CallAnswered})
 	if p == e.Caller() {
 		for i := range e.Parties[1:] {
 			a := &e.Parties[1+i]
@@ -255,7 +272,7 @@ func (b *briefing) back(ctx context.Context, e *calls.Entry, p *state.Party, los
 		return ignoreDown(err)
 	}
 	for _, w := range waited {
-		b.events = append(b.events, proto.SocketEvent{SocketID: b.socket.SocketID, CallID: e.ID, Event: w.Event, Data: w.Data})
+		b.addRaw(e, w.Event, w.Data)
 	}
 	return nil
 }

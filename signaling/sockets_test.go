@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +114,64 @@ func TestTheCallerMissesTheRefusal(t *testing.T) {
 	require.Equal(t, []string{"call:reject declined"}, names)
 	names, _ = s.returns(t, device("bob", 2), "bob-s2")
 	require.Equal(t, []string{"call:end rejected_elsewhere"}, names)
+}
+
+// TestASideIsKnown: a gateway learns which of its sockets a side of a call is on,
+// also where it has nothing to tell it.
+func TestASideIsKnown(t *testing.T) {
+	w := newTown(t)
+	s := w.instance()
+	ann, bob := device("ann", 1), device("bob", 1)
+	sides := func(p phone, was string) []proto.CallSide {
+		res, err := s.sockets(p.ctx(t), proto.CallSocketsReq{Returned: []proto.CallSocket{{UserID: p.user, DeviceID: p.device, SocketID: p.socket, Was: was}}})
+		require.NoError(t, err)
+		return res.Sides
+	}
+	s.mustCall(t, ann, "c1", "bob")
+	require.Equal(t, []proto.CallSide{{SocketID: "ann-s2", CallID: "c1"}}, sides(ann.after("s2"), "ann-s1"))
+	require.Empty(t, sides(bob, ""))
+	s.mustAnswer(t, bob, "c1")
+	require.Equal(t, []proto.CallSide{{SocketID: "bob-s2", CallID: "c1", Talks: true}}, sides(bob.after("s2"), "bob-s1"))
+	require.Empty(t, sides(device("bob", 3), "bob-s9"))
+	require.Empty(t, sides(ann, ""), "the old one")
+	s.mustEnd(t, bob, "c1")
+	require.Empty(t, sides(bob.after("s2"), "bob-s2"))
+}
+
+// TestAFullAnswer: what waits for many who return at once comes, though it is more
+// than one answer can have.
+func TestAFullAnswer(t *testing.T) {
+	w := newTown(t)
+	s := w.instance()
+	var req proto.CallSocketsReq
+	for n := range 10 {
+		ann, bob, call := device(fmt.Sprint("ann", n), 1), device(fmt.Sprint("bob", n), 1), fmt.Sprint("c", n)
+		s.mustCall(t, ann, call, bob.user)
+		s.mustAnswer(t, bob, call)
+		s.leaves(t, bob)
+		for range 30 {
+			require.NoError(t, s.sends(t, ann, call, `{"candidate":"`+strings.Repeat("x", 1500)+`"}`))
+		}
+		req.Returned = append(req.Returned, proto.CallSocket{UserID: bob.user, DeviceID: bob.device, SocketID: bob.after("s2").socket, Was: bob.socket})
+	}
+	events := map[string]int{}
+	for asked := 0; len(req.Returned) > 0; asked++ {
+		require.Less(t, asked, 10)
+		res, err := s.sockets(device("ann", 1).ctx(t), req)
+		require.NoError(t, err)
+		body, err := json.Marshal(res)
+		require.NoError(t, err)
+		require.Less(t, len(body), 256<<10)
+		require.Less(t, res.Rest, len(req.Returned))
+		for _, e := range res.Events {
+			events[e.SocketID]++
+		}
+		req.Returned = req.Returned[len(req.Returned)-res.Rest:]
+	}
+	require.Len(t, events, 10)
+	for socket, n := range events {
+		require.Equal(t, 30, n, socket)
+	}
 }
 
 func TestGrace(t *testing.T) {
