@@ -78,6 +78,23 @@ func TestADeviceComesWhileItRings(t *testing.T) {
 	require.Empty(t, names)
 }
 
+// TestAnsweredOnArrival: a device that answers before it was told what has gone by,
+// as one does that a push has woken, is told.
+func TestAnsweredOnArrival(t *testing.T) {
+	w := newTown(t)
+	s, other := w.instance(), w.instance()
+	ann, late := device("ann", 1), device("bob", 3)
+	s.mustCall(t, ann, "c1", "bob")
+	require.NoError(t, s.sends(t, ann, "c1", `{"candidate":"1"}`))
+	require.NoError(t, s.sends(t, ann, "c1", `null`))
+	other.mustAnswer(t, late, "c1")
+	names, events := s.returns(t, late, "")
+	require.Equal(t, []string{"call:ice-candidate", "call:ice-candidate"}, names)
+	require.Contains(t, string(events[0].Data), `"candidate":{"candidate":"1"}`)
+	names, _ = s.returns(t, late, late.socket)
+	require.Empty(t, names, "once")
+}
+
 func TestTheCallerMissesTheAnswer(t *testing.T) {
 	w := newTown(t)
 	s, other := w.instance(), w.instance()
