@@ -18,6 +18,7 @@ import (
 	"supmesh.dev/services"
 	"supmesh.dev/services/servicestest"
 	"supmesh.dev/signaling/calls"
+	"supmesh.dev/signaling/state"
 )
 
 // heard is one event as a gateway would get it.
@@ -293,6 +294,10 @@ type phone struct {
 // device is the nth device of a user, on its first socket.
 func device(user string, n int) phone {
 	return phone{user, fmt.Sprintf("%s-d%d", user, n), fmt.Sprintf("%s-s%d", user, n)}
+}
+
+func (p phone) actor() state.Actor {
+	return state.Actor{User: p.user, Device: p.device, Socket: p.socket}
 }
 
 func (p phone) ctx(t testing.TB) context.Context {
