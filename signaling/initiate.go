@@ -60,8 +60,14 @@ func (s *Service) ring(ctx context.Context, req *proto.InitiateCallReq) (res pro
 			s.releaseAll(ctx, call, slices.DeleteFunc(held, func(user proto.Token) bool { return isParty(e.Call, user) }))
 			return s.repeated(ctx, who, &e, content)
 		}
+		if err == nil {
+			err = calls.ErrMoved
+		}
 	}
-	return s.ringing(&e, who), err
+	if err != nil {
+		return res, err
+	}
+	return s.ringing(&e, who), nil
 }
 
 func isParty(c *state.Call, user proto.Token) bool {

@@ -160,6 +160,11 @@ func (s *Service) lookAtSockets(ctx context.Context, e *calls.Entry) (calls.Entr
 		if err != nil && !errors.Is(err, state.ErrEnded) {
 			return now, err
 		}
+		if there {
+			if err := s.flush(ctx, &now, user); err != nil {
+				return now, err
+			}
+		}
 	}
 	return now, nil
 }

@@ -96,7 +96,7 @@ func (cl *claim) judge(ctx context.Context, user proto.Token, slot *calls.Slot, 
 	if p := e.Party(id); err != nil || e.IsOver() || p == nil || p.Over != 0 {
 		return true, mine, err
 	}
-	if crossing && e.Status == proto.CallRinging {
+	if rung := e.Heard(cl.who.User); crossing && rung != nil && rung.Rings() && e.Caller().Over == 0 {
 		return false, glares, nil
 	}
 	return false, taken, nil

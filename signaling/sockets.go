@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"supmesh.dev/proto"
 	"supmesh.dev/services/wire"
@@ -23,9 +24,12 @@ const (
 	unknownAtOnce = 64
 	// justEnded is for how long, in milliseconds, somebody who returns is told that a call is over.
 	justEnded = 120_000
+	// lastWord is how long who is told of as gone has to be told of as back, whenever they went.
+	lastWord = 3 * time.Second
 	// answerLost is how long before it was lost, in milliseconds, a socket may not have
-	// got the answer; answerFresh is how old an answer is told again where nobody knows
-	// since when the socket was gone.
+	// got the answer; answerFresh is how old an answer is told again to a socket that may
+	// have missed it though it was there. Where nobody knows since when the socket before
+	// was gone, any that is kept is told again.
 	answerLost, answerFresh = 2_000, 15_000
 )
 
@@ -59,7 +63,7 @@ func (s *Service) left(ctx context.Context, l *proto.CallSocketLeft) error {
 		return err
 	}
 	_, err = s.change(ctx, call, func(c *state.Call, now int64) error {
-		c.Lose(l.UserID, l.SocketID, l.At.UnixMilli(), now)
+		c.Lose(l.UserID, l.SocketID, max(l.At.UnixMilli(), now-(s.grace-lastWord).Milliseconds()), now)
 		return nil
 	})
 	if errors.Is(err, state.ErrNotFound) {
@@ -153,15 +157,15 @@ func (b *briefing) brief(ctx context.Context, slot *calls.Slot) error {
 		return err
 	}
 	who := state.Actor{User: b.socket.UserID, Device: b.socket.DeviceID, Socket: b.socket.SocketID}
-	var lostAt, version int64
+	var before state.Party
 	e, err := b.svc.change(ctx, call, func(c *state.Call, now int64) error {
 		if p := c.Heard(who.User); p != nil {
-			lostAt, version = p.LostAt, int64(c.Version)
+			before = *p
 		}
 		c.Return(who, b.socket.Was, now)
 		return nil
 	})
-	if err != nil || e.Call == nil || version == 0 {
+	if err != nil || e.Call == nil || before.User == "" {
 		if errors.Is(err, state.ErrNotFound) {
 			return nil
 		}
@@ -180,7 +184,7 @@ func (b *briefing) brief(ctx context.Context, slot *calls.Slot) error {
 	case p.Rings():
 		return b.rings(ctx, &e, p)
 	case p.Active() && p.Socket == who.Socket:
-		return b.back(ctx, &e, p, lostAt)
+		return b.back(ctx, &e, p, &before)
 	case b.socket.Was != "" && b.svc.now()-p.JoinedAt < justEnded: // it may have rung there
 		return b.add(&e, proto.CallEndEvent.Name, elsewhere(e.Call, p.User, proto.EndAnsweredElsewhere, p.JoinedAt))
 	}
@@ -248,14 +252,13 @@ func (b *briefing) rings(ctx context.Context, e *calls.Entry, p *state.Party) er
 }
 
 // back tells a side that is there again what it may have missed: answers, and then
-// what has waited. Its gateway learns that a side is here.
-func (b *briefing) back(ctx context.Context, e *calls.Entry, p *state.Party, lostAt int64) error {
+// what has waited. Its gateway learns that a side is here. before: the side as it was.
+func (b *briefing) back(ctx context.Context, e *calls.Entry, p, before *state.Party) error {
 	b.res.Sides = append(b.res.Sides, proto.CallSide{SocketID: p.Socket, CallID: e.ID, Talks: e.Status == proto.CallAnswered})
 	if p == e.Caller() {
 		for i := range e.Parties[1:] {
 			a := &e.Parties[1+i]
-			missed := lostAt != 0 && a.JoinedAt >= lostAt-answerLost || lostAt == 0 && b.svc.now()-a.JoinedAt < answerFresh
-			if a.Answer == nil || !a.Active() || !missed {
+			if a.Answer == nil || !a.Active() || !b.mayLack(a, before) {
 				continue
 			}
 			if err := b.add(e, proto.CallAnswerEvent.Name, answerOf(e.Call, a)); err != nil {
@@ -275,6 +278,17 @@ func (b *briefing) back(ctx context.Context, e *calls.Entry, p *state.Party, los
 		b.addRaw(e, w.Event, w.Data)
 	}
 	return nil
+}
+
+// mayLack says whether the caller, who was there as before says, may not have had an answer.
+func (b *briefing) mayLack(answerer, before *state.Party) bool {
+	switch {
+	case before.LostAt != 0:
+		return answerer.JoinedAt >= before.LostAt-answerLost
+	case before.Socket != b.socket.SocketID:
+		return true
+	}
+	return b.svc.now()-answerer.JoinedAt < answerFresh
 }
 
 // over tells that the call has ended, where that was not stored for the user.

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
 	"supmesh.dev/services/servicestest"
 )
 
@@ -117,6 +118,40 @@ func TestTheCallerMissesTheAnswer(t *testing.T) {
 	require.Equal(t, []string{"call:end hangup"}, names)
 	names, _ = s.returns(t, ann.after("s4"), "")
 	require.Empty(t, names)
+}
+
+// TestTheAnswerToADeadSocket: nobody has said that the caller's socket was gone when
+// the answer came, and the next one comes late.
+func TestTheAnswerToADeadSocket(t *testing.T) {
+	w := newTown(t)
+	s := w.instance()
+	past, _ := w.hosted(services.WithNow(func() time.Time { return time.Now().Add(-25 * time.Second) }))
+	ann, bob := device("ann", 1), device("bob", 1)
+	past.mustCall(t, ann, "c1", "bob")
+	past.mustAnswer(t, bob, "c1")
+	names, _ := s.returns(t, ann, ann.socket)
+	require.Empty(t, names, "it has been there")
+	names, _ = s.returns(t, ann.after("s2"), ann.socket)
+	require.Equal(t, []string{"call:answer"}, names)
+}
+
+// TestALateWord: who is told of as gone for long may be told of as back in a moment.
+func TestALateWord(t *testing.T) {
+	w := newTown(t)
+	w.tell(func() { w.sockets["bob"] = []proto.ReachSocket{} })
+	s := w.instance()
+	ann, bob := device("ann", 1), device("bob", 1)
+	past, _ := w.hosted(services.WithNow(func() time.Time { return time.Now().Add(-time.Minute) }))
+	past.mustCall(t, ann, "c1", "bob")
+	past.mustAnswer(t, bob, "c1")
+	told := time.Now()
+	_, err := s.sockets(bob.ctx(t), proto.CallSocketsReq{Left: []proto.CallSocketLeft{{UserID: "bob", SocketID: bob.socket, At: proto.At(told.Add(-50 * time.Second))}}})
+	require.NoError(t, err)
+	e, err := s.calls.Newest(t.Context(), "c1")
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, e.Due(s.grace.Milliseconds()), told.Add(lastWord).UnixMilli())
+	w.eventually("c1", "bob call:incoming incoming stored", "ann call:answer answered to ann-s1", "bob call:end ended answered_elsewhere not bob-s1",
+		"ann call:end ended disconnected", "bob call:end ended disconnected")
 }
 
 func TestTheCallerMissesTheRefusal(t *testing.T) {
@@ -228,7 +263,9 @@ func TestPresenceKnowsBetter(t *testing.T) {
 	s.mustCall(t, ann, "c1", "bob")
 	s.mustAnswer(t, bob, "c1")
 	s.leaves(t, bob) // but presence has it still
+	require.NoError(t, s.sends(t, ann, "c1", `{"candidate":"1"}`))
 	require.NoError(t, pause(t.Context(), w.grace+700*time.Millisecond))
+	require.Len(t, w.events("c1", "bob call:ice-candidate to bob-s1"), 1, "what waited meanwhile")
 	require.Equal(t, proto.CallAnswered, s.state(t, "c1").Status)
 	w.tell(func() { w.sockets["bob"] = []proto.ReachSocket{{SocketID: "bob-s1", State: proto.SessionLeaving}} })
 	servicestest.Eventually(t, fresh*time.Millisecond+3*time.Second, "the call ends", func() bool { return s.state(t, "c1").Status == proto.CallOver })

@@ -188,7 +188,13 @@ func (w *town) instance(change ...func(*Service)) *Service {
 
 func (w *town) stoppable(change ...func(*Service)) (*Service, func() error) {
 	w.t.Helper()
-	host := servicestest.NewHostWith(w.t, "signaling", w.cfg.Config, services.WithLogger(quiet(w.t)))
+	return w.hosted(services.WithoutListener(), change...)
+}
+
+// hosted is an instance on a host with an option.
+func (w *town) hosted(opt services.Option, change ...func(*Service)) (*Service, func() error) {
+	w.t.Helper()
+	host := servicestest.NewHostWith(w.t, "signaling", w.cfg.Config, services.WithLogger(quiet(w.t)), opt)
 	s, err := New(w.cfg, host)
 	require.NoError(w.t, err)
 	s.grace, s.lookEvery = w.grace, w.look
