@@ -163,7 +163,7 @@ func (s *Service) make(ctx context.Context, who caller, req *proto.InitiateCallR
 		if !ok {
 			continue
 		}
-		if s.cfg.Policy == CallRelated && !r.Related && !r.Blocked {
+		if s.cfg.Policy == CallRelated && !r.Related { // be they blocked or not: a stranger cannot tell
 			return nil, proto.Errorf(proto.PermissionDenied, "this user takes calls from those they know")
 		}
 		p.Blocked = r.Blocked
