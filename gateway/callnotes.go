@@ -187,6 +187,22 @@ func (s *Session) tookPart(part callPart, r *services.Reply) {
 	}
 }
 
+// isSide notes that a side of a call is on the session, which continues another that
+// was it. A session that has closed meanwhile has left.
+func (s *Session) isSide(side *proto.CallSide) {
+	s.mu.Lock()
+	n := s.notesLocked()
+	n.acted = true
+	if side.Talks && n.talk != side.CallID {
+		n.talks(side.CallID)
+	}
+	left := s.phase == closed
+	s.mu.Unlock()
+	if left {
+		s.svc.asker.left(s, time.Now())
+	}
+}
+
 // talks says whether the session is in a call, which keeps it from being idle.
 func (s *Session) talks(now time.Time) bool {
 	s.mu.Lock()

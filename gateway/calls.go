@@ -200,10 +200,18 @@ func (a *asker) tell(ctx context.Context, b *askBatch) (pause time.Duration) {
 	for _, c := range b.came {
 		sessions[c.session.id] = c.session
 	}
+	for _, side := range res.Sides {
+		if s := sessions[side.SocketID]; s != nil {
+			s.isSide(&side)
+		}
+	}
 	for i := range res.Events {
 		if s := sessions[res.Events[i].SocketID]; s != nil && !s.is(closed) {
 			a.pass(s, &res.Events[i])
 		}
+	}
+	if n := min(res.Rest, len(b.came)-1); n > 0 { // the answer was full
+		a.putBack(&askBatch{came: b.came[len(b.came)-n:]})
 	}
 	return askSoon
 }

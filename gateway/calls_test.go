@@ -386,6 +386,44 @@ func TestNotIdleInACall(t *testing.T) {
 	require.NotZero(t, s.active.Load())
 }
 
+// TestASideReturns: a socket that continues a side of a call is one, though nothing
+// is sent to it: it is not idle, and its end is reported.
+func TestASideReturns(t *testing.T) {
+	m := runMesh(t)
+	s := runSignaling(m)
+	s.with(func() { s.sides = map[string]proto.CallSide{"ann": {CallID: "c1", Talks: true}, "bob": {CallID: "c2"}} })
+	ann, bob := m.plain("ann", ""), m.socketIO("bob", "")
+	s.heard(ann, bob)
+	for user, talks := range map[string]bool{"ann": true, "bob": false} {
+		session := m.svc.hub.sessions(token(t, user))[0]
+		servicestest.Eventually(t, patience, "it is noted", session.mayHaveMissed)
+		require.Equal(t, talks, session.talks(time.Now()), user)
+	}
+	_, _ = ann.conn.CloseNow(), bob.conn.CloseNow()
+	servicestest.Eventually(t, patience, "both have left", func() bool { return len(s.left()) == 2 })
+}
+
+// TestTheRestOfAReport: who was not dealt with since an answer was full is told of again.
+func TestTheRestOfAReport(t *testing.T) {
+	m := runMesh(t)
+	s := runSignaling(m)
+	s.with(func() { s.down, s.most = true, 3 })
+	s.says("", "call:incoming", "c1", rings("c1", time.Now().Add(time.Hour)))
+	var clients []*client
+	for i := range 10 {
+		clients = append(clients, m.plain(fmt.Sprint("u", i), ""))
+	}
+	s.with(func() { s.down = false })
+	s.heard(clients...)
+	for _, c := range clients {
+		c.told("call:incoming")
+	}
+	for _, c := range clients {
+		c.quiet()
+	}
+	require.Zero(t, m.svc.asker.waiting())
+}
+
 // TestRangIsBounded: a session remembers few calls.
 func TestRangIsBounded(t *testing.T) {
 	m := runMesh(t)

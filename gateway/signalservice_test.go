@@ -25,6 +25,8 @@ type signalService struct {
 	refuse string // no report on this user is taken
 	reqs   []proto.CallSocketsReq
 	events []proto.SocketEvent            // for the sockets that have come
+	sides  map[string]proto.CallSide      // user → the call that each of their sockets is a side of
+	most   int                            // sockets of one answer; 0: any
 	fails  map[string]*proto.Error        // by client event
 	acting func(event string, req string) // not nil: called before an event is answered
 	seen   []string                       // events, as they came
@@ -81,9 +83,18 @@ func (s *signalService) sockets(_ context.Context, req proto.CallSocketsReq) (pr
 		return proto.CallSocketsRes{}, errDown
 	}
 	res := proto.CallSocketsRes{Events: []proto.SocketEvent{}}
-	for _, r := range req.Returned {
+	for i, r := range req.Returned {
 		if r.UserID == s.refuse {
 			return res, proto.Errorf(proto.InvalidPayload, "that one")
+		}
+		if s.most != 0 && i == s.most {
+			res.Rest = len(req.Returned) - i
+			req.Returned = req.Returned[:i]
+			break
+		}
+		if side, ok := s.sides[r.UserID]; ok {
+			side.SocketID = r.SocketID
+			res.Sides = append(res.Sides, side)
 		}
 		for _, ev := range s.events {
 			if ev.SocketID == "" || ev.SocketID == r.SocketID {

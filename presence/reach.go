@@ -55,8 +55,9 @@ func isBusy(r *state.Record, now int64) bool {
 }
 
 // relatedTo says who shares a chat with a user or has them for a contact, and
-// where everybody may see everybody, all but those who are blocked. What chat
-// cannot say is taken for true: that it is away must not keep people from each other.
+// where everybody may see everybody, all. Blocks are not asked about: what follows
+// from this answer must not tell of them. What chat cannot say is taken for true:
+// that it is away must not keep people from each other.
 func (s *Service) relatedTo(ctx context.Context, from string, ids []string, regards []relations.Regard) []bool {
 	out := make([]bool, len(ids))
 	var ask []string
@@ -64,7 +65,6 @@ func (s *Service) relatedTo(ctx context.Context, from string, ids []string, rega
 		switch {
 		case from == "" || from == id:
 			out[i] = true
-		case regards[i].Blocked:
 		case s.cfg.Visibility == VisibleAll || regards[i].Contact:
 			out[i] = true
 		default:
@@ -79,9 +79,7 @@ func (s *Service) relatedTo(ctx context.Context, from string, ids []string, rega
 		s.host.Log().WarnContext(ctx, "who shares a chat is not known: taken for true", "error", err)
 	}
 	for i, id := range ids {
-		if !out[i] && !regards[i].Blocked {
-			out[i] = err != nil || shared[id]
-		}
+		out[i] = out[i] || err != nil || shared[id]
 	}
 	return out
 }

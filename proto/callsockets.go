@@ -38,6 +38,18 @@ type CallSocketLeft struct {
 // CallSocketsRes is its answer: what the returned sockets are to be told, in order.
 type CallSocketsRes struct {
 	Events []SocketEvent `json:"events"`
+	// Sides are those of the returned on which a side of a call is.
+	Sides []CallSide `json:"sides,omitzero"`
+	// Rest is how many of the returned, the last ones, are to be told of again: the
+	// answer was full.
+	Rest int `json:"rest,omitzero"`
+}
+
+// CallSide is a socket on which a side of a call is.
+type CallSide struct {
+	SocketID string `json:"socketId"`
+	CallID   string `json:"callId"`
+	Talks    bool   `json:"talks,omitzero"` // the call was answered
 }
 
 // SocketEvent is a server event for one socket, without an offset.

@@ -13,20 +13,11 @@ func (s *Service) answer(ctx context.Context, req proto.AnswerCallReq) (res prot
 	if err != nil {
 		return res, err
 	}
-	rang := false
-	e, err := s.change(ctx, call, func(c *state.Call, now int64) error {
-		p := c.Heard(who.User)
-		rang = p != nil && p.Rings()
-		return c.Answer(who.device(), req.Answer, now)
-	})
+	// What waited for devices to come waits on: this one may have come just now, and
+	// not have had it yet.
+	e, err := s.change(ctx, call, func(c *state.Call, now int64) error { return c.Answer(who.device(), req.Answer, now) })
 	if err != nil {
 		return res, s.refused(ctx, &e, err)
-	}
-	if rang {
-		// What waited was for devices to come; this one has had it.
-		if _, err := s.calls.Take(ctx, call, who.user); ignoreDown(err) != nil {
-			s.host.Log().WarnContext(ctx, "answer", "error", err)
-		}
 	}
 	res = proto.AnswerCallRes{CallID: req.CallID, Status: proto.CallAnswered, AnsweredAt: moment(e.Heard(who.User).JoinedAt)}
 	if e.IsGroup() {

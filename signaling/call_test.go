@@ -33,6 +33,14 @@ func TestACallIsAnsweredAndEnded(t *testing.T) {
 	_, err = s.rejects(t, other, "c1")
 	requireFailure(t, proto.CallAlreadyAnswered, err)
 	w.eventually("c1", "bob call:incoming incoming stored", "ann call:answer answered to ann-s1", "bob call:end ended answered_elsewhere not bob-s1")
+	for _, p := range []phone{ann, bob} {
+		page, err := s.listHistory(p.ctx(t), proto.CallHistoryReq{})
+		require.NoError(t, err)
+		require.Len(t, page.Calls, 1)
+		require.Equal(t, proto.CallAnswered, page.Calls[0].Status)
+		require.Equal(t, answered.AnsweredAt, *page.Calls[0].AnsweredAt)
+		require.Nil(t, page.Calls[0].EndedAt)
+	}
 
 	w.forget("c1")
 	end := s.mustEnd(t, ann, "c1")

@@ -164,13 +164,14 @@ func elsewhere(c *state.Call, user, reason string, at int64) proto.CallEnd {
 	}
 }
 
-// rejected tells the caller, and the callee's other devices.
+// rejected tells the caller, who may have left a call of several, and the callee's other devices.
 func (t *telling) rejected() {
-	caller := t.Caller().User
-	t.emit(caller, proto.CallRejectEvent.Name, services.Except{}, proto.CallReject{
-		CallID: t.ID, CallerID: caller, CallerName: t.CallerName, CallType: t.Type, Status: proto.CallRejected,
-		Reason: t.move.Reason, UserID: t.move.User,
-	})
+	if caller := t.Caller(); caller.Over == 0 || caller.Over >= t.move.Version {
+		t.emit(caller.User, proto.CallRejectEvent.Name, services.Except{}, proto.CallReject{
+			CallID: t.ID, CallerID: caller.User, CallerName: t.CallerName, CallType: t.Type, Status: proto.CallRejected,
+			Reason: t.move.Reason, UserID: t.move.User,
+		})
+	}
 	t.emit(t.move.User, proto.CallEndEvent.Name, services.Except{Socket: t.move.Socket}, t.elsewhere(proto.EndRejectedElsewhere))
 }
 

@@ -93,3 +93,18 @@ func TestNobodyWantsTo(t *testing.T) {
 	require.Len(t, w.events("g2", "bob notification:new"), 1)
 	require.Len(t, w.events("g2", "dan notification:new"), 1)
 }
+
+// TestRefusedOnceTheCallerHasLeft: it is no call of theirs any more.
+func TestRefusedOnceTheCallerHasLeft(t *testing.T) {
+	w := newTown(t)
+	s := w.instance()
+	s.mustCall(t, device("ann", 1), "g1", "bob", "cat", "dan")
+	s.mustAnswer(t, device("bob", 1), "g1")
+	s.mustAnswer(t, device("cat", 1), "g1")
+	s.mustEnd(t, device("ann", 1), "g1")
+	w.flushed(s)
+	w.forget("g1")
+	_, err := s.rejects(t, device("dan", 1), "g1")
+	require.NoError(t, err)
+	w.eventually("g1", "dan call:end ended rejected_elsewhere not dan-s1", "bob call:participants", "cat call:participants")
+}

@@ -19,6 +19,33 @@ func (s *Service) listHistory(ctx context.Context, req proto.CallHistoryReq) (re
 	if limit == 0 {
 		limit = defaultPage
 	}
-	res.Calls, res.NextCursor, err = s.history.Page(ctx, who.user, limit, req.Cursor)
-	return res, unavailable(err)
+	if res.Calls, res.NextCursor, err = s.history.Page(ctx, who.user, limit, req.Cursor); err != nil {
+		return res, unavailable(err)
+	}
+	for i := range res.Calls {
+		if err := s.asItIs(ctx, who, &res.Calls[i]); err != nil {
+			return res, unavailable(err)
+		}
+	}
+	return res, nil
+}
+
+// asItIs makes the record of a call that goes on say how it is now: the history has
+// its beginning and its end.
+func (s *Service) asItIs(ctx context.Context, who caller, rec *proto.CallRecord) error {
+	if rec.Status != proto.CallRinging {
+		return nil
+	}
+	call, err := proto.EncodeID(rec.CallID)
+	if err != nil {
+		return err
+	}
+	e, err := s.calls.Load(ctx, call)
+	if err != nil || e.Call == nil {
+		return err
+	}
+	if p := e.Heard(who.User); p != nil {
+		*rec = e.RecordFor(p)
+	}
+	return nil
 }

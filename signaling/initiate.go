@@ -60,8 +60,14 @@ func (s *Service) ring(ctx context.Context, req *proto.InitiateCallReq) (res pro
 			s.releaseAll(ctx, call, slices.DeleteFunc(held, func(user proto.Token) bool { return isParty(e.Call, user) }))
 			return s.repeated(ctx, who, &e, content)
 		}
+		if err == nil {
+			err = calls.ErrMoved
+		}
 	}
-	return s.ringing(&e, who), err
+	if err != nil {
+		return res, err
+	}
+	return s.ringing(&e, who), nil
 }
 
 func isParty(c *state.Call, user proto.Token) bool {
@@ -157,7 +163,7 @@ func (s *Service) make(ctx context.Context, who caller, req *proto.InitiateCallR
 		if !ok {
 			continue
 		}
-		if s.cfg.Policy == CallRelated && !r.Related && !r.Blocked {
+		if s.cfg.Policy == CallRelated && !r.Related { // be they blocked or not: a stranger cannot tell
 			return nil, proto.Errorf(proto.PermissionDenied, "this user takes calls from those they know")
 		}
 		p.Blocked = r.Blocked

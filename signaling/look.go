@@ -21,6 +21,11 @@ const (
 	lookWait = 10_000
 	// fresh is how long, in milliseconds, after a move nobody asks whether its sockets are there.
 	fresh = 5_000
+	// lookRetry is when a look is made again that needed what was away: somebody waits
+	// to be told, so the pause grows only, to lookSeldom, where its timer was set
+	// lookPatience ago, in milliseconds.
+	lookRetry, lookSeldom = 500 * time.Millisecond, 5 * time.Second
+	lookPatience          = 120_000
 	// lookAsk is how long presence may take in a look, which has a second in all.
 	lookAsk = 250 * time.Millisecond
 )
@@ -32,6 +37,19 @@ func (s *Service) look(ctx context.Context, body []byte) error {
 	if err := wire.Restore(body, &j); err != nil || j.Call == "" {
 		return fmt.Errorf("%w: %w", services.ErrMalformed, err)
 	}
+	err := s.lookAt(ctx, j)
+	if err != nil && (ctx.Err() != nil || proto.AsError(unavailable(err)).Code == proto.ServiceUnavailable) {
+		s.host.Log().WarnContext(ctx, "look at a call", "call", j.Call, "error", err)
+		after := lookRetry
+		if s.now()-j.At > lookPatience {
+			after = lookSeldom
+		}
+		return &services.Later{After: after, Free: true}
+	}
+	return err
+}
+
+func (s *Service) lookAt(ctx context.Context, j job) error {
 	e, err := s.calls.Confirmed(ctx, j.Call)
 	if err != nil {
 		return err
@@ -141,6 +159,11 @@ func (s *Service) lookAtSockets(ctx context.Context, e *calls.Entry) (calls.Entr
 		})
 		if err != nil && !errors.Is(err, state.ErrEnded) {
 			return now, err
+		}
+		if there {
+			if err := s.flush(ctx, &now, user); err != nil {
+				return now, err
+			}
 		}
 	}
 	return now, nil

@@ -69,6 +69,24 @@ func TestRedisIsLostWhileTheyTalk(t *testing.T) {
 	require.Equal(t, []proto.CallStatus{"ringing", "answered", "answered", "answered", "ended"}, w.log(a, "c1"))
 }
 
+// TestRedisIsLostWhileOneIsBusy: the newest that the log has of them is a call that
+// they were too busy for, not the one that they are in.
+func TestRedisIsLostWhileOneIsBusy(t *testing.T) {
+	w := newTown(t)
+	s := w.instance()
+	s.mustCall(t, device("ann", 1), "c1", "bob")
+	s.mustAnswer(t, device("bob", 1), "c1")
+	s.mustCall(t, device("eve", 1), "c2", "bob", "fay")
+	w.flush()
+	_, err := s.callsOne(t, device("cat", 1), "c3", "bob")
+	requireFailure(t, proto.CallBusy, err)
+	w.flush()
+	s.leaves(t, device("bob", 1))
+	e, err := s.calls.Newest(t.Context(), "c1")
+	require.NoError(t, err)
+	require.NotZero(t, e.Party("bob").LostAt)
+}
+
 func TestRedisIsAway(t *testing.T) {
 	w := newTown(t)
 	a, b := w.instance(), w.instance()

@@ -98,6 +98,37 @@ func TestGlare(t *testing.T) {
 	require.Equal(t, "late", proto.AsError(err).CallID)
 }
 
+// TestGlareOfSeveral: who is rung by a call of several is told of it when they call
+// its caller, also once others have answered; who is blocked from it is not.
+func TestGlareOfSeveral(t *testing.T) {
+	w := newTown(t)
+	a, b := w.instance(), w.instance()
+	ann, bob, cat, dan := device("ann", 1), device("bob", 1), device("cat", 1), device("dan", 1)
+	w.tell(func() { w.blocked["ann dan"], w.blocked["dan ann"] = true, true })
+	a.mustCall(t, ann, "c1", "bob", "cat", "dan")
+	b.mustAnswer(t, cat, "c1")
+	_, err := b.callsOne(t, bob, "c2", "ann")
+	requireFailure(t, proto.CallGlare, err)
+	require.Equal(t, "c1", proto.AsError(err).CallID)
+	_, err = b.callsOne(t, bob, "c3", "cat") // who does not call bob
+	requireFailure(t, proto.CallBusy, err)
+
+	offers := proto.OfferTable{"ann": anOffer, "cat": anOffer}
+	res, err := b.initiate(dan.ctx(t), proto.InitiateCallReq{CallID: "c4", TargetUserIDs: []string{"ann", "cat"}, CallType: proto.CallAudio, Offers: offers})
+	require.NoError(t, err, "cat is busy, and ann is not there for dan")
+	require.Equal(t, "busy", res.Participants[2].State)
+	require.Empty(t, w.events("c4", "ann"))
+	b.mustEnd(t, dan, "c4")
+
+	// Who called has left: nobody calls bob any more.
+	a.mustCall(t, device("eve", 1), "c5", "fay", "gil", "hal")
+	a.mustAnswer(t, device("fay", 1), "c5")
+	a.mustAnswer(t, device("gil", 1), "c5")
+	b.mustEnd(t, device("eve", 1), "c5")
+	_, err = b.callsOne(t, device("hal", 1), "c6", "eve")
+	requireFailure(t, proto.CallBusy, err)
+}
+
 func TestBusy(t *testing.T) {
 	w := newTown(t)
 	a, b := w.instance(), w.instance()

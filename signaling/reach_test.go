@@ -53,6 +53,11 @@ func TestPolicy(t *testing.T) {
 	_, err := s.callsOne(t, device("ann", 1), "c1", "bob")
 	requireFailure(t, proto.PermissionDenied, err)
 	s.mustCall(t, device("ann", 1), "c2", "cat")
+	// Whom they do not know and who has blocked them is as any other: the code tells nothing.
+	w.tell(func() { w.blocked["eve bob"], w.blocked["eve dan"] = true, true })
+	_, err = s.callsOne(t, device("eve", 1), "c3", "bob")
+	requireFailure(t, proto.PermissionDenied, err)
+	require.Equal(t, proto.CallUnreachable, s.mustCall(t, device("eve", 1), "c4", "dan").Status)
 }
 
 func TestChat(t *testing.T) {

@@ -16,6 +16,8 @@ const (
 	making = 10_000
 	// glareWait is how long it is waited for a call to be there, in pauses.
 	glareWait, glarePause = 1500 * time.Millisecond, 30 * time.Millisecond
+	// busyWith is how many calls back that is looked for which somebody is busy with.
+	busyWith = 20
 	// maxClaims bounds how often a slot is looked at that others write too.
 	maxClaims = 100
 )
@@ -96,7 +98,7 @@ func (cl *claim) judge(ctx context.Context, user proto.Token, slot *calls.Slot, 
 	if p := e.Party(id); err != nil || e.IsOver() || p == nil || p.Over != 0 {
 		return true, mine, err
 	}
-	if crossing && e.Status == proto.CallRinging {
+	if rung := e.Heard(cl.who.User); crossing && rung != nil && rung.Rings() && e.Caller().Over == 0 {
 		return false, glares, nil
 	}
 	return false, taken, nil
@@ -120,9 +122,18 @@ func (s *Service) fromHistory(ctx context.Context, user proto.Token) (slot calls
 	if err != nil || !ok {
 		return slot, err
 	}
-	if rec.Status == proto.CallRinging || rec.Status == proto.CallAnswered {
+	if rec.Reason == proto.EndBusy { // with a call that began before: the newest that goes on
+		page, _, err := s.history.Page(ctx, user, busyWith, "")
+		if err != nil { // it needs Redis, which others do not wait for
+			s.host.Log().DebugContext(ctx, "what a user is busy with", "error", err)
+		}
+		if i := slices.IndexFunc(page, func(r proto.CallRecord) bool { return r.EndedAt == nil }); i >= 0 {
+			rec = page[i]
+		}
+	}
+	if rec.EndedAt == nil {
 		slot = calls.Slot{CallID: rec.CallID, Since: rec.CreatedAt.UnixMilli(), From: rec.CallerID, To: rec.TargetIDs}
-	} else if rec.EndedAt != nil {
+	} else {
 		slot = calls.Slot{Was: rec.CallID, WasUntil: rec.EndedAt.UnixMilli()}
 	}
 	return slot, nil

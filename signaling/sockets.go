@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"supmesh.dev/proto"
 	"supmesh.dev/services/wire"
@@ -15,14 +16,20 @@ const (
 	// maxBriefed bounds the candidates, in bytes, that come with a call that rings
 	// already: the newest are kept. Usual ones have 200 each.
 	maxBriefed = 64 << 10
+	// answerBytes is how much of one answer is filled before it is given: with one more
+	// socket's events it is still one message.
+	answerBytes = 64 << 10
 	// unknownAtOnce bounds the users of one request whose calls are looked for in the
 	// log, since Redis does not know them.
 	unknownAtOnce = 64
 	// justEnded is for how long, in milliseconds, somebody who returns is told that a call is over.
 	justEnded = 120_000
+	// lastWord is how long who is told of as gone has to be told of as back, whenever they went.
+	lastWord = 3 * time.Second
 	// answerLost is how long before it was lost, in milliseconds, a socket may not have
-	// got the answer; answerFresh is how old an answer is told again where nobody knows
-	// since when the socket was gone.
+	// got the answer; answerFresh is how old an answer is told again to a socket that may
+	// have missed it though it was there. Where nobody knows since when the socket before
+	// was gone, any that is kept is told again.
 	answerLost, answerFresh = 2_000, 15_000
 )
 
@@ -34,7 +41,7 @@ func (s *Service) sockets(ctx context.Context, req proto.CallSocketsReq) (res pr
 			return res, unavailable(err)
 		}
 	}
-	res.Events, err = s.returned(ctx, req.Returned)
+	err = s.returned(ctx, req.Returned, &res)
 	return res, unavailable(err)
 }
 
@@ -56,7 +63,7 @@ func (s *Service) left(ctx context.Context, l *proto.CallSocketLeft) error {
 		return err
 	}
 	_, err = s.change(ctx, call, func(c *state.Call, now int64) error {
-		c.Lose(l.UserID, l.SocketID, l.At.UnixMilli(), now)
+		c.Lose(l.UserID, l.SocketID, max(l.At.UnixMilli(), now-(s.grace-lastWord).Milliseconds()), now)
 		return nil
 	})
 	if errors.Is(err, state.ErrNotFound) {
@@ -65,24 +72,31 @@ func (s *Service) left(ctx context.Context, l *proto.CallSocketLeft) error {
 	return err
 }
 
-// returned is what sockets are to be told that are there now.
-func (s *Service) returned(ctx context.Context, all []proto.CallSocket) (events []proto.SocketEvent, err error) {
+// returned answers what sockets are to be told that are there now. What has waited
+// for one waits no more once it is read, so no more are looked at than one answer has
+// room for.
+func (s *Service) returned(ctx context.Context, all []proto.CallSocket, res *proto.CallSocketsRes) error {
 	slots, err := s.slotsOf(ctx, all)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	size := 0
 	for i := range all {
 		slot := &slots[i]
 		if slot.CallID == "" && (slot.Was == "" || s.now()-slot.WasUntil > justEnded) {
 			continue
 		}
-		b := briefing{svc: s, socket: &all[i]}
-		if err := b.brief(ctx, slot); err != nil {
-			return nil, err
+		if size > answerBytes {
+			res.Rest = len(all) - i
+			return nil
 		}
-		events = append(events, b.events...)
+		b := briefing{svc: s, socket: &all[i], res: res}
+		if err := b.brief(ctx, slot); err != nil {
+			return err
+		}
+		size += b.size
 	}
-	return events, nil
+	return nil
 }
 
 // slotsOf is which calls the users of sockets are in. Where Redis does not know, the
@@ -129,7 +143,8 @@ func (s *Service) slotsOf(ctx context.Context, all []proto.CallSocket) ([]calls.
 type briefing struct {
 	svc    *Service
 	socket *proto.CallSocket
-	events []proto.SocketEvent
+	res    *proto.CallSocketsRes // where it is told
+	size   int                   // of its events, in bytes
 }
 
 func (b *briefing) brief(ctx context.Context, slot *calls.Slot) error {
@@ -142,15 +157,15 @@ func (b *briefing) brief(ctx context.Context, slot *calls.Slot) error {
 		return err
 	}
 	who := state.Actor{User: b.socket.UserID, Device: b.socket.DeviceID, Socket: b.socket.SocketID}
-	var lostAt, version int64
+	var before state.Party
 	e, err := b.svc.change(ctx, call, func(c *state.Call, now int64) error {
 		if p := c.Heard(who.User); p != nil {
-			lostAt, version = p.LostAt, int64(c.Version)
+			before = *p
 		}
 		c.Return(who, b.socket.Was, now)
 		return nil
 	})
-	if err != nil || e.Call == nil || version == 0 {
+	if err != nil || e.Call == nil || before.User == "" {
 		if errors.Is(err, state.ErrNotFound) {
 			return nil
 		}
@@ -169,7 +184,7 @@ func (b *briefing) brief(ctx context.Context, slot *calls.Slot) error {
 	case p.Rings():
 		return b.rings(ctx, &e, p)
 	case p.Active() && p.Socket == who.Socket:
-		return b.back(ctx, &e, p, lostAt)
+		return b.back(ctx, &e, p, &before)
 	case b.socket.Was != "" && b.svc.now()-p.JoinedAt < justEnded: // it may have rung there
 		return b.add(&e, proto.CallEndEvent.Name, elsewhere(e.Call, p.User, proto.EndAnsweredElsewhere, p.JoinedAt))
 	}
@@ -193,9 +208,14 @@ func (b *briefing) succeed(ctx context.Context, e *calls.Entry, who state.Actor,
 func (b *briefing) add(e *calls.Entry, event string, payload any) error {
 	body, err := wire.Marshal(payload)
 	if err == nil {
-		b.events = append(b.events, proto.SocketEvent{SocketID: b.socket.SocketID, CallID: e.ID, Event: event, Data: body})
+		b.addRaw(e, event, body)
 	}
 	return err
+}
+
+func (b *briefing) addRaw(e *calls.Entry, event string, body []byte) {
+	b.res.Events = append(b.res.Events, proto.SocketEvent{SocketID: b.socket.SocketID, CallID: e.ID, Event: event, Data: body})
+	b.size += len(body) + len(b.socket.SocketID) + len(e.ID) + 80
 }
 
 // rings tells that it rings, for as long as is left, with the caller's candidates so far.
@@ -232,13 +252,13 @@ func (b *briefing) rings(ctx context.Context, e *calls.Entry, p *state.Party) er
 }
 
 // back tells a side that is there again what it may have missed: answers, and then
-// what has waited.
-func (b *briefing) back(ctx context.Context, e *calls.Entry, p *state.Party, lostAt int64) error {
+// what has waited. Its gateway learns that a side is here. before: the side as it was.
+func (b *briefing) back(ctx context.Context, e *calls.Entry, p, before *state.Party) error {
+	b.res.Sides = append(b.res.Sides, proto.CallSide{SocketID: p.Socket, CallID: e.ID, Talks: e.Status == proto.CallAnswered})
 	if p == e.Caller() {
 		for i := range e.Parties[1:] {
 			a := &e.Parties[1+i]
-			missed := lostAt != 0 && a.JoinedAt >= lostAt-answerLost || lostAt == 0 && b.svc.now()-a.JoinedAt < answerFresh
-			if a.Answer == nil || !a.Active() || !missed {
+			if a.Answer == nil || !a.Active() || !b.mayLack(a, before) {
 				continue
 			}
 			if err := b.add(e, proto.CallAnswerEvent.Name, answerOf(e.Call, a)); err != nil {
@@ -255,9 +275,20 @@ func (b *briefing) back(ctx context.Context, e *calls.Entry, p *state.Party, los
 		return ignoreDown(err)
 	}
 	for _, w := range waited {
-		b.events = append(b.events, proto.SocketEvent{SocketID: b.socket.SocketID, CallID: e.ID, Event: w.Event, Data: w.Data})
+		b.addRaw(e, w.Event, w.Data)
 	}
 	return nil
+}
+
+// mayLack says whether the caller, who was there as before says, may not have had an answer.
+func (b *briefing) mayLack(answerer, before *state.Party) bool {
+	switch {
+	case before.LostAt != 0:
+		return answerer.JoinedAt >= before.LostAt-answerLost
+	case before.Socket != b.socket.SocketID:
+		return true
+	}
+	return b.svc.now()-answerer.JoinedAt < answerFresh
 }
 
 // over tells that the call has ended, where that was not stored for the user.

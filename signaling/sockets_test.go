@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
 	"supmesh.dev/services/servicestest"
 )
 
@@ -77,6 +79,23 @@ func TestADeviceComesWhileItRings(t *testing.T) {
 	require.Empty(t, names)
 }
 
+// TestAnsweredOnArrival: a device that answers before it was told what has gone by,
+// as one does that a push has woken, is told.
+func TestAnsweredOnArrival(t *testing.T) {
+	w := newTown(t)
+	s, other := w.instance(), w.instance()
+	ann, late := device("ann", 1), device("bob", 3)
+	s.mustCall(t, ann, "c1", "bob")
+	require.NoError(t, s.sends(t, ann, "c1", `{"candidate":"1"}`))
+	require.NoError(t, s.sends(t, ann, "c1", `null`))
+	other.mustAnswer(t, late, "c1")
+	names, events := s.returns(t, late, "")
+	require.Equal(t, []string{"call:ice-candidate", "call:ice-candidate"}, names)
+	require.Contains(t, string(events[0].Data), `"candidate":{"candidate":"1"}`)
+	names, _ = s.returns(t, late, late.socket)
+	require.Empty(t, names, "once")
+}
+
 func TestTheCallerMissesTheAnswer(t *testing.T) {
 	w := newTown(t)
 	s, other := w.instance(), w.instance()
@@ -101,6 +120,40 @@ func TestTheCallerMissesTheAnswer(t *testing.T) {
 	require.Empty(t, names)
 }
 
+// TestTheAnswerToADeadSocket: nobody has said that the caller's socket was gone when
+// the answer came, and the next one comes late.
+func TestTheAnswerToADeadSocket(t *testing.T) {
+	w := newTown(t)
+	s := w.instance()
+	past, _ := w.hosted(services.WithNow(func() time.Time { return time.Now().Add(-25 * time.Second) }))
+	ann, bob := device("ann", 1), device("bob", 1)
+	past.mustCall(t, ann, "c1", "bob")
+	past.mustAnswer(t, bob, "c1")
+	names, _ := s.returns(t, ann, ann.socket)
+	require.Empty(t, names, "it has been there")
+	names, _ = s.returns(t, ann.after("s2"), ann.socket)
+	require.Equal(t, []string{"call:answer"}, names)
+}
+
+// TestALateWord: who is told of as gone for long may be told of as back in a moment.
+func TestALateWord(t *testing.T) {
+	w := newTown(t)
+	w.tell(func() { w.sockets["bob"] = []proto.ReachSocket{} })
+	s := w.instance()
+	ann, bob := device("ann", 1), device("bob", 1)
+	past, _ := w.hosted(services.WithNow(func() time.Time { return time.Now().Add(-time.Minute) }))
+	past.mustCall(t, ann, "c1", "bob")
+	past.mustAnswer(t, bob, "c1")
+	told := time.Now()
+	_, err := s.sockets(bob.ctx(t), proto.CallSocketsReq{Left: []proto.CallSocketLeft{{UserID: "bob", SocketID: bob.socket, At: proto.At(told.Add(-50 * time.Second))}}})
+	require.NoError(t, err)
+	e, err := s.calls.Newest(t.Context(), "c1")
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, e.Due(s.grace.Milliseconds()), told.Add(lastWord).UnixMilli())
+	w.eventually("c1", "bob call:incoming incoming stored", "ann call:answer answered to ann-s1", "bob call:end ended answered_elsewhere not bob-s1",
+		"ann call:end ended disconnected", "bob call:end ended disconnected")
+}
+
 func TestTheCallerMissesTheRefusal(t *testing.T) {
 	w := newTown(t)
 	s := w.instance()
@@ -113,6 +166,64 @@ func TestTheCallerMissesTheRefusal(t *testing.T) {
 	require.Equal(t, []string{"call:reject declined"}, names)
 	names, _ = s.returns(t, device("bob", 2), "bob-s2")
 	require.Equal(t, []string{"call:end rejected_elsewhere"}, names)
+}
+
+// TestASideIsKnown: a gateway learns which of its sockets a side of a call is on,
+// also where it has nothing to tell it.
+func TestASideIsKnown(t *testing.T) {
+	w := newTown(t)
+	s := w.instance()
+	ann, bob := device("ann", 1), device("bob", 1)
+	sides := func(p phone, was string) []proto.CallSide {
+		res, err := s.sockets(p.ctx(t), proto.CallSocketsReq{Returned: []proto.CallSocket{{UserID: p.user, DeviceID: p.device, SocketID: p.socket, Was: was}}})
+		require.NoError(t, err)
+		return res.Sides
+	}
+	s.mustCall(t, ann, "c1", "bob")
+	require.Equal(t, []proto.CallSide{{SocketID: "ann-s2", CallID: "c1"}}, sides(ann.after("s2"), "ann-s1"))
+	require.Empty(t, sides(bob, ""))
+	s.mustAnswer(t, bob, "c1")
+	require.Equal(t, []proto.CallSide{{SocketID: "bob-s2", CallID: "c1", Talks: true}}, sides(bob.after("s2"), "bob-s1"))
+	require.Empty(t, sides(device("bob", 3), "bob-s9"))
+	require.Empty(t, sides(ann, ""), "the old one")
+	s.mustEnd(t, bob, "c1")
+	require.Empty(t, sides(bob.after("s2"), "bob-s2"))
+}
+
+// TestAFullAnswer: what waits for many who return at once comes, though it is more
+// than one answer can have.
+func TestAFullAnswer(t *testing.T) {
+	w := newTown(t)
+	s := w.instance()
+	var req proto.CallSocketsReq
+	for n := range 10 {
+		ann, bob, call := device(fmt.Sprint("ann", n), 1), device(fmt.Sprint("bob", n), 1), fmt.Sprint("c", n)
+		s.mustCall(t, ann, call, bob.user)
+		s.mustAnswer(t, bob, call)
+		s.leaves(t, bob)
+		for range 30 {
+			require.NoError(t, s.sends(t, ann, call, `{"candidate":"`+strings.Repeat("x", 1500)+`"}`))
+		}
+		req.Returned = append(req.Returned, proto.CallSocket{UserID: bob.user, DeviceID: bob.device, SocketID: bob.after("s2").socket, Was: bob.socket})
+	}
+	events := map[string]int{}
+	for asked := 0; len(req.Returned) > 0; asked++ {
+		require.Less(t, asked, 10)
+		res, err := s.sockets(device("ann", 1).ctx(t), req)
+		require.NoError(t, err)
+		body, err := json.Marshal(res)
+		require.NoError(t, err)
+		require.Less(t, len(body), 256<<10)
+		require.Less(t, res.Rest, len(req.Returned))
+		for _, e := range res.Events {
+			events[e.SocketID]++
+		}
+		req.Returned = req.Returned[len(req.Returned)-res.Rest:]
+	}
+	require.Len(t, events, 10)
+	for socket, n := range events {
+		require.Equal(t, 30, n, socket)
+	}
 }
 
 func TestGrace(t *testing.T) {
@@ -152,7 +263,9 @@ func TestPresenceKnowsBetter(t *testing.T) {
 	s.mustCall(t, ann, "c1", "bob")
 	s.mustAnswer(t, bob, "c1")
 	s.leaves(t, bob) // but presence has it still
+	require.NoError(t, s.sends(t, ann, "c1", `{"candidate":"1"}`))
 	require.NoError(t, pause(t.Context(), w.grace+700*time.Millisecond))
+	require.Len(t, w.events("c1", "bob call:ice-candidate to bob-s1"), 1, "what waited meanwhile")
 	require.Equal(t, proto.CallAnswered, s.state(t, "c1").Status)
 	w.tell(func() { w.sockets["bob"] = []proto.ReachSocket{{SocketID: "bob-s1", State: proto.SessionLeaving}} })
 	servicestest.Eventually(t, fresh*time.Millisecond+3*time.Second, "the call ends", func() bool { return s.state(t, "c1").Status == proto.CallOver })

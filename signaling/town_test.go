@@ -18,6 +18,7 @@ import (
 	"supmesh.dev/services"
 	"supmesh.dev/services/servicestest"
 	"supmesh.dev/signaling/calls"
+	"supmesh.dev/signaling/state"
 )
 
 // heard is one event as a gateway would get it.
@@ -187,7 +188,13 @@ func (w *town) instance(change ...func(*Service)) *Service {
 
 func (w *town) stoppable(change ...func(*Service)) (*Service, func() error) {
 	w.t.Helper()
-	host := servicestest.NewHostWith(w.t, "signaling", w.cfg.Config, services.WithLogger(quiet(w.t)))
+	return w.hosted(services.WithoutListener(), change...)
+}
+
+// hosted is an instance on a host with an option.
+func (w *town) hosted(opt services.Option, change ...func(*Service)) (*Service, func() error) {
+	w.t.Helper()
+	host := servicestest.NewHostWith(w.t, "signaling", w.cfg.Config, services.WithLogger(quiet(w.t)), opt)
 	s, err := New(w.cfg, host)
 	require.NoError(w.t, err)
 	s.grace, s.lookEvery = w.grace, w.look
@@ -293,6 +300,10 @@ type phone struct {
 // device is the nth device of a user, on its first socket.
 func device(user string, n int) phone {
 	return phone{user, fmt.Sprintf("%s-d%d", user, n), fmt.Sprintf("%s-s%d", user, n)}
+}
+
+func (p phone) actor() state.Actor {
+	return state.Actor{User: p.user, Device: p.device, Socket: p.socket}
 }
 
 func (p phone) ctx(t testing.TB) context.Context {

@@ -239,7 +239,7 @@ func Requests() []Request {
 			},
 			Res: proto.CallSocketsRes{Events: []proto.SocketEvent{{
 				SocketID: "wJ0c5o1mQm2eAAAB", CallID: "call:1", Event: "call:incoming", Data: proto.Raw(`{"callId":"call:1"}`),
-			}}}},
+			}}, Sides: []proto.CallSide{{SocketID: "kXz4mQ0o1mQm2eAAAA", CallID: "call:2", Talks: true}}, Rest: 1}},
 		{Row: proto.PutChat, Req: chat(), Res: chatRes(true)},
 		{Row: proto.PatchChat, Req: proto.PutChatReq{ChatID: "chat-7", Description: ptr("")}, Res: chatRes(false)},
 		{Row: proto.GetChat, Req: proto.GetChatReq{ChatID: "chat-7", Cursor: "alice", Limit: 2}, Res: chatPage()},

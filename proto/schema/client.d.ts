@@ -249,6 +249,14 @@ export interface CallRenegotiate {
   fromDeviceId: string;
 }
 
+/** CallSide is a socket on which a side of a call is. */
+export interface CallSide {
+  socketId: string;
+  callId: string;
+  /** the call was answered */
+  talks?: boolean;
+}
+
 /** CallSocket is a socket that is there. */
 export interface CallSocket {
   userId: string;
@@ -269,6 +277,10 @@ export interface CallSocketLeft {
 export interface CallSocketsAck {
   success: true;
   events: SocketEvent[];
+  /** Sides are those of the returned on which a side of a call is. */
+  sides?: CallSide[];
+  /** Rest is how many of the returned, the last ones, are to be told of again: the answer was full. */
+  rest?: number;
   /** names the request in logs and traces */
   requestId: string;
 }

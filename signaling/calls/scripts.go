@@ -28,19 +28,28 @@ if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1`
 
-// waitScript puts an event at the end of a list. Of a list that is too long the
-// oldest candidate goes: what describes a session is never dropped for one. KEYS
-// list; ARGV event, how many, what stands in a candidate, milliseconds to live.
+// waitScript puts an event at the end of a list. Of a list that is too long, in
+// number or bytes, the oldest candidates go: what describes a session is not dropped
+// for one, only for a newer description. KEYS list; ARGV event, how many, how many
+// bytes, what stands in a candidate, milliseconds to live.
 //
 //nolint:dupword // Lua
 const waitScript = `
 redis.call('RPUSH', KEYS[1], ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
-if redis.call('LLEN', KEYS[1]) <= tonumber(ARGV[2]) then return 0 end
-for _, one in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
-  if string.find(one, ARGV[3], 1, true) then return redis.call('LREM', KEYS[1], 1, one) end
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+local all = redis.call('LRANGE', KEYS[1], 0, -1)
+local n, size = #all, 0
+for _, one in ipairs(all) do size = size + #one end
+for _, candidates in ipairs({true, false}) do
+  for i = 1, #all - 1 do
+    if n <= tonumber(ARGV[2]) and size <= tonumber(ARGV[3]) then return 0 end
+    local one = all[i]
+    if candidates == (string.find(one, ARGV[4], 1, true) ~= nil) then
+      redis.call('LREM', KEYS[1], 1, one)
+      n, size = n - 1, size - #one
+    end
+  end
 end
-redis.call('LPOP', KEYS[1])
 return 1`
 
 // takeScript empties a list: KEYS list.

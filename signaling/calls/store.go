@@ -24,6 +24,8 @@ const (
 	keepCall, keepSlot = 24 * time.Hour, 24 * time.Hour
 	// keepWaiting is how long something waits for a side.
 	keepWaiting = 5 * time.Minute
+	// waitingBytes bounds what waits for a side: it comes in one answer.
+	waitingBytes = 96 << 10
 	// attempt is how long one append waits for its word before it is repeated.
 	attempt = time.Second
 )
@@ -231,14 +233,14 @@ type Waiting struct {
 	Data  proto.Raw `json:"data"`
 }
 
-// Wait puts an event behind the others that wait for a user; the oldest goes where they are too many.
+// Wait puts an event behind the others that wait for a user; the oldest go where they are too many or too large.
 func (s *Store) Wait(ctx context.Context, call, user proto.Token, w Waiting) error {
 	body, err := wire.Marshal(w)
 	if err != nil {
 		return err
 	}
 	err = waitLua.Run(ctx, s.client, []string{proto.CallWaitingKey(call, user)},
-		body, proto.MaxBufferedICE, `"`+proto.CallCandidateEvent.Name+`"`, keepWaiting.Milliseconds()).Err()
+		body, proto.MaxBufferedICE, waitingBytes, `"`+proto.CallCandidateEvent.Name+`"`, keepWaiting.Milliseconds()).Err()
 	return services.RedisOutcome(ctx, err)
 }
 

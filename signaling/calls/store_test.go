@@ -2,6 +2,7 @@ package calls
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -45,4 +46,39 @@ func TestWaiting(t *testing.T) {
 			require.Empty(t, all)
 		})
 	}
+}
+
+// TestWaitingIsOneMessage: however large what waits is, it comes in one; candidates
+// go first, and of descriptions the newest stay.
+func TestWaitingIsOneMessage(t *testing.T) {
+	client := servicestest.RunRedis(t).Client()
+	t.Cleanup(func() { _ = client.Close() })
+	s := New(client, nil, nil)
+	wait := func(event string, n, size int) {
+		t.Helper()
+		require.NoError(t, s.Wait(t.Context(), "c", "bob", Waiting{Event: event, Data: fmt.Appendf(nil, `{"n":%d,"sdp":%q}`, n, strings.Repeat("x", size))}))
+	}
+	left := func() (out []string) {
+		all, err := s.Waits(t.Context(), "c", "bob")
+		require.NoError(t, err)
+		size := 0
+		for _, w := range all {
+			size += len(w.Data)
+			out = append(out, fmt.Sprint(w.Event[len("call:"):len("call:")+3], string(w.Data[5:6])))
+		}
+		require.Less(t, size, waitingBytes)
+		return out
+	}
+	wait(proto.CallCandidateEvent.Name, 0, 100)
+	for n := 1; n < 4; n++ {
+		wait(proto.RenegotiateEvent.Name, n, 30<<10)
+	}
+	wait(proto.CallCandidateEvent.Name, 4, 100)
+	require.Equal(t, []string{"ice0", "ren1", "ren2", "ren3", "ice4"}, left())
+	wait(proto.CallCandidateEvent.Name, 5, 6<<10)
+	require.Equal(t, []string{"ren2", "ren3", "ice5"}, left())
+	wait(proto.RenegotiateEvent.Name, 6, proto.MaxSDP)
+	require.Equal(t, []string{"ren3", "ren6"}, left())
+	wait(proto.RenegotiateEvent.Name, 7, 20<<10)
+	require.Equal(t, []string{"ren6", "ren7"}, left())
 }

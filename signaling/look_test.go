@@ -1,0 +1,52 @@
+package signaling
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"supmesh.dev/proto"
+	"supmesh.dev/services"
+	"supmesh.dev/services/servicestest"
+	"supmesh.dev/signaling/calls"
+	"supmesh.dev/signaling/state"
+)
+
+// TestALookThatCannotBe is made again soon, however often: what it needed was away.
+// What is wrong with the call itself is a failed try.
+func TestALookThatCannotBe(t *testing.T) {
+	w := newTown(t)
+	var fails error
+	s := w.instance(func(s *Service) {
+		s.at = func(string) error { return fails }
+	})
+	now := s.now()
+	c := state.Begin(state.Call{
+		ID: "c1", Type: proto.CallAudio, CreatedAt: now, RingUntil: now + 45_000,
+		Parties: []state.Party{{User: "ann"}, {User: "bob", State: proto.ParticipantRinging, Offer: &anOffer}},
+	}, device("ann", 1).actor())
+	require.NoError(t, c.End(device("ann", 1).actor(), "", now))
+	require.NoError(t, s.calls.Append(t.Context(), &calls.Entry{Token: "c1", Call: c}, "")) // and nobody is to look
+
+	look := func(set time.Duration) error {
+		body, err := json.Marshal(job{Call: "c1", At: s.now() - set.Milliseconds()})
+		require.NoError(t, err)
+		return s.look(t.Context(), body)
+	}
+	var later *services.Later
+	for _, away := range []error{calls.ErrUnavailable, services.ErrRedisDown} {
+		fails = away
+		require.ErrorAs(t, look(time.Second), &later)
+		require.Equal(t, services.Later{After: lookRetry, Free: true}, *later)
+		require.ErrorAs(t, look(time.Hour), &later)
+		require.Equal(t, services.Later{After: lookSeldom, Free: true}, *later)
+	}
+	fails = errors.New("another")
+	require.ErrorIs(t, look(time.Second), fails)
+	fails = nil
+	require.NoError(t, look(time.Second))
+	servicestest.Eventually(t, 5*time.Second, "it is told", func() bool { return len(w.events("c1", "bob call:end missed cancelled")) == 1 })
+}
