@@ -316,7 +316,7 @@ func TestAckedAndNotTold(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 2, w.pending("ann", proto.PendingNotificationsReq{}).UnreadCount)
 	w.sent(system("c", "ann"))
-	_, _, err = w.log.Append(t.Context(), journal.Append{Subject: proto.UserNotices("ann"), Anyhow: true, Body: []byte(`{"read":["ntf_01KK8Y8Z0G0000000A00BWY4SB"]}`)})
+	_, _, err = w.log.Append(t.Context(), journal.Append{Subject: proto.UserNotices("ann"), Anyhow: true, Event: proto.NotificationsReadEvent.Name, Body: []byte(`{"notificationIds":["ntf_01KK8Y8Z0G0000000A00BWY4SB"],"unreadCount":2}`)})
 	require.NoError(t, err)
 	w.sent(system("d", "ann"))
 	notes := w.notes("ann")
