@@ -207,6 +207,11 @@ func (s soak) run(t *testing.T) {
 	feeding.Go(func() { fed = s.feed(ctx, looker.JetStream(), jobs) })
 	t.Cleanup(func() { stop(); feeding.Wait() })
 
+	defer func() {
+		if t.Failed() {
+			t.Logf("%+v; %d entries and %d dead letters, where %d are to be left", stub.now(), left(t, stream), len(letters(t, stream)), len(dead))
+		}
+	}()
 	starts, kills, settled := 0, 0, false // kills while there was work
 	for !settled {
 		w := startWorker(t, n, r)
