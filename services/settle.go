@@ -26,6 +26,9 @@ const giveBack = 250 * time.Millisecond
 // headerTries is how often a job was tried before it was stored anew.
 const headerTries = "Sup-Tries"
 
+// headerJob is the sequence at which a job was first stored, where it is stored anew.
+const headerJob = "Sup-Job"
+
 // settle tells the queue what became of a job.
 func (w *worker) settle(ctx context.Context, m jetstream.Msg, tries int, err error) (outcome string, settled error) {
 	var later *Later
@@ -79,22 +82,36 @@ func (w *worker) tries(m jetstream.Msg) int {
 	return tries
 }
 
-// wait takes a job out of the queue until a pause is over. How often it has been
-// tried goes with it: the queue counts anew. Where that cannot be stored, or the
-// answer is lost, the job stays in the queue as well: it may be done twice.
-func (w *worker) wait(ctx context.Context, m jetstream.Msg, tries int, after time.Duration) error {
+// identity is what a job is known by, however often it is stored anew; empty where
+// that cannot be told.
+func identity(m jetstream.Msg) string {
+	if first := m.Headers().Get(headerJob); first != "" {
+		return first
+	}
 	meta, err := m.Metadata()
 	if err != nil {
+		return ""
+	}
+	return strconv.FormatUint(meta.Sequence.Stream, 10)
+}
+
+// wait takes a job out of the queue until a pause is over. What it is known by and how
+// often it has been tried go with it: the queue counts anew. Where that cannot be
+// stored, or the answer is lost, or the instance dies before the end, the job stays in
+// the queue as well: it may be done twice, and is one again where both wait.
+func (w *worker) wait(ctx context.Context, m jetstream.Msg, tries int, after time.Duration) error {
+	job := identity(m)
+	if job == "" {
 		return m.NakWithDelay(after)
 	}
-	name, err := proto.EncodeID("again-" + w.queue.Name + "-" + strconv.FormatUint(meta.Sequence.Stream, 10))
+	name, err := proto.EncodeID("again-" + w.queue.Name + "-" + job)
 	if err != nil {
 		return fmt.Errorf("name of a timer: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	body := nats.Header{headerTries: {strconv.Itoa(tries)}}
-	if err := w.host.schedule(ctx, proto.Timer(serviceOf(w.queue), name), w.queue, w.host.Now().Add(after), m.Data(), body); err != nil {
+	header := nats.Header{headerTries: {strconv.Itoa(tries)}, headerJob: {job}}
+	if err := w.host.schedule(ctx, proto.Timer(serviceOf(w.queue), name), w.queue, w.host.Now().Add(after), m.Data(), header); err != nil {
 		w.host.log.Warn("job waits in the queue", "queue", w.queue.Name, "error", err)
 		return m.NakWithDelay(after)
 	}
@@ -114,8 +131,10 @@ func (w *worker) bury(ctx context.Context, m jetstream.Msg, cause error) error {
 	w.host.log.Error("job given up", "queue", w.queue.Name, "dead", w.queue.Dead, "error", cause)
 	letter := &nats.Msg{Subject: w.queue.Dead, Data: m.Data(), Header: nats.Header{proto.HeaderDeadReason: {oneLine(cause)}}}
 	var once []jetstream.PublishOpt
-	if meta, err := m.Metadata(); err == nil { // a second burial makes no second letter
-		once = append(once, jetstream.WithMsgID("dead:"+w.queue.Name+":"+strconv.FormatUint(meta.Sequence.Stream, 10)))
+	// A second burial makes no second letter, also where the job waited in between
+	// (within proto.Work.Dedup): an instance may die behind the first.
+	if job := identity(m); job != "" {
+		once = append(once, jetstream.WithMsgID("dead:"+w.queue.Name+":"+job))
 	}
 	if _, err := w.host.js.PublishMsg(ctx, letter, once...); err != nil {
 		return fmt.Errorf("bury: %w", err)

@@ -428,26 +428,41 @@ func TestJobOfADeadInstance(t *testing.T) {
 	require.Equal(t, []int{1, 1}, []int{j.tries("left"), j.tries("long")})
 }
 
-// What follows a dead letter has the letter before it; where it fails the job comes
-// again, and there is still one letter.
+// What follows a dead letter has the letter before it. Where it fails the job comes
+// again, and there is still one letter, also if the job has waited in between.
 func TestWhatFollowsADeadLetter(t *testing.T) {
 	n := servicestest.RunNATS(t)
-	h := servicestest.NewHost(t, "test", n, nil)
-	s := workStream(t, h)
+	h, looker := servicestest.NewHost(t, "test", n, nil), servicestest.NewHost(t, "looker", n, nil)
+	s := workStream(t, looker)
 	stop := servicestest.Run(t, h, servicestest.Service{})
+	patient := queue
+	patient.MaxDeliver = 5
 	var found []map[string]string // at each time
-	h.Work(queue, func(context.Context, []byte) error {
+	j := &jobs{answer: func(_ string, tries int) error {
+		if tries == 2 {
+			return errors.New("not yet")
+		}
 		return &services.Hopeless{Reason: "nobody there", Then: func(context.Context) error {
 			if found = append(found, deadLetters(t, s)); len(found) == 1 {
 				return errors.New("away")
 			}
 			return nil
 		}}
-	})
+	}}
+	h.Work(patient, j.do, services.WithWaitingAside())
 	_, err := h.JetStream().Publish(t.Context(), queue.Subject, []byte("x"))
 	require.NoError(t, err)
-	servicestest.Eventually(t, 20*time.Second, "the letter is all there is", func() bool { return len(deadLetters(t, s)) == 1 && left(t, s) == 1 })
+	servicestest.Eventually(t, 30*time.Second, "all but letters is gone", func() bool { return j.tries("x") == 3 && left(t, s) == letterCount(t, s) })
 	require.NoError(t, stop())
 	letter := map[string]string{"x": "nobody there"}
 	require.Equal(t, []map[string]string{letter, letter}, found)
+	require.Equal(t, uint64(1), letterCount(t, s))
+}
+
+// letterCount is how many letters there are, those of one body among them.
+func letterCount(t *testing.T, s jetstream.Stream) uint64 {
+	t.Helper()
+	info, err := s.Info(t.Context(), jetstream.WithSubjectFilter(queue.Dead))
+	require.NoError(t, err)
+	return info.State.Subjects[queue.Dead]
 }

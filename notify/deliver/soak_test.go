@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,6 +136,19 @@ func (r *rough) now() figures {
 	return r.figures
 }
 
+// lacks is the ids of the pushes that it has not, of those that it would take.
+func (r *rough) lacks(jobs []proto.Push, dead map[string]string) (ids []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range jobs {
+		id := jobs[i].NotificationID
+		if p := r.pushes[id]; dead[id] == "" && (p == nil || !p.taken) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // soak is one run: how many pushes, and over what time they come.
 type soak struct {
 	all   int
@@ -198,15 +212,21 @@ func (s soak) run(t *testing.T) {
 		}
 	}
 	s.register(t, regs, server.URL)
-	want := s.all - len(dead)
 
 	began := time.Now()
 	ctx, stop := context.WithCancel(t.Context())
 	var feeding sync.WaitGroup
 	var fed error
-	feeding.Go(func() { fed = s.feed(ctx, looker.JetStream(), jobs) })
+	var queued atomic.Bool // all that there is
+	feeding.Go(func() { fed = s.feed(ctx, looker.JetStream(), jobs); queued.Store(true) })
 	t.Cleanup(func() { stop(); feeding.Wait() })
 
+	defer func() {
+		if t.Failed() {
+			pending, dead := counts(t, stream)
+			t.Logf("%+v; %d to be done, %d dead", stub.now(), pending, dead)
+		}
+	}()
 	starts, kills, settled := 0, 0, false // kills while there was work
 	for !settled {
 		w := startWorker(t, n, r)
@@ -218,7 +238,8 @@ func (s soak) run(t *testing.T) {
 			if alive.IsZero() && f.requests > before {
 				alive = time.Now()
 			}
-			settled = time.Since(began) > s.over && f.taken == want && left(t, stream) == len(dead)
+			pending, _ := counts(t, stream)
+			settled = queued.Load() && pending == 0
 			return settled || !alive.IsZero() && time.Since(alive) > killEvery
 		})
 		w.kill(t)
@@ -230,15 +251,11 @@ func (s soak) run(t *testing.T) {
 	feeding.Wait()
 	require.NoError(t, fed)
 
-	f, lost := stub.now(), []string{}
-	for i := range jobs {
-		if p := stub.pushes[jobs[i].NotificationID]; dead[jobs[i].NotificationID] == "" && (p == nil || !p.taken) {
-			lost = append(lost, jobs[i].NotificationID)
-		}
-	}
+	f, lost := stub.now(), stub.lacks(jobs, dead)
+	_, buried := counts(t, stream)
 	twice := f.again + f.unsaid
 	t.Logf("%d pushes in %s, %d starts of the worker, %d of them killed at work: %d requests, %d failed, %d hung, %d refused for ever; %d taken, %d sent again (%.2f %%): %d after an answer, %d without one; %d dead letters, %d lost",
-		s.all, took.Round(time.Second), starts, kills, f.requests, f.failed, f.hung, f.refused, f.taken, twice, 100*float64(twice)/float64(s.all), f.again, f.unsaid, len(letters(t, stream)), len(lost))
+		s.all, took.Round(time.Second), starts, kills, f.requests, f.failed, f.hung, f.refused, f.taken, twice, 100*float64(twice)/float64(s.all), f.again, f.unsaid, buried, len(lost))
 	require.Empty(t, lost)
 	require.Positive(t, kills)
 	if s.most > 0 {
@@ -273,6 +290,15 @@ func (s soak) checkRegistered(t *testing.T, regs *registry.Store) {
 			require.Equal(t, fate(i) != "/always/410", ok, "device %d", i)
 		}
 	}
+}
+
+// counts is what a stream has that is still to be done, jobs and timers, and letters.
+func counts(t *testing.T, s jetstream.Stream) (pending, dead uint64) {
+	t.Helper()
+	info, err := s.Info(t.Context(), jetstream.WithSubjectFilter(proto.PushJobs.Dead))
+	require.NoError(t, err)
+	dead = info.State.Subjects[proto.PushJobs.Dead]
+	return info.State.Msgs - dead, dead
 }
 
 func userOf(t *testing.T, i int) proto.Token {

@@ -239,7 +239,7 @@ func down(t *testing.T) time.Duration {
 	return d
 }
 
-// With notify down under load nothing is lost: the backlog drains, each once and in the order of the messages.
+// With notify down under load, killed with SIGKILL, nothing is lost: the backlog drains, each once and in the order of the messages.
 func TestNotifyWasDown(t *testing.T) {
 	const mentions = 60
 	m := mesh.Start(t, mesh.Options{Gateways: 1, Env: withWebhooks(nil)})
