@@ -31,8 +31,8 @@ func TestALookThatCannotBe(t *testing.T) {
 	require.NoError(t, c.End(device("ann", 1).actor(), "", now))
 	require.NoError(t, s.calls.Append(t.Context(), &calls.Entry{Token: "c1", Call: c}, "")) // and nobody is to look
 
-	look := func(set time.Duration) error {
-		body, err := json.Marshal(job{Call: "c1", At: s.now() - set.Milliseconds()})
+	look := func(late time.Duration) error {
+		body, err := json.Marshal(job{Call: "c1", Due: s.now() - late.Milliseconds()})
 		require.NoError(t, err)
 		return s.look(t.Context(), body)
 	}
@@ -40,7 +40,7 @@ func TestALookThatCannotBe(t *testing.T) {
 	for _, away := range []error{calls.ErrUnavailable, services.ErrRedisDown} {
 		fails = away
 		require.ErrorAs(t, look(time.Second), &later)
-		require.Equal(t, services.Later{After: lookRetry, Free: true}, *later)
+		require.Equal(t, services.Later{After: lookSoon, Free: true}, *later)
 		require.ErrorAs(t, look(time.Hour), &later)
 		require.Equal(t, services.Later{After: lookSeldom, Free: true}, *later)
 	}
