@@ -25,6 +25,9 @@ const (
 	// be told: the pause is an eighth of how late it is already, and lookSeldom at most,
 	// so that where there is too much to do looks do not add to it.
 	lookSoon, lookSeldom = 500 * time.Millisecond, 5 * time.Second
+	// freeWithin is for how long, in milliseconds, it is tried to free the slots of a call
+	// that is over while Redis is away: then whoever finds one frees it.
+	freeWithin = 15_000
 	// lookAsk is how long presence may take in a look, which has a second in all.
 	lookAsk = 250 * time.Millisecond
 )
@@ -71,7 +74,10 @@ func (s *Service) lookAt(ctx context.Context, j job) error {
 			return err
 		}
 	}
-	if err := s.slots(ctx, &e); err != nil {
+	switch err := s.slots(ctx, &e); {
+	case isDown(err) && e.IsOver() && s.now()-j.Due < freeWithin: // nobody looks at it any more
+		return &services.Later{After: lookSeldom, Free: true}
+	case ignoreDown(err) != nil:
 		return err
 	}
 	return s.lookWhenDue(ctx, &e)

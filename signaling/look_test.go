@@ -50,3 +50,20 @@ func TestALookThatCannotBe(t *testing.T) {
 	require.NoError(t, look(time.Second))
 	servicestest.Eventually(t, 5*time.Second, "it is told", func() bool { return len(w.events("c1", "bob call:end missed cancelled")) == 1 })
 }
+
+// TestSlotsAreFreedOnceRedisIsBack: it was away when the call ended.
+func TestSlotsAreFreedOnceRedisIsBack(t *testing.T) {
+	w := newTown(t)
+	s := w.instance()
+	s.mustCall(t, device("ann", 1), "c1", "bob")
+	w.redis.Stop()
+	s.mustEnd(t, device("ann", 1), "c1")
+	body, err := json.Marshal(job{Call: "c1", Due: s.now()})
+	require.NoError(t, err)
+	var later *services.Later
+	require.ErrorAs(t, s.look(t.Context(), body), &later)
+	require.Equal(t, services.Later{After: lookSeldom, Free: true}, *later)
+	body, err = json.Marshal(job{Call: "c1", Due: s.now() - freeWithin})
+	require.NoError(t, err)
+	require.NoError(t, s.look(t.Context(), body))
+}
