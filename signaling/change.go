@@ -151,7 +151,8 @@ type job struct {
 	Call proto.Token `json:"call"`
 	// Version is what the call is to be at, if somebody was about to move it there.
 	Version uint64 `json:"version,omitzero"`
-	At      int64  `json:"at"` // when the timer was set
+	At      int64  `json:"at"`           // when the timer was set
+	Due     int64  `json:"due,omitzero"` // when it was to come
 }
 
 // again names the timer of a call's second look; no token ends like this. It is one
@@ -177,6 +178,7 @@ func (s *Service) lookWhenDue(ctx context.Context, e *calls.Entry) error {
 }
 
 func (s *Service) schedule(ctx context.Context, name proto.Token, j job, at time.Time) error {
+	j.Due = at.UnixMilli()
 	body, err := wire.Marshal(j)
 	if err != nil {
 		return err

@@ -190,7 +190,7 @@ func (t *telling) over(p *state.Party) {
 	}
 	t.note(p)
 	if p.State != proto.ParticipantBusy { // then they are in another call
-		t.failed(t.svc.release(t.ctx, t.Token, t.token(p.User), t.svc.now()))
+		t.failed(ignoreDown(t.svc.release(t.ctx, t.Token, t.token(p.User), t.svc.now()))) // a look does it
 	}
 }
 

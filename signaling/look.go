@@ -21,11 +21,13 @@ const (
 	lookWait = 10_000
 	// fresh is how long, in milliseconds, after a move nobody asks whether its sockets are there.
 	fresh = 5_000
-	// lookRetry is when a look is made again that needed what was away: somebody waits
-	// to be told, so the pause grows only, to lookSeldom, where its timer was set
-	// lookPatience ago, in milliseconds.
-	lookRetry, lookSeldom = 500 * time.Millisecond, 5 * time.Second
-	lookPatience          = 120_000
+	// lookSoon is when a look is made again that needed what was away. Somebody waits to
+	// be told: the pause is an eighth of how late it is already, and lookSeldom at most,
+	// so that where there is too much to do looks do not add to it.
+	lookSoon, lookSeldom = 500 * time.Millisecond, 5 * time.Second
+	// freeWithin is for how long, in milliseconds, it is tried to free the slots of a call
+	// that is over while Redis is away: then whoever finds one frees it.
+	freeWithin = 15_000
 	// lookAsk is how long presence may take in a look, which has a second in all.
 	lookAsk = 250 * time.Millisecond
 )
@@ -39,12 +41,9 @@ func (s *Service) look(ctx context.Context, body []byte) error {
 	}
 	err := s.lookAt(ctx, j)
 	if err != nil && (ctx.Err() != nil || proto.AsError(unavailable(err)).Code == proto.ServiceUnavailable) {
-		s.host.Log().WarnContext(ctx, "look at a call", "call", j.Call, "error", err)
-		after := lookRetry
-		if s.now()-j.At > lookPatience {
-			after = lookSeldom
-		}
-		return &services.Later{After: after, Free: true}
+		s.host.Log().DebugContext(ctx, "look at a call", "call", j.Call, "error", err)
+		late := time.Duration(s.now()-j.Due) * time.Millisecond
+		return &services.Later{After: min(max(late/8, lookSoon), lookSeldom), Free: true}
 	}
 	return err
 }
@@ -75,7 +74,10 @@ func (s *Service) lookAt(ctx context.Context, j job) error {
 			return err
 		}
 	}
-	if err := s.slots(ctx, &e); err != nil {
+	switch err := s.slots(ctx, &e); {
+	case isDown(err) && e.IsOver() && s.now()-j.Due < freeWithin: // nobody looks at it any more
+		return &services.Later{After: lookSeldom, Free: true}
+	case ignoreDown(err) != nil:
 		return err
 	}
 	return s.lookWhenDue(ctx, &e)

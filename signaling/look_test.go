@@ -31,8 +31,8 @@ func TestALookThatCannotBe(t *testing.T) {
 	require.NoError(t, c.End(device("ann", 1).actor(), "", now))
 	require.NoError(t, s.calls.Append(t.Context(), &calls.Entry{Token: "c1", Call: c}, "")) // and nobody is to look
 
-	look := func(set time.Duration) error {
-		body, err := json.Marshal(job{Call: "c1", At: s.now() - set.Milliseconds()})
+	look := func(late time.Duration) error {
+		body, err := json.Marshal(job{Call: "c1", Due: s.now() - late.Milliseconds()})
 		require.NoError(t, err)
 		return s.look(t.Context(), body)
 	}
@@ -40,7 +40,7 @@ func TestALookThatCannotBe(t *testing.T) {
 	for _, away := range []error{calls.ErrUnavailable, services.ErrRedisDown} {
 		fails = away
 		require.ErrorAs(t, look(time.Second), &later)
-		require.Equal(t, services.Later{After: lookRetry, Free: true}, *later)
+		require.Equal(t, services.Later{After: lookSoon, Free: true}, *later)
 		require.ErrorAs(t, look(time.Hour), &later)
 		require.Equal(t, services.Later{After: lookSeldom, Free: true}, *later)
 	}
@@ -49,4 +49,21 @@ func TestALookThatCannotBe(t *testing.T) {
 	fails = nil
 	require.NoError(t, look(time.Second))
 	servicestest.Eventually(t, 5*time.Second, "it is told", func() bool { return len(w.events("c1", "bob call:end missed cancelled")) == 1 })
+}
+
+// TestSlotsAreFreedOnceRedisIsBack: it was away when the call ended.
+func TestSlotsAreFreedOnceRedisIsBack(t *testing.T) {
+	w := newTown(t)
+	s := w.instance()
+	s.mustCall(t, device("ann", 1), "c1", "bob")
+	w.redis.Stop()
+	s.mustEnd(t, device("ann", 1), "c1")
+	body, err := json.Marshal(job{Call: "c1", Due: s.now()})
+	require.NoError(t, err)
+	var later *services.Later
+	require.ErrorAs(t, s.look(t.Context(), body), &later)
+	require.Equal(t, services.Later{After: lookSeldom, Free: true}, *later)
+	body, err = json.Marshal(job{Call: "c1", Due: s.now() - freeWithin})
+	require.NoError(t, err)
+	require.NoError(t, s.look(t.Context(), body))
 }

@@ -152,14 +152,11 @@ func (s *Service) release(ctx context.Context, call, user proto.Token, ended int
 	}
 	for range maxRounds {
 		slots, err := s.calls.Slots(ctx, user)
-		if isDown(err) { // the log knows
-			return nil
-		}
 		if err != nil || slots[0].CallID != id && (slots[0].Known() || ended == 0) {
 			return err
 		}
 		if won, err := s.calls.Swap(ctx, user, &slots[0], next); err != nil || won {
-			return ignoreDown(err)
+			return err
 		}
 	}
 	return fmt.Errorf("the call of %s: %w", user, calls.ErrMoved)
@@ -178,7 +175,7 @@ func (s *Service) slots(ctx context.Context, e *calls.Entry) error {
 			return err
 		}
 		if err := s.keepSlot(ctx, e, p, user); err != nil {
-			return ignoreDown(err)
+			return err
 		}
 	}
 	return nil
