@@ -140,5 +140,5 @@ func TestRemovedWhileBehind(t *testing.T) {
 	m.chat.remove("c1", "ann")
 	c.left("ann")
 	c.quiet()
-	require.Nil(t, m.svc.hub.chat("c1"))
+	require.Eventually(t, func() bool { return m.svc.hub.chat("c1") == nil }, patience, time.Millisecond)
 }

@@ -165,7 +165,7 @@ func TestSignalingAway(t *testing.T) {
 	s.heard(stays)
 	require.Contains(t, s.left(), caller.hello.SocketID)
 	require.Len(t, s.left(), 1)
-	require.Zero(t, m.svc.asker.waiting())
+	servicestest.Eventually(t, patience, "nobody waits", func() bool { return m.svc.asker.waiting() == 0 })
 }
 
 // TestAskerIsBounded: of too many ends the oldest are dropped.
@@ -421,7 +421,7 @@ func TestTheRestOfAReport(t *testing.T) {
 	for _, c := range clients {
 		c.quiet()
 	}
-	require.Zero(t, m.svc.asker.waiting())
+	servicestest.Eventually(t, patience, "nobody waits", func() bool { return m.svc.asker.waiting() == 0 })
 }
 
 // TestRangIsBounded: a session remembers few calls.

@@ -80,7 +80,7 @@ func TestMembershipAppliesAtOnce(t *testing.T) {
 	for _, c := range []*client{ann, cat} {
 		c.quiet()
 	}
-	require.Nil(t, m.svc.hub.chat("c2"), "no member, no subscription")
+	require.Eventually(t, func() bool { return m.svc.hub.chat("c2") == nil }, patience, time.Millisecond, "no member, no subscription")
 }
 
 // TestRemovalWins: while messages flow, a removed member gets those before the

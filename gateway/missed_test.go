@@ -76,7 +76,7 @@ func TestStoredBehindTheAnswer(t *testing.T) {
 	m.chat.afterAnswer(func() { m.chat.remove("c3", "cat"); m.chat.say("c3", "x", "not for cat") })
 	cat := m.plain("cat", "")
 	cat.quiet()
-	require.Nil(t, m.svc.hub.chat("c3"))
+	require.Eventually(t, func() bool { return m.svc.hub.chat("c3") == nil }, patience, time.Millisecond)
 	m.chat.add("c3", "cat")
 	cat.joined("cat")
 	cat.quiet()
