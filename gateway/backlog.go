@@ -138,29 +138,29 @@ const expelTimeout = 5 * time.Second
 // way, or in the log, and is to be the last the client gets of this chat. A
 // membership that began anew meanwhile stays.
 func (svc *Service) expel(ctx context.Context, s *Session, t *topic) {
-	from, member := t.since(s)
+	was, member := t.member(s)
 	svc.suspect(t)
 	for end := time.Now().Add(expelTimeout); member && time.Now().Before(end); {
 		if !wait(ctx, 5*time.Millisecond) {
 			return
 		}
-		now, still := t.since(s)
-		member = still && now == from
+		now, still := t.member(s)
+		member = still && now.version == was.version
 	}
 	if member {
 		svc.hub.release(t, s)
 	}
 }
 
-// since is the position from which a session is served, and whether it is at all.
-func (t *topic) since(s *Session) (from uint64, member bool) {
+// member is a session in a topic, as it is now.
+func (t *topic) member(s *Session) (member, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	i := t.indexLocked(s)
 	if i < 0 {
-		return 0, false
+		return member{}, false
 	}
-	return t.members[i].from, true
+	return t.members[i], true
 }
 
 // sendOwed sends one message of a page, unless the session is no member of the

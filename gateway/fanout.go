@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"time"
 
 	"supmesh.dev/gateway/catchup"
@@ -59,11 +60,11 @@ func (svc *Service) passMeta(token proto.Token, e *entry, replay bool) {
 	}
 	change := &membershipChange{version: c.version, left: c.removed}
 	for _, user := range c.added {
-		change.added = append(change.added, svc.settled(user)...)
+		change.added = append(change.added, svc.settled(user, token, passedChange{c.chat, e.position, true})...)
 	}
 	for _, user := range c.removed {
-		svc.departed.note(token, user, c.version)
-		change.removed = append(change.removed, svc.settled(user)...)
+		svc.departed.note(token, user, ended{c.version, e.position})
+		change.removed = append(change.removed, svc.settled(user, token, passedChange{c.chat, e.position, false})...)
 	}
 	svc.checks.related(c.added, c.removed)
 	if t := svc.hub.chat(token); t != nil && svc.passTo(t, e, kindMeta, replay, change) {
@@ -94,18 +95,10 @@ func (svc *Service) passMeta(token proto.Token, e *entry, replay bool) {
 	svc.repairs.push(made)
 }
 
-// settled is the open sessions of a user; those still opening are told that
-// what they learn may be out of date.
-func (svc *Service) settled(user proto.Token) []*Session {
-	sessions := svc.hub.sessions(user)
-	n := 0
-	for _, s := range sessions {
-		if !s.markStale() {
-			sessions[n] = s
-			n++
-		}
-	}
-	return sessions[:n]
+// settled is the open sessions of a user whose membership of a chat changes; those
+// still opening take note of it.
+func (svc *Service) settled(user, token proto.Token, c passedChange) []*Session {
+	return slices.DeleteFunc(svc.hub.sessions(user), func(s *Session) bool { return s.noteChange(token, c) })
 }
 
 // membershipChange is a change with the sessions here that it concerns.
@@ -140,7 +133,7 @@ func (svc *Service) passTo(t *topic, e *entry, kind int, replay bool, change *me
 		}
 	}
 	var slow []*Session
-	empty := false
+	begun, empty := false, false
 	if deliver {
 		fresh := change != nil && (change.version == 0 || change.version > t.applied)
 		if fresh {
@@ -148,13 +141,21 @@ func (svc *Service) passTo(t *topic, e *entry, kind int, replay bool, change *me
 			t.version = max(t.version, change.version)
 			for _, s := range change.added {
 				t.joinLocked(s, e.position-1, nil)
+				t.renewLocked(s, change.version)
+			}
+			// All others here are still held: what came before the subscription is read.
+			begun = len(change.added) > 0 && t.beginLocked(e.position-1)
+			if begun {
+				t.suspectLocked()
 			}
 		}
 		svc.endTypingLocked(t, e, change)
 		slow = t.deliverLocked(e, kind)
 		if fresh {
 			for _, s := range change.removed {
-				t.leaveLocked(s)
+				if t.endsLocked(s, change.version) {
+					t.leaveLocked(s)
+				}
 			}
 			empty = len(t.members) == 0
 		}
@@ -162,6 +163,8 @@ func (svc *Service) passTo(t *topic, e *entry, kind int, replay bool, change *me
 	t.mu.Unlock()
 	if read {
 		svc.metrics.gaps.Add(svc.ctx, 1)
+	}
+	if read || begun {
 		svc.repairs.push(t)
 	}
 	for _, s := range slow {

@@ -127,8 +127,11 @@ func (h *hub) prune(t *topic) {
 	h.pruneLocked(s, t)
 }
 
+// pruneLocked keeps a chat that is being read: what that read has not brought yet, and
+// its live copies did not do, may make somebody a member again. repair comes for it.
 func (h *hub) pruneLocked(s *hubShard, t *topic) {
-	if len(t.members) == 0 && !t.gone {
+	_, reading := t.readingLocked()
+	if len(t.members) == 0 && !t.gone && (!reading || t.chat == "") {
 		t.gone = true
 		t.sub.end()
 		delete(s.topics, t.token)

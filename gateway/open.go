@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"supmesh.dev/gateway/catchup"
 	"supmesh.dev/proto"
@@ -70,22 +71,32 @@ func (s *Session) isStale() bool {
 	return s.stale
 }
 
+// maxBehind is how often chat is asked anew because it lists a membership that has
+// ended; with the pauses about 100 ms. It may have begun again since.
+const maxBehind = 3
+
 // ask is rpc.chat.open, with the check that the log is the one served from, and
 // without memberships that have ended meanwhile.
 func (svc *Service) ask(ctx context.Context, s *Session) (proto.OpenRes, error) {
-	res, err := services.Do(ctx, svc.host, proto.OpenDevice, s.actor, proto.OpenReq{})
-	if err != nil {
-		return res, err
+	for tries := 1; ; tries++ {
+		res, err := services.Do(ctx, svc.host, proto.OpenDevice, s.actor, proto.OpenReq{})
+		if err != nil {
+			return res, err
+		}
+		if err := svc.checkEpoch(res.Epoch); err != nil {
+			return res, err
+		}
+		listed := len(res.Chats)
+		res.Chats = svc.departed.without(res.Chats, s.user)
+		if len(res.Chats) == listed || tries > maxBehind {
+			return res, nil
+		}
+		pause(ctx, tries)
 	}
-	if err := svc.checkEpoch(res.Epoch); err != nil {
-		return res, err
-	}
-	res.Chats = svc.departed.without(res.Chats, s.user)
-	return res, nil
 }
 
 // activate lets a prepared session have what is live, and starts to send what
-// it is owed. What changed since it was prepared is asked for again.
+// it is owed.
 func (svc *Service) activate(ctx context.Context, s *Session, res proto.OpenRes) {
 	own := svc.hub.user(s.user)
 	if own == nil { // it has closed
@@ -95,24 +106,31 @@ func (svc *Service) activate(ctx context.Context, s *Session, res proto.OpenRes)
 		s.close(proto.CloseOverloaded)
 		return
 	}
-	for round := 1; !svc.settle(s, res, round == maxRounds); round++ {
-		svc.suspect(own) // it may be for copies that were dropped
-		next, err := svc.prepare(ctx, s)
-		if err != nil {
-			svc.host.Log().WarnContext(ctx, "open again", "error", err)
-			s.close(proto.CloseOverloaded)
-			return
+	if err := svc.settleChats(ctx, s, own, &res); err != nil {
+		if !errors.Is(err, errEnded) {
+			svc.host.Log().WarnContext(ctx, "open", "error", err)
 		}
-		res = next
+		s.close(proto.CloseOverloaded)
+		return
 	}
 	svc.startBacklog(s)
 }
 
-// settle gives the session its place in each topic; false if something
-// happened after res was made that res would have to know of.
-func (svc *Service) settle(s *Session, res proto.OpenRes, last bool) bool {
+// errEnded says that a connection ended while it was being served.
+var errEnded = errors.New("the connection ended")
+
+// settleChats ends the hold of a session in all chats. From its beginning on what
+// changes concerns the session as it does others; what changed since the answer was
+// made is told from the log, chat by chat.
+func (svc *Service) settleChats(ctx context.Context, s *Session, own *topic, res *proto.OpenRes) error {
+	changes, unsure, err := svc.opened(s)
+	if err != nil {
+		return err
+	}
+	if unsure {
+		svc.suspect(own)
+	}
 	listed := make(map[proto.Token]bool, len(res.Chats))
-	whole := true
 	for i := range res.Chats {
 		head := &res.Chats[i]
 		token, err := proto.EncodeID(head.ChatID)
@@ -120,24 +138,116 @@ func (svc *Service) settle(s *Session, res proto.OpenRes, last bool) bool {
 			continue
 		}
 		listed[token] = true
-		if t := svc.hub.chat(token); t != nil {
-			whole = t.settle(s, head, res.Position, last) && whole
+		if t := svc.hub.chat(token); t != nil && t.holds(s) {
+			p := &place{at: res.Position, member: head.Joined <= res.Position}
+			if _, err := svc.settleIn(ctx, s, t, head, res.Position, p); err != nil {
+				return err
+			}
 		}
 	}
+	unlisted := make(map[*topic]*place)
 	for _, t := range s.topicList() {
-		if t.chat != "" && !listed[t.token] && t.holds(s) {
-			svc.hub.release(t, s) // a member of the first answer that is none any more
+		switch c, changed := changes[t.token]; {
+		case t.chat == "" || listed[t.token] || !t.holds(s):
+		case changed:
+			unlisted[t] = &place{at: res.Position, least: c.last, member: c.joined && c.last <= res.Position}
+		default: // one of an earlier answer: the end of that membership is on its way
+			t.serve(s, res.Position)
+			svc.spawn(func(ctx context.Context) { svc.expel(ctx, s, t) })
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if (s.stale || !whole) && !last {
-		return false
+	if err := svc.settleUnlisted(ctx, s, unlisted); err != nil {
+		return err
 	}
-	if s.phase == opening {
-		s.phase = open
+	if unsure {
+		svc.recheckSessions(ctx, []*Session{s})
 	}
-	return true
+	return nil
+}
+
+// opened makes an opening session an open one, which is held in every chat whose
+// membership changed meanwhile. It returns these, and whether there may be more.
+func (svc *Service) opened(s *Session) (changes map[proto.Token]passedChange, unsure bool, err error) {
+	for held := 0; ; {
+		s.mu.Lock()
+		changes = s.changes
+		if len(changes) == held {
+			s.changes, unsure = nil, s.unsure
+			if s.phase == opening {
+				s.phase = open
+			}
+			s.mu.Unlock()
+			return changes, unsure, nil
+		}
+		changes = maps.Clone(changes)
+		s.mu.Unlock()
+		held = len(changes)
+		for token, c := range changes {
+			if err := svc.hub.withChat(token, c.chat, func(t *topic) { t.joinLocked(s, hold, nil) }); err != nil {
+				return nil, false, err
+			}
+		}
+	}
+}
+
+// maxUnlisted is how often chat is asked for a chat that by the log the user is a
+// member of; with the pauses about 5 s.
+const maxUnlisted = 10
+
+// settleUnlisted ends the hold of a session in chats that the answer did not list.
+func (svc *Service) settleUnlisted(ctx context.Context, s *Session, unlisted map[*topic]*place) error {
+	for tries := 0; len(unlisted) > 0; tries++ {
+		if tries > 0 {
+			pause(ctx, tries)
+		}
+		res, err := svc.ask(ctx, s)
+		if err != nil {
+			return err
+		}
+		heads := make(map[string]*proto.ChatHead, len(res.Chats))
+		for i := range res.Chats {
+			heads[res.Chats[i].ChatID] = &res.Chats[i]
+		}
+		for t, p := range unlisted {
+			done, err := svc.settleIn(ctx, s, t, heads[t.chat], res.Position, p)
+			if err != nil {
+				return err
+			}
+			if !done && tries >= maxUnlisted {
+				svc.host.Log().ErrorContext(ctx, "chat does not know of a membership", "subject", t.log())
+				svc.hub.release(t, s)
+				done = true
+			}
+			if done {
+				delete(unlisted, t)
+			}
+		}
+	}
+	return nil
+}
+
+// settleIn ends the hold of a session in one chat, once it has been told what passed
+// there. It returns false if the session is a member, and chat's answer does not list it.
+func (svc *Service) settleIn(ctx context.Context, s *Session, t *topic, head *proto.ChatHead, position uint64, p *place) (done bool, err error) {
+	late := !p.member
+	for {
+		switch what, upTo := svc.settle(t, s, head, position, p); what {
+		case settled:
+			if late { // what passed before the subscription, behind the place
+				svc.suspect(t)
+			}
+			return true, nil
+		case over:
+			svc.hub.prune(t)
+			return true, nil
+		case headless:
+			return false, nil
+		case passedBy:
+			if !svc.tell(ctx, s, t, p, upTo) {
+				return false, errEnded
+			}
+		}
+	}
 }
 
 func (s *Session) topicList() []*topic {
@@ -153,27 +263,57 @@ func (t *topic) holds(s *Session) bool {
 	return i >= 0 && t.members[i].from == hold
 }
 
-// settle ends the hold of one session in one chat.
-func (t *topic) settle(s *Session, head *proto.ChatHead, position uint64, last bool) bool {
+// serve has a session that is held in a chat served live from a position on.
+func (t *topic) serve(s *Session, position uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if i := t.indexLocked(s); i >= 0 {
+		t.members[i].from, t.members[i].told = position, position
+		t.beginLocked(position)
+	}
+}
+
+// What became of ending a hold.
+type settling int
+
+const (
+	settled  settling = iota // it has ended
+	over                     // and so has the membership
+	passedBy                 // something has passed that the session is to be told first
+	headless                 // a member, but not by chat's answer
+)
+
+// settle ends the hold of one session in one chat, if it has been told of all that
+// has passed. With passedBy it says up to where that is.
+func (svc *Service) settle(t *topic, s *Session, head *proto.ChatHead, position uint64, p *place) (what settling, upTo uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	i := t.indexLocked(s)
 	if i < 0 || t.members[i].from != hold {
-		return true
+		return settled, 0
 	}
-	if t.applied > head.Version && !last {
-		return false // the answer is older than what has been applied here
+	end := svc.departed.last(t.token, s.user)
+	upTo = max(t.otherLocked(), p.least, end.position)
+	if head != nil && !p.member {
+		upTo = max(upTo, head.Joined)
 	}
-	t.beginLocked(position)
-	for kind := range t.tracks {
-		// Passed on after the answer was made, when this session was held.
-		// Messages come again from the backlog, others do not: ask again.
-		if kind != kindMessage && t.tracks[kind].Last() > position && !last {
-			return false
-		}
+	if upTo > p.at {
+		return passedBy, upTo
 	}
+	known := p.version
+	if head != nil {
+		known = max(known, head.Version)
+	}
+	if !p.member || end.version > known {
+		t.leaveLocked(s)
+		return over, 0
+	}
+	if head == nil {
+		return headless, 0
+	}
+	t.beginLocked(p.at)
 	m := &t.members[i]
-	m.from = position
+	m.from, m.told, m.version = position, p.at, max(m.version, p.version)
 	t.version = max(t.version, head.Version)
 	owed := catchup.Owe(head.Delivered, head.LastSeq, head.LastPosition)
 	if t.seq > head.LastSeq {
@@ -184,5 +324,5 @@ func (t *topic) settle(s *Session, head *proto.ChatHead, position uint64, last b
 	} else {
 		m.owed = owed
 	}
-	return true
+	return settled, 0
 }

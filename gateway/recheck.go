@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 
-	"supmesh.dev/gateway/catchup"
 	"supmesh.dev/proto"
 )
 
@@ -89,13 +88,12 @@ func (svc *Service) reconcile(ctx context.Context, s *Session) error {
 			return err
 		}
 		listed[token] = true
-		var suspicious *topic
+		var joined, suspicious *topic
 		err = svc.hub.withChat(token, head.ChatID, func(t *topic) {
-			if t.indexLocked(s) < 0 {
-				t.joinLocked(s, res.Position, catchup.Owe(head.Delivered, head.LastSeq, head.LastPosition))
-				t.beginLocked(res.Position)
-				t.suspectLocked() // a new subscription may have begun after the answer
-				suspicious = t
+			t.joinLocked(s, hold, nil)
+			if i := t.indexLocked(s); i >= 0 && t.members[i].from == hold {
+				joined = t
+				return
 			}
 			if head.LastPosition > t.tracks[kindMessage].Last() && t.tracks[kindMessage].Begun() ||
 				head.Version > t.version && t.version > 0 {
@@ -110,10 +108,15 @@ func (svc *Service) reconcile(ctx context.Context, s *Session) error {
 		if suspicious != nil {
 			svc.repairs.push(suspicious)
 		}
+		if joined != nil {
+			if _, err := svc.settleIn(ctx, s, joined, head, res.Position, &place{at: max(head.Joined, 1) - 1}); err != nil {
+				return err
+			}
+		}
 	}
 	for _, t := range s.topicList() {
 		// One that began after the answer was made cannot be in it.
-		if from, member := t.since(s); t.chat != "" && !listed[t.token] && member && from < res.Position {
+		if m, member := t.member(s); t.chat != "" && !listed[t.token] && member && m.told < res.Position {
 			svc.expel(ctx, s, t)
 		}
 	}

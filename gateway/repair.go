@@ -78,6 +78,7 @@ const (
 
 // repair reads a topic's log until nothing is missing.
 func (svc *Service) repair(ctx context.Context, t *topic) {
+	defer svc.hub.prune(t)
 	t.mu.Lock()
 	t.queued = false
 	after, reading := t.readingLocked()

@@ -138,6 +138,7 @@ func TestReconnect(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[string][]uint64{"c1": {2, 3}, "c2": {1}}, seen)
+	dan.joined("dan") // how it came to be a member was missed too
 	dan.messages(1, 1)
 	m.chat.say("c3", "x", "2")
 	dan.messages(2, 2)

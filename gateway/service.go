@@ -258,6 +258,7 @@ func (svc *Service) checkEpoch(epoch string) error {
 	}
 	svc.host.Log().Error("the log has another epoch: all connections start anew")
 	svc.hub.forgetPositions()
+	svc.departed.forget()
 	for _, s := range svc.hub.everyone() {
 		s.close(proto.CloseDrain)
 	}

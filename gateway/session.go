@@ -48,14 +48,16 @@ type Session struct {
 	strikes   int    // protocol errors, weighed, since window
 	window    int64  // Unix seconds
 	watches   map[proto.Token]*watched
-	calls     *callNotes         // nil: it has had nothing to do with calls
-	own       *proto.OwnPresence // nil: none is known
+	changes   map[proto.Token]passedChange // while opening, by chat
+	calls     *callNotes                   // nil: it has had nothing to do with calls
+	own       *proto.OwnPresence           // nil: none is known
 	phase     phase
 	away      bool      // the device's own status
 	announced bool      // presence has been told of it, or is
 	taken     bool      // another connection continues it
 	final     bool      // it will not return
-	stale     bool      // membership changed while opening
+	stale     bool      // while opening: memberships changed, or may have
+	unsure    bool      // while opening: copies may have been dropped
 	behind    bool      // a goroutine sends what is owed
 	warned    bool      // auth:expiring has been sent
 	ending    bool      // close has been called
@@ -103,15 +105,33 @@ func (s *Session) exit(t *topic) {
 	}
 }
 
-// markStale says that what was learnt while opening may be out of date; false
-// if the session is open already.
+// markStale says that copies may have been dropped, and so what was learnt while
+// opening may be out of date; false if the session is open already.
 func (s *Session) markStale() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.phase != opening {
 		return false
 	}
+	s.stale, s.unsure = true, true
+	return true
+}
+
+// noteChange says that the user's membership of a chat changed; false if the session
+// is open already.
+func (s *Session) noteChange(token proto.Token, c passedChange) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase != opening {
+		return false
+	}
 	s.stale = true
+	if s.changes == nil {
+		s.changes = make(map[proto.Token]passedChange)
+	}
+	if c.last >= s.changes[token].last {
+		s.changes[token] = c
+	}
 	return true
 }
 
@@ -119,7 +139,7 @@ func (s *Session) takeStale() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	was := s.stale
-	s.stale = false
+	s.stale, s.unsure = false, false
 	return was
 }
 

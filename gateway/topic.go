@@ -69,7 +69,8 @@ const hold = math.MaxUint64
 // member is one session in a topic.
 type member struct {
 	session *Session
-	from    uint64        // entries beyond this position are delivered
+	from    uint64        // messages beyond this position are delivered
+	told    uint64        // everything else beyond this position is
 	owed    *catchup.Owed // not nil: behind, messages are noted and not delivered
 	version uint64        // of the chat when this membership began here; 0: unknown
 }
@@ -123,8 +124,24 @@ func (t *topic) indexLocked(s *Session) int {
 // joinLocked makes a session a member, unless it is one or has closed.
 func (t *topic) joinLocked(s *Session, from uint64, owed *catchup.Owed) {
 	if t.indexLocked(s) < 0 && s.enter(t) {
-		t.members = append(t.members, member{session: s, from: from, owed: owed, version: t.applied})
+		t.members = append(t.members, member{session: s, from: from, told: from, owed: owed, version: t.applied})
 	}
+}
+
+// renewLocked notes that a user was added with a version of the chat. One that is
+// held learns it from the log.
+func (t *topic) renewLocked(s *Session, version uint64) {
+	if i := t.indexLocked(s); i >= 0 && t.members[i].from != hold {
+		t.members[i].version = max(t.members[i].version, version)
+	}
+}
+
+// endsLocked says whether a removal with a version of the chat (0: unknown) ends the
+// membership of a session here: it is not about an earlier one. One that is held
+// learns of it from the log.
+func (t *topic) endsLocked(s *Session, version uint64) bool {
+	i := t.indexLocked(s)
+	return i >= 0 && t.members[i].from != hold && (version == 0 || version > t.members[i].version)
 }
 
 // leaveLocked ends a membership.
@@ -162,7 +179,11 @@ func (t *topic) deliverLocked(e *entry, kind int) (slow []*Session) {
 		if kind == kindEdit && m.owed != nil {
 			m.owed.Edited(e.seq)
 		}
-		if own || e.position <= m.from || e.call != nil && !m.session.hears(e.call) {
+		from := m.told
+		if message {
+			from = m.from
+		}
+		if own || e.position <= from || e.call != nil && !m.session.hears(e.call) {
 			continue
 		}
 		p := m.session.peer.profile()
@@ -188,9 +209,14 @@ func (t *topic) readingLocked() (after uint64, reading bool) {
 }
 
 // lastLocked is the highest position that has passed.
-func (t *topic) lastLocked() (last uint64) {
+func (t *topic) lastLocked() uint64 { return max(t.tracks[kindMessage].Last(), t.otherLocked()) }
+
+// otherLocked is the highest position that has passed of what is no message.
+func (t *topic) otherLocked() (last uint64) {
 	for i := range t.tracks {
-		last = max(last, t.tracks[i].Last())
+		if i != kindMessage {
+			last = max(last, t.tracks[i].Last())
+		}
 	}
 	return last
 }
@@ -202,10 +228,14 @@ func (t *topic) suspectLocked() {
 	}
 }
 
-func (t *topic) beginLocked(position uint64) {
+// beginLocked sets where the tracks begin that have not; false if all have. They have
+// where a member is served: then none is held back by another's beginning.
+func (t *topic) beginLocked(position uint64) (begun bool) {
 	for i := range t.tracks {
+		begun = begun || !t.tracks[i].Begun()
 		t.tracks[i].Begin(position)
 	}
+	return begun
 }
 
 // forgetLocked voids every position: the log is another one.
