@@ -70,6 +70,9 @@ func (svc *Service) passMeta(token proto.Token, e *entry, replay bool) {
 	if t := svc.hub.chat(token); t != nil && svc.passTo(t, e, kindMeta, replay, change) {
 		return
 	}
+	for _, s := range change.removed {
+		svc.tellGone(token, s, e)
+	}
 	if len(change.added) == 0 {
 		return
 	}
@@ -79,10 +82,7 @@ func (svc *Service) passMeta(token proto.Token, e *entry, replay bool) {
 	err = svc.hub.withChat(token, c.chat, func(t *topic) {
 		made = t
 		for _, s := range change.added {
-			t.joinLocked(s, e.position-1, nil)
-		}
-		for i := range t.members {
-			t.members[i].version = c.version
+			t.addLocked(s, e.position, c.version)
 		}
 		t.beginLocked(e.position - 1)
 		t.suspectLocked()
@@ -93,6 +93,14 @@ func (svc *Service) passMeta(token proto.Token, e *entry, replay bool) {
 		return
 	}
 	svc.repairs.push(made)
+}
+
+// tellGone tells a session how a membership ended that it was never served for, since
+// chat's answer to it knew of that end before it passed here. Once.
+func (svc *Service) tellGone(token proto.Token, s *Session, e *entry) {
+	if s.noteLeft(token, e.position) {
+		svc.tellOf(s, e)
+	}
 }
 
 // settled is the open sessions of a user whose membership of a chat changes; those
@@ -119,12 +127,13 @@ func (svc *Service) passTo(t *topic, e *entry, kind int, replay bool, change *me
 	read := false
 	if kind < kinds {
 		track := &t.tracks[kind]
+		_, reading := t.readingLocked()
 		switch {
 		case replay:
 			deliver = track.Replayed(e.position) && !e.call.expired(time.Now())
-		case kind == kindEdit && t.tracks[kindMessage].Reading() && track.Begun():
-			// What it edits may be in the hole: the read that is under way for it
-			// brings both, in order.
+		case reading && track.Begun():
+			// What it follows may be in the hole: what it edits, or a removal. The read
+			// that is under way brings both, in order.
 			track.Suspect(e.position)
 			deliver = false
 		default:
@@ -140,8 +149,7 @@ func (svc *Service) passTo(t *topic, e *entry, kind int, replay bool, change *me
 			t.applied = max(t.applied, change.version)
 			t.version = max(t.version, change.version)
 			for _, s := range change.added {
-				t.joinLocked(s, e.position-1, nil)
-				t.renewLocked(s, change.version)
+				t.addLocked(s, e.position, change.version)
 			}
 			// All others here are still held: what came before the subscription is read.
 			begun = len(change.added) > 0 && t.beginLocked(e.position-1)
@@ -153,7 +161,11 @@ func (svc *Service) passTo(t *topic, e *entry, kind int, replay bool, change *me
 		slow = t.deliverLocked(e, kind)
 		if fresh {
 			for _, s := range change.removed {
-				if t.endsLocked(s, change.version) {
+				switch i := t.indexLocked(s); {
+				case i < 0:
+					svc.tellGone(t.token, s, e)
+				case t.endsLocked(i, change.version):
+					s.noteLeft(t.token, e.position)
 					t.leaveLocked(s)
 				}
 			}

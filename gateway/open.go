@@ -306,6 +306,7 @@ func (svc *Service) settle(t *topic, s *Session, head *proto.ChatHead, position 
 	}
 	if !p.member || end.version > known {
 		t.leaveLocked(s)
+		s.noteLeft(t.token, p.at)
 		return over, 0
 	}
 	if head == nil {

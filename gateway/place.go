@@ -65,7 +65,7 @@ const maxTellTries = 10
 func (svc *Service) tell(ctx context.Context, s *Session, t *topic, p *place, upTo uint64) bool {
 	for tries := 0; p.at < upTo; {
 		from := p.at
-		last, err := svc.store.read(ctx, t.log(), from, func(e *entry) {
+		last, _, err := svc.store.read(ctx, t.log(), from, func(e *entry) {
 			if e.position <= upTo {
 				svc.tellEntry(s, t, p, e)
 			}

@@ -85,7 +85,7 @@ func (svc *Service) repair(ctx context.Context, t *topic) {
 	gone := t.gone
 	t.mu.Unlock()
 	for failed := 0; !gone && reading && ctx.Err() == nil; {
-		last, err := svc.store.read(ctx, t.log(), after, svc.replayed)
+		last, more, err := svc.store.read(ctx, t.log(), after, svc.replayed)
 		if err != nil {
 			if failed++; failed == 1 && ctx.Err() == nil {
 				svc.host.Log().Warn("read the log", "subject", t.log(), "error", err)
@@ -99,8 +99,9 @@ func (svc *Service) repair(ctx context.Context, t *topic) {
 		}
 		failed = 0
 		t.mu.Lock()
-		tries := t.readLocked(last > after)
-		if more := last > after; more {
+		got := last > after
+		tries := t.readLocked(got, more)
+		if got {
 			// On from here, not from where the kind with the fewest entries
 			// stands: behind that the same entries would come for ever.
 			_, reading = t.readingLocked()
@@ -119,11 +120,13 @@ func (svc *Service) repair(ctx context.Context, t *topic) {
 	}
 }
 
-// readLocked takes note of a read: with entries it goes on, without it is at
-// the end. It returns how many times in a row the end came too early.
-func (t *topic) readLocked(more bool) (tries int) {
-	if more {
+// readLocked takes note of a read, which got something or not, and behind which there is
+// more or the end. It returns how many times in a row the end came too early.
+func (t *topic) readLocked(got, more bool) (tries int) {
+	if got {
 		t.tries = 0
+	}
+	if more {
 		return 0
 	}
 	ended := true
@@ -132,6 +135,9 @@ func (t *topic) readLocked(more bool) (tries int) {
 	}
 	if ended {
 		t.tries = 0
+		return 0
+	}
+	if got {
 		return 0
 	}
 	if t.tries++; t.tries <= maxTries {

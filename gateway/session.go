@@ -49,6 +49,7 @@ type Session struct {
 	window    int64  // Unix seconds
 	watches   map[proto.Token]*watched
 	changes   map[proto.Token]passedChange // while opening, by chat
+	ends      map[proto.Token]uint64       // by chat: position of the last end of membership that it was told
 	calls     *callNotes                   // nil: it has had nothing to do with calls
 	own       *proto.OwnPresence           // nil: none is known
 	phase     phase
@@ -133,6 +134,28 @@ func (s *Session) noteChange(token proto.Token, c passedChange) bool {
 		s.changes[token] = c
 	}
 	return true
+}
+
+// noteLeft says that the session is told how a membership ended, of which there may be
+// more copies. It returns false if it has been told.
+func (s *Session) noteLeft(token proto.Token, position uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ends == nil {
+		s.ends = make(map[proto.Token]uint64)
+	}
+	if position <= s.ends[token] {
+		return false
+	}
+	s.ends[token] = position
+	return true
+}
+
+// hasLeft is up to where the session has been told of a chat that it is not served from.
+func (s *Session) hasLeft(token proto.Token) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ends[token]
 }
 
 func (s *Session) takeStale() bool {

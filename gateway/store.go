@@ -130,32 +130,32 @@ const (
 )
 
 // read hands the entries of a log subject behind a position to handle, in
-// order, up to a bound, and says where the last of them stands: the next read
-// goes on behind it. With none left that is the position it was given. A
-// replica that answers may be stale: the end it sees need not be the end.
-func (s *store) read(ctx context.Context, subject string, after uint64, handle func(*entry)) (last uint64, err error) {
+// order, up to a bound, and says where the last of them stands, which is where the
+// next read goes on, and whether there are more. A replica that answers may be stale:
+// the end it sees need not be the end.
+func (s *store) read(ctx context.Context, subject string, after uint64, handle func(*entry)) (last uint64, more bool, err error) {
 	last = after
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	// What was subscribed before this read must be live before it: then what the read does not see comes as a copy.
 	if err := s.host.NATS().FlushWithContext(ctx); err != nil {
-		return last, fmt.Errorf("read %s: %w", subject, err)
+		return last, true, fmt.Errorf("read %s: %w", subject, err)
 	}
 	log, err := s.log()
 	if err != nil {
-		return last, fmt.Errorf("read %s: %w", subject, err)
+		return last, true, fmt.Errorf("read %s: %w", subject, err)
 	}
 	batch, err := jetstreamext.GetBatch(ctx, log, proto.Events.Name, readBatch,
 		jetstreamext.GetBatchSeq(after+1), jetstreamext.GetBatchSubject(subject), jetstreamext.GetBatchMaxBytes(4<<20))
 	if err != nil {
-		return last, fmt.Errorf("read %s: %w", subject, err)
+		return last, true, fmt.Errorf("read %s: %w", subject, err)
 	}
 	for m, err := range batch {
 		if errors.Is(err, jetstreamext.ErrNoMessages) {
 			break
 		}
 		if err != nil {
-			return last, fmt.Errorf("read %s: %w", subject, err)
+			return last, true, fmt.Errorf("read %s: %w", subject, err)
 		}
 		seq, _ := number(m.Header, proto.HeaderSeq)
 		handle(&entry{
@@ -163,8 +163,10 @@ func (s *store) read(ctx context.Context, subject string, after uint64, handle f
 			seq: seq, socket: m.Header.Get(proto.HeaderSocket), body: m.Data,
 		})
 		last = m.Sequence
+		pending, known := number(m.Header, "Nats-Num-Pending") // as of the request
+		more = pending > 0 || !known
 	}
-	return last, nil
+	return last, more, nil
 }
 
 // recheckOn has everything compared with the log when copies were dropped.

@@ -128,20 +128,23 @@ func (t *topic) joinLocked(s *Session, from uint64, owed *catchup.Owed) {
 	}
 }
 
-// renewLocked notes that a user was added with a version of the chat. One that is
-// held learns it from the log.
-func (t *topic) renewLocked(s *Session, version uint64) {
+// addLocked makes a session a member whose user was added at a position of the log,
+// with a version of the chat. One that is held learns that from the log.
+func (t *topic) addLocked(s *Session, position, version uint64) {
+	if position <= s.hasLeft(t.token) {
+		return
+	}
+	t.joinLocked(s, position-1, nil)
 	if i := t.indexLocked(s); i >= 0 && t.members[i].from != hold {
 		t.members[i].version = max(t.members[i].version, version)
 	}
 }
 
 // endsLocked says whether a removal with a version of the chat (0: unknown) ends the
-// membership of a session here: it is not about an earlier one. One that is held
+// membership of member i: it is not about an earlier one. One that is held
 // learns of it from the log.
-func (t *topic) endsLocked(s *Session, version uint64) bool {
-	i := t.indexLocked(s)
-	return i >= 0 && t.members[i].from != hold && (version == 0 || version > t.members[i].version)
+func (t *topic) endsLocked(i int, version uint64) bool {
+	return t.members[i].from != hold && (version == 0 || version > t.members[i].version)
 }
 
 // leaveLocked ends a membership.
