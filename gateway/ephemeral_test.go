@@ -102,7 +102,7 @@ func TestEphemeralWaitsForNobody(t *testing.T) {
 		if i == 0 {
 			from = hold
 		}
-		require.NoError(t, m.svc.hub.withUser(s.user, func(topic *topic) { topic.joinLocked(s, from, nil) }))
+		require.NoError(t, m.svc.hub.withUser(s.user, func(topic *topic) { topic.joinLocked(s, from) }))
 	}
 	m.svc.live(&entry{subject: proto.UserEphemeral("cat"), event: "message:delivered", body: []byte(`{}`)})
 	require.Zero(t, opening.n)

@@ -31,7 +31,7 @@ func (m *mesh) sinks(chat string, n int) []*sink {
 		s, err := m.svc.newSession(k, "s"+strconv.Itoa(i), auth.Identity{User: "u" + strconv.Itoa(i)})
 		require.NoError(m.t, err)
 		s.phase = open
-		require.NoError(m.t, m.svc.hub.withChat(token(m.t, chat), chat, func(t *topic) { t.joinLocked(s, 0, nil) }))
+		require.NoError(m.t, m.svc.hub.withChat(token(m.t, chat), chat, func(t *topic) { t.joinLocked(s, 0) }))
 		m.t.Cleanup(s.gone)
 		all = append(all, k)
 	}

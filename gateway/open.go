@@ -22,7 +22,7 @@ var errEpoch = errors.New("the log has another epoch")
 // its device is. From here on nothing can be missed; nothing is sent before
 // activate. On an error the session is to be given up with gone.
 func (svc *Service) prepare(ctx context.Context, s *Session) (proto.OpenRes, error) {
-	err := svc.hub.withUser(s.user, func(t *topic) { t.joinLocked(s, hold, nil) })
+	err := svc.hub.withUser(s.user, func(t *topic) { t.joinLocked(s, hold) })
 	if err != nil {
 		return proto.OpenRes{}, err
 	}
@@ -43,7 +43,7 @@ func (svc *Service) prepare(ctx context.Context, s *Session) (proto.OpenRes, err
 				return res, fmt.Errorf("open: chat id: %w", err)
 			}
 			if err := svc.hub.withChat(token, res.Chats[i].ChatID, func(t *topic) {
-				t.joinLocked(s, hold, nil)
+				t.joinLocked(s, hold)
 				if t.born > before {
 					fresh = append(fresh, t.log())
 				}
@@ -183,7 +183,7 @@ func (svc *Service) opened(s *Session) (changes map[proto.Token]passedChange, un
 		s.mu.Unlock()
 		held = len(changes)
 		for token, c := range changes {
-			if err := svc.hub.withChat(token, c.chat, func(t *topic) { t.joinLocked(s, hold, nil) }); err != nil {
+			if err := svc.hub.withChat(token, c.chat, func(t *topic) { t.joinLocked(s, hold) }); err != nil {
 				return nil, false, err
 			}
 		}

@@ -90,7 +90,7 @@ func (svc *Service) reconcile(ctx context.Context, s *Session) error {
 		listed[token] = true
 		var joined, suspicious *topic
 		err = svc.hub.withChat(token, head.ChatID, func(t *topic) {
-			t.joinLocked(s, hold, nil)
+			t.joinLocked(s, hold)
 			if i := t.indexLocked(s); i >= 0 && t.members[i].from == hold {
 				joined = t
 				return

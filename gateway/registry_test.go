@@ -227,7 +227,7 @@ func TestToldAgainInPaces(t *testing.T) {
 	for i := range n {
 		s, err := m.svc.newSession(&sink{}, fmt.Sprint("s", i), auth.Identity{User: fmt.Sprint("u", i), Device: "d"})
 		require.NoError(t, err)
-		require.NoError(t, m.svc.hub.withUser(s.user, func(topic *topic) { topic.joinLocked(s, 0, nil) }))
+		require.NoError(t, m.svc.hub.withUser(s.user, func(topic *topic) { topic.joinLocked(s, 0) }))
 		m.svc.registered(s, &proto.OpenSessionRes{}, "")
 		t.Cleanup(s.gone)
 	}

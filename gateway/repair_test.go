@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"supmesh.dev/proto"
+	"supmesh.dev/services/servicestest"
 )
 
 // deafen ends the subscription of a chat here, as if copies were dropped, and
@@ -99,6 +100,83 @@ func TestCopiesTwiceAndLate(t *testing.T) {
 	require.NoError(t, nc.Flush())
 	m.chat.say("c1", "x", "last")
 	ann.messages(4, 4)
+	ann.quiet()
+}
+
+// TestAReadKeepsTheOrderOfItsLog: what comes live while a hole is being read waits for
+// it, of whatever kind: nothing passes a removal, no removal passes what was before it.
+func TestAReadKeepsTheOrderOfItsLog(t *testing.T) {
+	m := runMesh(t)
+	m.chat.add("c1", "ann", "bob")
+	ann, bob := m.plain("ann", ""), m.socketIO("bob", "")
+	m.chat.say("c1", "x", "1")
+	ann.messages(1, 1)
+	bob.messages(1, 1)
+	topic := m.svc.hub.chat(token(t, "c1"))
+	topic.mu.Lock()
+	topic.suspectLocked() // and nobody reads yet
+	topic.mu.Unlock()
+	m.chat.edit("c1", 1, "one")
+	m.chat.say("c1", "x", "2")
+	m.chat.remove("c1", "bob")
+	m.chat.edit("c1", 1, "uno")
+	last := m.chat.say("c1", "x", "3").Position
+	servicestest.Eventually(t, patience, "all have passed", func() bool { return m.heardUpTo("c1") >= last })
+	ann.quiet()
+	bob.quiet()
+	m.svc.repairs.push(topic)
+	for _, want := range []string{"message:edited", "message:new", "chat:member-left"} {
+		require.Equal(t, want, func() string { g := bob.next(); return g.event }())
+	}
+	for _, want := range []string{"message:edited", "message:new", "chat:member-left", "message:edited", "message:new"} {
+		require.Equal(t, want, func() string { g := ann.next(); return g.event }())
+	}
+	ann.quiet()
+	bob.quiet()
+}
+
+// heardUpTo is the highest position of a message that a read of the chat must reach.
+func (m *mesh) heardUpTo(chat string) uint64 {
+	t := m.svc.hub.chatOf(chat)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.tracks[kindMessage].Horizon()
+}
+
+// TestAChatIsKeptWhileItIsRead: its last member leaves while it is being read, and comes
+// back by a copy that waits for that read.
+func TestAChatIsKeptWhileItIsRead(t *testing.T) {
+	m := runMesh(t)
+	m.chat.add("c1", "ann")
+	ann := m.plain("ann", "")
+	topic := m.svc.hub.chat(token(t, "c1"))
+	topic.mu.Lock()
+	topic.suspectLocked()
+	topic.mu.Unlock()
+	m.chat.remove("c1", "ann")
+	m.svc.repairs.push(topic)
+	ann.left("ann")
+	servicestest.Eventually(t, patience, "it is gone behind the read", func() bool { return m.svc.hub.chatOf("c1") == nil })
+
+	m.chat.add("c1", "ann")
+	ann.joined("ann")
+	m.chat.say("c1", "x", "1")
+	ann.messages(1, 1)
+	topic = m.svc.hub.chatOf("c1")
+	topic.mu.Lock()
+	topic.suspectLocked()
+	s := topic.members[0].session
+	topic.mu.Unlock()
+	m.svc.hub.release(topic, s) // as the removal does that the read brings
+	require.Same(t, topic, m.svc.hub.chatOf("c1"))
+	m.chat.remove("c1", "ann")
+	m.chat.add("c1", "ann")
+	last := m.chat.say("c1", "x", "2").Position
+	servicestest.Eventually(t, patience, "all have passed", func() bool { return m.heardUpTo("c1") >= last })
+	m.svc.repairs.push(topic)
+	ann.left("ann")
+	ann.joined("ann")
+	ann.messages(2, 2)
 	ann.quiet()
 }
 

@@ -41,7 +41,7 @@ func TestSlowSideOfACall(t *testing.T) {
 	s, err := m.svc.newSession(full, "s1", auth.Identity{User: "cat"})
 	require.NoError(t, err)
 	t.Cleanup(s.gone)
-	require.NoError(t, m.svc.hub.withUser(s.user, func(topic *topic) { topic.joinLocked(s, 0, nil) }))
+	require.NoError(t, m.svc.hub.withUser(s.user, func(topic *topic) { topic.joinLocked(s, 0) }))
 	m.svc.live(&entry{subject: proto.UserEphemeral("cat"), event: "call:answer", to: "s1", body: []byte(`{"callId":"c"}`)})
 	require.Equal(t, []proto.CloseCode{proto.CloseSlowConsumer}, full.closed)
 }

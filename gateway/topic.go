@@ -122,9 +122,9 @@ func (t *topic) indexLocked(s *Session) int {
 }
 
 // joinLocked makes a session a member, unless it is one or has closed.
-func (t *topic) joinLocked(s *Session, from uint64, owed *catchup.Owed) {
+func (t *topic) joinLocked(s *Session, from uint64) {
 	if t.indexLocked(s) < 0 && s.enter(t) {
-		t.members = append(t.members, member{session: s, from: from, told: from, owed: owed, version: t.applied})
+		t.members = append(t.members, member{session: s, from: from, told: from, version: t.applied})
 	}
 }
 
@@ -134,7 +134,7 @@ func (t *topic) addLocked(s *Session, position, version uint64) {
 	if position <= s.hasLeft(t.token) {
 		return
 	}
-	t.joinLocked(s, position-1, nil)
+	t.joinLocked(s, position-1)
 	if i := t.indexLocked(s); i >= 0 && t.members[i].from != hold {
 		t.members[i].version = max(t.members[i].version, version)
 	}

@@ -280,7 +280,7 @@ func TestTypingBurst(t *testing.T) {
 		for _, g := range []*mesh{m, other} {
 			s := countingSession(t, g.svc, burstUser(i), &delivered)
 			require.NoError(t, g.svc.hub.withChat("c1", "c1", func(topic *topic) {
-				topic.joinLocked(s, 0, nil)
+				topic.joinLocked(s, 0)
 				if i < 250 {
 					v, _, err := g.svc.viewLocked(topic, s, 1)
 					require.NoError(t, err)
