@@ -106,12 +106,17 @@ func (svc *Service) activate(ctx context.Context, s *Session, res proto.OpenRes)
 		s.close(proto.CloseOverloaded)
 		return
 	}
-	if err := svc.settleChats(ctx, s, own, &res); err != nil {
+	unsure, err := svc.settleChats(ctx, s, &res)
+	if err != nil {
 		if !errors.Is(err, errEnded) {
 			svc.host.Log().WarnContext(ctx, "open", "error", err)
 		}
 		s.close(proto.CloseOverloaded)
 		return
+	}
+	if unsure {
+		svc.suspect(own)
+		svc.spawn(func(ctx context.Context) { svc.recheckSessions(ctx, []*Session{s}) })
 	}
 	svc.startBacklog(s)
 }
@@ -121,14 +126,13 @@ var errEnded = errors.New("the connection ended")
 
 // settleChats ends the hold of a session in all chats. From its beginning on what
 // changes concerns the session as it does others; what changed since the answer was
-// made is told from the log, chat by chat.
-func (svc *Service) settleChats(ctx context.Context, s *Session, own *topic, res *proto.OpenRes) error {
+// made is told from the log, chat by chat. unsure: copies may have been dropped meanwhile.
+func (svc *Service) settleChats(ctx context.Context, s *Session, res *proto.OpenRes) (unsure bool, err error) {
+	s.settling.Lock()
+	defer s.settling.Unlock()
 	changes, unsure, err := svc.opened(s)
 	if err != nil {
-		return err
-	}
-	if unsure {
-		svc.suspect(own)
+		return unsure, err
 	}
 	listed := make(map[proto.Token]bool, len(res.Chats))
 	for i := range res.Chats {
@@ -141,7 +145,7 @@ func (svc *Service) settleChats(ctx context.Context, s *Session, own *topic, res
 		if t := svc.hub.chat(token); t != nil && t.holds(s) {
 			p := &place{at: res.Position, member: head.Joined <= res.Position}
 			if _, err := svc.settleIn(ctx, s, t, head, res.Position, p); err != nil {
-				return err
+				return unsure, err
 			}
 		}
 	}
@@ -156,13 +160,7 @@ func (svc *Service) settleChats(ctx context.Context, s *Session, own *topic, res
 			svc.spawn(func(ctx context.Context) { svc.expel(ctx, s, t) })
 		}
 	}
-	if err := svc.settleUnlisted(ctx, s, unlisted); err != nil {
-		return err
-	}
-	if unsure {
-		svc.recheckSessions(ctx, []*Session{s})
-	}
-	return nil
+	return unsure, svc.settleUnlisted(ctx, s, unlisted)
 }
 
 // opened makes an opening session an open one, which is held in every chat whose

@@ -76,6 +76,8 @@ func (svc *Service) recheckSessions(ctx context.Context, sessions []*Session) {
 // Chats it joined unnoticed are added; in those it has, the log is read where
 // it is ahead, which also brings a removal that went unnoticed, in its place.
 func (svc *Service) reconcile(ctx context.Context, s *Session) error {
+	s.settling.Lock()
+	defer s.settling.Unlock()
 	res, err := svc.ask(ctx, s)
 	if err != nil {
 		return err

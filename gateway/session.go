@@ -40,6 +40,10 @@ type Session struct {
 	fence   atomic.Uint64 // given by presence; 0: none yet
 	since   int64         // Unix milliseconds
 
+	// settling is held by whoever finds the session its places in chats: when it opens,
+	// and in a recheck. It is taken before every other lock.
+	settling sync.Mutex
+
 	mu        sync.Mutex
 	topics    []*topic
 	lanes     *lane  // those with requests
