@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -198,7 +197,7 @@ func (w *town) notes(user string) (out []proto.Notification) {
 func (w *town) listen(user string) *nats.Subscription {
 	w.t.Helper()
 	nc := w.nats.Connect()
-	sub, err := nc.SubscribeSync(proto.LivePrefix + strings.TrimPrefix(proto.UserNotices(proto.Token(user)), proto.LogPrefix))
+	sub, err := nc.SubscribeSync(proto.LiveOf(proto.UserNotices(proto.Token(user))))
 	require.NoError(w.t, err)
 	require.NoError(w.t, nc.Flush())
 	return sub

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
-	"time"
 
 	"supmesh.dev/notify/decide"
 	"supmesh.dev/notify/notices"
@@ -14,9 +13,6 @@ import (
 	"supmesh.dev/services"
 	"supmesh.dev/services/wire"
 )
-
-// withdrawFor is how long it is tried to take back a push.
-const withdrawFor = 24 * time.Hour
 
 // withdraw has the user's other devices take back what was pushed for
 // notifications that are read or gone. What cannot be queued stays on the screen.
@@ -39,7 +35,7 @@ func (s *Service) withdraw(ctx context.Context, who *services.Caller, done *noti
 			p := proto.Push{
 				UserID: who.Actor.User, DeviceID: d.DeviceID, Provider: d.Provider, NotificationID: withdrawalID(done.Position, key),
 				Type: proto.NotifySystem, Priority: proto.PriorityNormal, Badge: done.Unread, CollapseKey: key, Withdraw: true,
-				CreatedAt: proto.At(now), ExpiresAt: proto.At(now.Add(withdrawFor)), After: done.Position,
+				CreatedAt: proto.At(now), ExpiresAt: proto.At(now.Add(decide.WithdrawFor)), After: done.Position,
 			}
 			if err := s.queuePush(ctx, &p, decide.KeyOf(&p)); err != nil {
 				s.host.Log().WarnContext(ctx, "withdraw pushes", "error", err)

@@ -46,6 +46,9 @@ const (
 // ChatLog is the log subject of one kind of one chat.
 func ChatLog(chat Token, kind Kind) string { return "ev.chat." + string(chat) + "." + string(kind) }
 
+// LiveOf is the subject on which the live copy comes of what is stored under a log subject.
+func LiveOf(log string) string { return LivePrefix + strings.TrimPrefix(log, LogPrefix) }
+
 // ChatLogAll matches every kind of one chat in the log.
 func ChatLogAll(chat Token) string { return "ev.chat." + string(chat) + ".*" }
 

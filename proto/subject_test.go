@@ -78,7 +78,7 @@ func TestParseUserSubject(t *testing.T) {
 // of the user's log, and no stream takes it.
 func TestEphemeralIsNeverStored(t *testing.T) {
 	user := token(t, "a.b")
-	live := proto.LivePrefix + strings.TrimPrefix(proto.UserLog(user), proto.LogPrefix)
+	live := proto.LiveOf(proto.UserLog(user))
 	for _, subject := range []string{proto.UserEphemeral(user), live} {
 		require.True(t, matches(proto.UserLive(user), subject), subject)
 		require.False(t, matches(proto.UserLive(token(t, "b")), subject), subject)

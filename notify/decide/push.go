@@ -93,8 +93,9 @@ type callData struct {
 	CallType proto.CallType `json:"callType"`
 }
 
-// withdrawFor is how long taking something back is worth it at least.
-const withdrawFor = time.Hour
+// WithdrawFor is how long it is tried to take back what stands on a device, at the
+// least: a push whose own time is shorter may still stand there.
+const WithdrawFor = 24 * time.Hour
 
 // Withdraw takes back what was pushed under a collapse key before an entry, whatever
 // the user has set since.
@@ -103,7 +104,7 @@ func Withdraw(t proto.NotificationType, collapseKey, id string, e *Entry, user U
 	rule := ruleOf(t)
 	p := proto.Push{
 		UserID: user.ID, NotificationID: id, Type: t, CollapseKey: collapseKey, Withdraw: true, Priority: rule.Priority, Badge: user.Unread,
-		CreatedAt: proto.At(e.Stored), ExpiresAt: proto.At(e.Stored.Add(max(withdrawFor, rule.For))), After: e.Position,
+		CreatedAt: proto.At(e.Stored), ExpiresAt: proto.At(e.Stored.Add(max(WithdrawFor, rule.For))), After: e.Position,
 	}
 	if !now.Before(p.ExpiresAt.Time) {
 		return nil

@@ -21,10 +21,8 @@ import (
 var (
 	// ErrUnavailable: the log did not answer; what was to be stored may be stored or not.
 	ErrUnavailable = journal.ErrUnavailable
-	// errStale: Redis lacks entries of the log, or all.
-	errStale = errors.New("notifications are to be read from the log")
 	// errRepeated: an earlier try with the same key stored it.
-	errRepeated = fmt.Errorf("it is stored already: %w", errStale)
+	errRepeated = fmt.Errorf("it is stored already: %w", journal.ErrStale)
 )
 
 var (
@@ -66,7 +64,7 @@ func (s *Store) run(ctx context.Context, script *redis.Script, user proto.Token,
 		text, _ = out[0].(string)
 	}
 	if text == "" {
-		return journal.Mark{}, nil, errStale
+		return journal.Mark{}, nil, journal.ErrStale
 	}
 	m, err := journal.ParseMark(text)
 	return m, out[1:], err
@@ -75,19 +73,8 @@ func (s *Store) run(ctx context.Context, script *redis.Script, user proto.Token,
 // whole repeats a read until Redis has everything that the log had when it began.
 func (s *Store) whole(ctx context.Context, user proto.Token, read func() (journal.Mark, error)) error {
 	for {
-		last, _, err := s.log.Last(ctx, proto.UserNotices(user))
-		if err != nil {
-			return err
-		}
-		m, err := read()
-		if err == nil && m.Position > last.Position { // by now, or of another log
-			if last, _, err = s.log.Last(ctx, proto.UserNotices(user)); err == nil && m.Position > last.Position {
-				err = errStale
-			}
-		} else if err == nil && m.Position < last.Position {
-			err = errStale
-		}
-		if !errors.Is(err, errStale) {
+		_, err := s.log.AsOfLast(ctx, proto.UserNotices(user), read)
+		if !errors.Is(err, journal.ErrStale) {
 			return err
 		}
 		if err := s.heal(ctx, user); err != nil {
@@ -121,7 +108,7 @@ func (s *Store) Add(ctx context.Context, a *Adding) (Added, error) {
 	n.ID, n.Read = notificationID(uint64(max(ms, 0)), of), false
 	for {
 		at, out, err := s.run(ctx, viewLua, a.User, ms, markText(of), proto.MaxNotifications)
-		if errors.Is(err, errStale) {
+		if errors.Is(err, journal.ErrStale) {
 			if err = s.heal(ctx, a.User); err == nil {
 				continue
 			}
@@ -141,7 +128,7 @@ func (s *Store) Add(ctx context.Context, a *Adding) (Added, error) {
 		if err == nil {
 			return Added{ID: n.ID, Position: position}, nil
 		}
-		if !errors.Is(err, errStale) {
+		if !errors.Is(err, journal.ErrStale) {
 			return Added{}, err
 		}
 		if err := s.heal(ctx, a.User); err != nil {
@@ -151,7 +138,7 @@ func (s *Store) Add(ctx context.Context, a *Adding) (Added, error) {
 }
 
 // append stores an entry that follows from what Redis had as of a mark, and has
-// Redis know it where it can; else whoever comes next reads it from the log. errStale:
+// Redis know it where it can; else whoever comes next reads it from the log. journal.ErrStale:
 // others were first, or it is there by an earlier try.
 func (s *Store) append(ctx context.Context, at journal.Mark, a *journal.Append, user proto.Token, body any, now int64) (position uint64, err error) {
 	if a.Body, err = wire.Marshal(body); err != nil {
@@ -161,7 +148,7 @@ func (s *Store) append(ctx context.Context, at journal.Mark, a *journal.Append, 
 	position, repeated, err := s.log.Append(ctx, *a)
 	switch {
 	case errors.Is(err, journal.ErrMoved):
-		return 0, errStale
+		return 0, journal.ErrStale
 	case err == nil && repeated:
 		return 0, errRepeated
 	case err != nil:
@@ -218,7 +205,7 @@ func (s *Store) healOnce(ctx context.Context, user proto.Token) (done bool, err 
 			return false, err
 		}
 		if at, err = s.applyAll(ctx, keys, at, entries); err != nil {
-			if errors.Is(err, errStale) {
+			if errors.Is(err, journal.ErrStale) {
 				return false, nil
 			}
 			return false, fmt.Errorf("keep notifications of %s: %w", user, err)
@@ -227,7 +214,7 @@ func (s *Store) healOnce(ctx context.Context, user proto.Token) (done bool, err 
 	return true, nil
 }
 
-// applyAll takes entries one after the other; errStale says that Redis is not as of
+// applyAll takes entries one after the other; journal.ErrStale says that Redis is not as of
 // where they begin any more.
 func (s *Store) applyAll(ctx context.Context, keys []string, at journal.Mark, entries []journal.Entry) (journal.Mark, error) {
 	if len(entries) == 0 {
@@ -251,7 +238,7 @@ func (s *Store) applyAll(ctx context.Context, keys []string, at journal.Mark, en
 			return at, err
 		}
 		if n != 1 {
-			return at, errStale
+			return at, journal.ErrStale
 		}
 	}
 	return at, nil
@@ -326,7 +313,7 @@ func (s *Store) take(ctx context.Context, what string, t *Taking) (out Taken, er
 			if out.Position, err = s.find(ctx, t.User, at.Position, event, body); err != nil || out.Position > 0 {
 				return out, err
 			}
-		case !errors.Is(err, errStale):
+		case !errors.Is(err, journal.ErrStale):
 			return out, err
 		}
 	}

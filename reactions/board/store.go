@@ -24,7 +24,7 @@ var (
 	// ErrMoved: the chat has an entry that Redis had not when it was read; nothing was stored.
 	ErrMoved = journal.ErrMoved
 	// ErrStale: Redis lacks entries of the log, or all; Heal reads them.
-	ErrStale = errors.New("reactions are to be read from the log")
+	ErrStale = journal.ErrStale
 )
 
 var (
@@ -92,23 +92,7 @@ func still(before journal.Mark, text string) (journal.Mark, error) {
 // nothing else: what was acked and not told Redis, because either died, must not be
 // missed, and what the log has lost is not there.
 func (s *Store) fresh(ctx context.Context, chat proto.Token) (journal.Mark, error) {
-	last, _, err := s.log.Last(ctx, proto.ChatLog(chat, proto.KindReaction))
-	if err != nil {
-		return journal.Mark{}, err
-	}
-	m, err := s.mark(ctx, chat)
-	switch {
-	case err != nil:
-		return m, err
-	case m.Position < last.Position:
-		return m, ErrStale
-	case m.Position > last.Position: // by now, or of what the log has not
-		last, _, err = s.log.Last(ctx, proto.ChatLog(chat, proto.KindReaction))
-		if err == nil && m.Position > last.Position {
-			err = ErrStale
-		}
-	}
-	return m, err
+	return s.log.AsOfLast(ctx, proto.ChatLog(chat, proto.KindReaction), func() (journal.Mark, error) { return s.mark(ctx, chat) })
 }
 
 func (s *Store) mark(ctx context.Context, chat proto.Token) (journal.Mark, error) {

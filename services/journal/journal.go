@@ -26,6 +26,8 @@ var (
 	ErrUnavailable = errors.New("log unavailable")
 	// ErrMoved: the subject's last entry is not the one expected; nothing was stored.
 	ErrMoved = errors.New("the subject has moved on")
+	// ErrStale: what is kept of a subject is not as of its last entry; it is to be read from the log.
+	ErrStale = errors.New("to be read from the log")
 )
 
 // Journal reads and appends to subjects of the stream EVENTS.
@@ -170,6 +172,30 @@ func (j *Journal) get(ctx context.Context, what string, which map[string]any) (e
 func entryOf(subject string, position uint64, header nats.Header, body []byte) Entry {
 	expires, _ := strconv.ParseInt(header.Get(proto.HeaderExpires), 10, 64)
 	return Entry{Subject: subject, Position: position, Event: header.Get(proto.HeaderEvent), Expires: expires, Body: body}
+}
+
+// AsOfLast reads something that is kept of a subject, and is as of the mark that read
+// gives, and makes sure that this is its last entry, as it stood when AsOfLast was
+// called or later. It returns ErrStale where that knows less, or what the log has not:
+// what was acked and not told, because either died, must not be missed.
+func (j *Journal) AsOfLast(ctx context.Context, subject string, read func() (Mark, error)) (Mark, error) {
+	last, _, err := j.Last(ctx, subject)
+	if err != nil {
+		return Mark{}, err
+	}
+	m, err := read()
+	switch {
+	case err != nil:
+		return m, err
+	case m.Position < last.Position:
+		return m, ErrStale
+	case m.Position > last.Position: // by now, or of another log
+		last, _, err = j.Last(ctx, subject)
+		if err == nil && m.Position > last.Position {
+			err = ErrStale
+		}
+	}
+	return m, err
 }
 
 // Epoch names the log: another one is another log, and every position in the old

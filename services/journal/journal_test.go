@@ -2,6 +2,7 @@ package journal_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -130,6 +131,35 @@ func TestPages(t *testing.T) {
 	epoch, err := j.Epoch(t.Context())
 	require.NoError(t, err)
 	require.Len(t, epoch, 32)
+}
+
+// TestAsOfLast: what is kept counts as long as its mark is the subject's last entry, or
+// one that is stored by now.
+func TestAsOfLast(t *testing.T) {
+	j, h := start(t)
+	subject := proto.UserCalls("alice")
+	store := func() uint64 {
+		ack, err := h.JetStream().Publish(t.Context(), subject, []byte("x"))
+		require.NoError(t, err)
+		return ack.Sequence
+	}
+	ask := func(read func() uint64) error {
+		m, err := j.AsOfLast(t.Context(), subject, func() (journal.Mark, error) { return journal.Mark{Epoch: "e", Position: read()}, nil })
+		if err == nil {
+			require.Equal(t, "e", m.Epoch)
+		}
+		return err
+	}
+	require.NoError(t, ask(func() uint64 { return 0 }), "nothing is stored")
+	require.ErrorIs(t, ask(func() uint64 { return 7 }), journal.ErrStale, "of another log")
+	last := store()
+	require.NoError(t, ask(func() uint64 { return last }))
+	require.ErrorIs(t, ask(func() uint64 { return last - 1 }), journal.ErrStale, "an entry that is not known")
+	require.NoError(t, ask(store), "stored meanwhile, and known")
+	require.ErrorIs(t, ask(func() uint64 { return store() + 1 }), journal.ErrStale)
+	broken := errors.New("no read")
+	_, err := j.AsOfLast(t.Context(), subject, func() (journal.Mark, error) { return journal.Mark{}, broken })
+	require.ErrorIs(t, err, broken)
 }
 
 func TestMark(t *testing.T) {
