@@ -142,7 +142,7 @@ func TestRing(t *testing.T) {
 			require.Equal(t, got[k].Push.DeviceID, p.DeviceID, "from where it rang")
 			require.NotEqual(t, got[k].Key, back[k].Key)
 		}
-		old, err := OfRing(e, u, now.Add(2*time.Hour))
+		old, err := OfRing(e, u, now.Add(WithdrawFor))
 		require.NoError(t, err)
 		require.Empty(t, old)
 	}
