@@ -163,7 +163,7 @@ func (s *store) read(ctx context.Context, subject string, after uint64, handle f
 			seq: seq, socket: m.Header.Get(proto.HeaderSocket), body: m.Data,
 		})
 		last = m.Sequence
-		pending, known := number(m.Header, "Nats-Num-Pending") // as of the request
+		pending, known := number(m.Header, proto.HeaderPending)
 		more = pending > 0 || !known
 	}
 	return last, more, nil

@@ -41,6 +41,7 @@ const (
 const (
 	HeaderStreamSeq  = "Nats-Sequence"
 	HeaderStreamLast = "Nats-Last-Sequence" // the previous entry of the same subject, 0 for none
+	HeaderPending    = "Nats-Num-Pending"   // how many entries follow, as of the request; of direct gets in batches
 )
 
 // ChatLog is the log subject of one kind of one chat.

@@ -300,7 +300,7 @@ func (l *Log) Range(ctx context.Context, stream, subject string, from uint64, li
 	if err != nil {
 		return nil, false, fmt.Errorf("read %s from %d: %w", subject, from, err)
 	}
-	return page, end != nil && first(end, "Nats-Num-Pending") != "0", nil
+	return page, end != nil && first(end, proto.HeaderPending) != "0", nil
 }
 
 // batch reads what one request brings; end is the header that closes it, nil

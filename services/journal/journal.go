@@ -241,7 +241,7 @@ func (j *Journal) Page(ctx context.Context, subject string, after uint64) (entri
 		switch status := m.Header.Get("Status"); status {
 		case "":
 		case "204": // the end of the page
-			pending, _ := strconv.ParseUint(m.Header.Get("Nats-Num-Pending"), 10, 64)
+			pending, _ := strconv.ParseUint(m.Header.Get(proto.HeaderPending), 10, 64)
 			return entries, pending > 0, nil
 		case "404": // there is nothing behind
 			return entries, false, nil

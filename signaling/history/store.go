@@ -326,7 +326,7 @@ func (s *Store) batch(ctx context.Context, subject string, from uint64) (found [
 		switch status := m.Header.Get("Status"); status {
 		case "":
 		case "204": // the end
-			return found, at, m.Header.Get("Nats-Num-Pending") != "0", nil
+			return found, at, m.Header.Get(proto.HeaderPending) != "0", nil
 		case "404": // there is nothing
 			return found, at, false, nil
 		default:
