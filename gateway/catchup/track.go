@@ -77,9 +77,6 @@ func (t *Track) Suspect(upTo uint64) (start bool) {
 // begins behind it.
 func (t *Track) Last() uint64 { return t.last }
 
-// Horizon is the highest position that the read under way must reach, as far as known.
-func (t *Track) Horizon() uint64 { return t.horizon }
-
 // Reading says whether a hole is being read.
 func (t *Track) Reading() bool { return t.state == reading }
 
