@@ -126,6 +126,7 @@ func onBoth(t *testing.T, test func(t *testing.T, redis *servicestest.Redis)) {
 }
 
 func TestReactions(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newTown(t, redis)
 		got, err := w.add("bob", "❤")
@@ -178,6 +179,7 @@ func TestReactions(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	for _, c := range []struct {
 		user, message, reaction string
@@ -201,6 +203,7 @@ func TestRefused(t *testing.T) {
 }
 
 func TestLimit(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	for i := range proto.MaxReactions {
 		_, err := w.add("bob", fmt.Sprintf(":e%d:", i))
@@ -237,6 +240,7 @@ func truth(all []proto.Reaction) map[string]map[string]bool {
 // TestToggling: 50 users put 20 reactions on one message and take half of them
 // away, all at once and over two instances: each entry of the log counts right.
 func TestToggling(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	var wg sync.WaitGroup
 	for u := range 50 {
@@ -306,6 +310,7 @@ func later(t *testing.T, err error) {
 // TestFlushedMeanwhile: Redis is emptied again and again while users toggle; the
 // log and what is read in the end are one.
 func TestFlushedMeanwhile(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	done := make(chan struct{})
 	flushed := make(chan int)
@@ -362,6 +367,7 @@ func TestFlushedMeanwhile(t *testing.T) {
 
 // TestRedisAway: what is stored while Redis cannot be told is there when it is back.
 func TestRedisAway(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	_, err := w.add("bob", "👍")
 	require.NoError(t, err)
@@ -382,6 +388,7 @@ func TestRedisAway(t *testing.T) {
 // TestAckedAndNotTold: an instance dies between the log and Redis; nobody sees less
 // than was stored, and taking it away works.
 func TestAckedAndNotTold(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	_, err := w.add("bob", "👍")
 	require.NoError(t, err)

@@ -15,6 +15,7 @@ func quiet(t testing.TB) *slog.Logger {
 }
 
 func TestACallIsAnsweredAndEnded(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s := w.instance()
 	ann, bob, other := device("ann", 1), device("bob", 1), device("bob", 2)
@@ -65,6 +66,7 @@ func TestACallIsAnsweredAndEnded(t *testing.T) {
 }
 
 func TestMissed(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s := w.instance(rings(300 * time.Millisecond))
 	s.mustCall(t, device("ann", 1), "c1", "bob")

@@ -32,6 +32,7 @@ func codeOf(err error) proto.Code {
 
 // TestTwoAnswersAtOnce lets two devices answer in the same moment, at two instances.
 func TestTwoAnswersAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	a, b := w.instance(), w.instance()
 	one, two := device("bob", 1), device("bob", 2)
@@ -72,6 +73,7 @@ func TestTwoAnswersAtOnce(t *testing.T) {
 // TestGlare has two users call each other in the same moment: one call survives, and
 // the other's caller is told which.
 func TestGlare(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	a, b := w.instance(), w.instance()
 	for n := range 200 {
@@ -101,6 +103,7 @@ func TestGlare(t *testing.T) {
 // TestGlareOfSeveral: who is rung by a call of several is told of it when they call
 // its caller, also once others have answered; who is blocked from it is not.
 func TestGlareOfSeveral(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	a, b := w.instance(), w.instance()
 	ann, bob, cat, dan := device("ann", 1), device("bob", 1), device("cat", 1), device("dan", 1)
@@ -130,6 +133,7 @@ func TestGlareOfSeveral(t *testing.T) {
 }
 
 func TestBusy(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	a, b := w.instance(), w.instance()
 	ann, bob, cat := device("ann", 1), device("bob", 1), device("cat", 1)
@@ -168,6 +172,7 @@ func TestBusy(t *testing.T) {
 
 // TestSlotsOfNoCall are taken over once whoever made them has had its time.
 func TestSlotsOfNoCall(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s := w.instance()
 	user := proto.Token("bob")
@@ -188,6 +193,7 @@ func TestSlotsOfNoCall(t *testing.T) {
 
 // TestTheSameRequestTwice at two instances at once is one call.
 func TestTheSameRequestTwice(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	a, b := w.instance(), w.instance()
 	for n := range 100 {
@@ -219,6 +225,7 @@ func TestTheSameRequestTwice(t *testing.T) {
 
 // TestTwoUsersOneID: of two calls under one id, made at once, one is.
 func TestTwoUsersOneID(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	a, b := w.instance(), w.instance()
 	for n := range 50 {

@@ -118,6 +118,7 @@ func (c *clumsy) step(string) error {
 // TestRandomCallsOfTheService lets a thousand calls go their way at two instances
 // that lose their thread, and looks at what remains of each.
 func TestRandomCallsOfTheService(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.grace, w.look = time.Second, 2*time.Second
 	one, two := &clumsy{random: rand.New(rand.NewPCG(1, 1))}, &clumsy{random: rand.New(rand.NewPCG(2, 2))}

@@ -165,6 +165,7 @@ const killEvery = 3 * time.Second
 // letters are exactly what could never be done. PUSH_SOAK=20000 is its long form
 // (make soak-push).
 func TestSoak(t *testing.T) {
+	t.Parallel()
 	s := soak{all: 400, over: 9 * time.Second, limit: 5 * time.Minute}
 	if long := os.Getenv("PUSH_SOAK"); long != "" {
 		n, err := strconv.Atoi(long)

@@ -12,6 +12,7 @@ import (
 func TestMain(m *testing.M) { servicestest.Leak(m) }
 
 func TestNATSKeepsItsStoreOverARestart(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	url := n.URL
 	js, err := jetstream.New(n.Connect())
@@ -31,6 +32,7 @@ func TestNATSKeepsItsStoreOverARestart(t *testing.T) {
 }
 
 func TestTheRedisClusterRefusesWhatARealOneWould(t *testing.T) {
+	t.Parallel()
 	plain, cluster := servicestest.RunRedis(t).Client(), servicestest.RunRedisCluster(t).Client()
 	require.NoError(t, plain.MSet(t.Context(), "a", 1, "b", 2).Err())
 	require.ErrorContains(t, cluster.Eval(t.Context(), "return 1", []string{"a", "b"}).Err(), "slot")

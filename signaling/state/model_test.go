@@ -99,6 +99,7 @@ func newWatch() *watch { return &watch{answerer: map[string]string{}, now: 1000}
 
 // TestRandomCalls lets 10,000 calls run their course.
 func TestRandomCalls(t *testing.T) {
+	t.Parallel()
 	ends := map[proto.CallStatus]int{}
 	for seed := range uint64(10_000) {
 		random := rand.New(rand.NewPCG(seed, 7))
@@ -127,6 +128,7 @@ func TestRandomCalls(t *testing.T) {
 
 // TestAnyCall is the same with rapid, which finds the shortest way to a failure.
 func TestAnyCall(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		pick := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pick") }
 		c := begin([]string{"bob", "cat", "dan"}[:1+pick(3)]...)
@@ -142,6 +144,7 @@ func TestAnyCall(t *testing.T) {
 
 // TestACloneIsItsOwn changes a copy and looks at what it was made of.
 func TestACloneIsItsOwn(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		pick := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pick") }
 		c := begin("bob", "cat")

@@ -38,6 +38,7 @@ func deadLetters(t *testing.T) (*services.Host, jetstream.Stream, string) {
 }
 
 func TestEveryQueueHasDeadLetters(t *testing.T) {
+	t.Parallel()
 	for _, q := range proto.Queues {
 		found, err := (&letters{Queue: q.Name}).queues()
 		require.NoError(t, err)
@@ -49,6 +50,7 @@ func TestEveryQueueHasDeadLetters(t *testing.T) {
 }
 
 func TestListDeadLetters(t *testing.T) {
+	t.Parallel()
 	_, s, _ := deadLetters(t)
 	list := func(c dlqList) string {
 		var out strings.Builder
