@@ -63,7 +63,7 @@ func TestRefusesWhatIsNoOffset(t *testing.T) {
 	}
 }
 
-func TestStampAllocatesNothing(t *testing.T) {
+func TestStampAllocatesNothing(t *testing.T) { //nolint:paralleltest // measures allocations
 	s := stamper(t, "e", "u")
 	dst := make([]byte, Width)
 	require.Zero(t, testing.AllocsPerRun(100, func() { s.Stamp(dst, 7) }))

@@ -88,7 +88,7 @@ func TestParseEventRefuses(t *testing.T) {
 	require.NoError(t, err, "the limit itself is allowed")
 }
 
-func TestKnownNamesCostNothing(t *testing.T) {
+func TestKnownNamesCostNothing(t *testing.T) { //nolint:paralleltest // measures allocations
 	known := map[string]string{"message:new": "message:new"}
 	payload := []byte(`["message:new",{"chatId":"c","n":[1,2,3]}]`)
 	require.Zero(t, testing.AllocsPerRun(100, func() {
