@@ -41,7 +41,6 @@ func open(t *testing.T, client redis.UniversalClient) *world {
 // what touches two slots, and on the one that the dev run embeds.
 func onEach(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
-	t.Parallel() // a cluster takes seconds to form
 	t.Run("plain", func(t *testing.T) {
 		t.Parallel()
 		test(t, open(t, servicestest.RunRedis(t).Client()))

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"supmesh.dev/proto"
+	"supmesh.dev/services/servicestest/long"
 )
 
 // order says how far a status is: a call only goes on.
@@ -97,11 +98,11 @@ func (w *watch) check(c *Call) error {
 
 func newWatch() *watch { return &watch{answerer: map[string]string{}, now: 1000} }
 
-// TestRandomCalls lets 10,000 calls run their course.
-func TestRandomCalls(t *testing.T) {
+// TestModelOfCalls lets random calls run their course.
+func TestModelOfCalls(t *testing.T) {
 	t.Parallel()
 	ends := map[proto.CallStatus]int{}
-	for seed := range uint64(10_000) {
+	for seed := range uint64(long.Count(t, 1000, 10_000)) {
 		random := rand.New(rand.NewPCG(seed, 7))
 		c := begin([]string{"bob", "cat", "dan"}[:1+random.IntN(3)]...)
 		w := newWatch()
@@ -122,7 +123,7 @@ func TestRandomCalls(t *testing.T) {
 	}
 	require.Len(t, ends, 3)
 	for status, n := range ends {
-		require.Greater(t, n, 100, status)
+		require.Greater(t, n, 10, status)
 	}
 }
 

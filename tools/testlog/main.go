@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -98,7 +99,8 @@ func read(r io.Reader) (*record, error) {
 				l.failed = append(l.failed, n)
 				broken[e.Package] = true
 			}
-			if e.Test == "" {
+			if e.Test == "" { // its tests have ended, though a panic says so of one only
+				maps.DeleteFunc(l.begun, func(n name, _ time.Time) bool { return n.Package == e.Package })
 				l.packages = append(l.packages, timed{name: n, seconds: e.Elapsed})
 			}
 		}

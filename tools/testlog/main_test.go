@@ -19,6 +19,7 @@ const killed = `{"Time":"2026-01-01T00:00:00Z","Action":"start","Package":"a"}
 {"Time":"2026-01-01T00:00:01Z","Action":"pass","Package":"a","Test":"TestGood","Elapsed":1}
 {"Time":"2026-01-01T00:00:01Z","Action":"run","Package":"a","Test":"TestBad"}
 {"Time":"2026-01-01T00:00:02Z","Action":"fail","Package":"a","Test":"TestBad","Elapsed":1}
+{"Time":"2026-01-01T00:00:02Z","Action":"run","Package":"a","Test":"TestAfterAPanic"}
 {"Time":"2026-01-01T00:00:02Z","Action":"fail","Package":"a","Elapsed":2}
 {"Time":"2026-01-01T00:00:02Z","Action":"start","Package":"b"}
 {"Time":"2026-01-01T00:00:02Z","Action":"pass","Package":"b","Elapsed":0.5}
