@@ -80,17 +80,36 @@ func (w *town) actor(user string) proto.Actor {
 	return proto.Actor{User: user, Name: "Name of " + user}
 }
 
+func react(reaction string) proto.ReactReq {
+	return proto.ReactReq{MessageID: message, ChatID: chatID, Reaction: reaction}
+}
+
+// toggle adds a reaction and removes it if it is to, and repeats each while it may be.
+func (w *town) toggle(user, reaction string, remove bool) {
+	if _, err := servicestest.Persist(func() (proto.AddReactionRes, error) { return w.add(user, reaction) }); err != nil {
+		w.t.Errorf("add: %v", err)
+	}
+	if !remove {
+		return
+	}
+	if _, err := servicestest.Persist(func() (proto.RemoveReactionRes, error) { return w.remove(user, reaction) }); err != nil {
+		w.t.Errorf("remove: %v", err)
+	}
+}
+
 func (w *town) add(user, reaction string) (proto.AddReactionRes, error) {
-	return services.Do(w.t.Context(), w.host, proto.AddReaction, w.actor(user), proto.ReactReq{MessageID: message, ChatID: chatID, Reaction: reaction})
+	return services.Do(w.t.Context(), w.host, proto.AddReaction, w.actor(user), react(reaction))
 }
 
 func (w *town) remove(user, reaction string) (proto.RemoveReactionRes, error) {
-	return services.Do(w.t.Context(), w.host, proto.RemoveReaction, w.actor(user), proto.ReactReq{MessageID: message, ChatID: chatID, Reaction: reaction})
+	return services.Do(w.t.Context(), w.host, proto.RemoveReaction, w.actor(user), react(reaction))
 }
 
 func (w *town) get(user string, req proto.GetReactionsReq) proto.GetReactionsRes {
 	w.t.Helper()
-	res, err := services.Do(w.t.Context(), w.host, proto.GetReactions, w.actor(user), req)
+	res, err := servicestest.Persist(func() (proto.GetReactionsRes, error) {
+		return services.Do(w.t.Context(), w.host, proto.GetReactions, w.actor(user), req)
+	})
 	require.NoError(w.t, err)
 	return res
 }
@@ -247,28 +266,21 @@ func TestToggling(t *testing.T) {
 		wg.Go(func() {
 			user := fmt.Sprintf("user-%d", u)
 			for i := range 20 {
-				e := fmt.Sprintf(":e%d:", (i+u)%20)
-				if _, err := w.add(user, e); err != nil {
-					t.Errorf("add: %v", err)
-				}
-				if (i+u)%2 == 0 {
-					if _, err := w.remove(user, e); err != nil {
-						t.Errorf("remove: %v", err)
-					}
-				}
+				w.toggle(user, fmt.Sprintf(":e%d:", (i+u)%20), (i+u)%2 == 0)
 			}
 		})
 	}
 	wg.Wait()
 	all := w.logged()
-	require.Equal(t, 50*20+50*10, len(all)) //nolint:testifylint // a failure would print all of them
+	// A request that was repeated by its client may run late, and again.
+	require.GreaterOrEqual(t, len(all), 50*20+50*10)
 	for i, r := range all {
 		require.Len(t, truth(all[:i+1])[r.Reaction], r.Count, "entry %d", i)
 		if i == 300 { // quadratic: the rest by its end
 			break
 		}
 	}
-	want := proto.ReactionCounts{}
+	want, sum := proto.ReactionCounts{}, 0
 	lastCount := map[string]int{}
 	for _, r := range all {
 		lastCount[r.Reaction] = r.Count
@@ -277,6 +289,7 @@ func TestToggling(t *testing.T) {
 		require.Equal(t, len(users), lastCount[e], "the last event of %s", e)
 		if len(users) > 0 {
 			want[e] = len(users)
+			sum += len(users)
 		}
 	}
 	require.Equal(t, want, w.get("user-0", proto.GetReactionsReq{MessageID: message}).Counts)
@@ -293,18 +306,10 @@ func TestToggling(t *testing.T) {
 			}
 			req.Cursor = page.NextCursor
 		}
-		require.Len(t, seen, 500)
+		require.Len(t, seen, sum)
 		require.NoError(t, w.redis.Client().FlushAll(t.Context()).Err())
 	}
 	require.Equal(t, want, w.get("user-0", proto.GetReactionsReq{MessageID: message}).Counts, "after FLUSHALL")
-}
-
-// later says that a failure is one after which the same may be tried again.
-func later(t *testing.T, err error) {
-	t.Helper()
-	if err != nil && !proto.AsError(err).Code.Row().Retryable {
-		t.Error(err)
-	}
 }
 
 // TestFlushedMeanwhile: Redis is emptied again and again while users toggle; the
@@ -333,10 +338,7 @@ func TestFlushedMeanwhile(t *testing.T) {
 		wg.Go(func() {
 			user := fmt.Sprintf("user-%d", u)
 			for range 25 {
-				_, err := w.add(user, "👍")
-				later(t, err)
-				_, err = w.remove(user, "👍")
-				later(t, err)
+				w.toggle(user, "👍", true)
 			}
 		})
 	}

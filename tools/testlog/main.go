@@ -68,7 +68,7 @@ type timed struct {
 type record struct {
 	packages []timed            // that ended
 	failed   []name             // tests, and packages without a failed test
-	begun    map[name]time.Time // what has not ended
+	begun    map[name]time.Time // what runs
 	last     time.Time
 }
 
@@ -91,8 +91,10 @@ func read(r io.Reader) (*record, error) {
 			l.last = e.Time
 		}
 		switch e.Action {
-		case "start", "run":
+		case "start", "run", "cont":
 			l.begun[n] = e.Time
+		case "pause": // waits for its turn
+			delete(l.begun, n)
 		case "pass", "skip", "fail":
 			delete(l.begun, n)
 			if e.Action == "fail" && (e.Test != "" || !broken[e.Package]) {

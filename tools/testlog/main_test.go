@@ -27,6 +27,8 @@ const killed = `{"Time":"2026-01-01T00:00:00Z","Action":"start","Package":"a"}
 {"ImportPath":"d","Action":"build-fail"}
 {"Time":"2026-01-01T00:00:02Z","Action":"fail","Package":"d","Elapsed":0}
 {"Time":"2026-01-01T00:00:03Z","Action":"run","Package":"c","Test":"TestHangs"}
+{"Time":"2026-01-01T00:00:03Z","Action":"run","Package":"c","Test":"TestWaits"}
+{"Time":"2026-01-01T00:00:03Z","Action":"pause","Package":"c","Test":"TestWaits"}
 {"Time":"2026-01-01T00:00:13Z","Action":"output","Package":"c","Test":"TestHangs","Output":"x"}
 {"Time":"2026-01-01T00:00:14Z","Action":"pass","Pack`
 
