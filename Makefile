@@ -17,6 +17,11 @@ PKG  ?= work
 RUN  ?= .
 TIME ?= 10s
 
+# Tests wait more than they compute: several packages at a time, several tests in each.
+TEST_FLAGS := -race -count=1 -p 4 -parallel 8 -ldflags=-w
+# How much of the full length `make test-long` runs, in percent.
+LONG ?= 100
+
 .PHONY: help
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -31,9 +36,26 @@ build: ## every program into bin/
 	go build work
 	go build -o bin/ $$(go list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' work)
 
+# Runs $(2) with the flags $(1). A failure is printed when it happens. The JSON log
+# keeps what a killed run did.
+define gotest
+	@mkdir -p $(CACHE); status=0; \
+	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(CACHE)/$@.json -- \
+		$(TEST_FLAGS) $(1) $(2) || status=$$?; \
+	go run ./tools/testlog $(CACHE)/$@.json; exit $$status
+endef
+
 .PHONY: test
-test: deps-test $(GOTESTSUM) ## every test of every module, with the race detector
-	$(GOTESTSUM) --format pkgname --format-hide-empty-pkg -- -race -count=1 -timeout 15m -run '$(RUN)' $(PKG)
+test: deps-test $(GOTESTSUM) ## every test of every module, with the race detector; long ones in their short form
+	$(call gotest,-timeout 10m -run '$(RUN)',$(PKG))
+
+# The packages with long tests import the package `long`, which checks the tests' names.
+LONG_NAMES := ^Test(Soak|Storm|Model|Trial)
+LONG_PKG = $$(grep -rl --include='*_test.go' --exclude-dir=node_modules '"supmesh.dev/services/servicestest/long"' $(MODULES) | xargs -n1 dirname | sort -u | sed 's|^|./|')
+.PHONY: test-long
+test-long: deps-test $(GOTESTSUM) ## soaks, storms, models and trials at LONG percent (100) of their full length
+	$(call gotest,-timeout 60m -run '$(if $(filter .,$(RUN)),$(LONG_NAMES),$(RUN))',$(if $(filter work,$(PKG)),$(LONG_PKG),$(PKG)))
+test-long: export TEST_LONG = $(LONG)
 
 # The mesh as separate processes under load: figures for a quiet machine.
 RUNS ?= 3
@@ -50,12 +72,6 @@ bench-storm: build
 	bin/sup bench storm --runs $(RUNS)
 bench-presence: build
 	bin/sup bench presence --runs $(RUNS)
-
-# Delivery of pushes by a bad webhook; the worker, a process of its own, is killed (SIGKILL) every 3 s.
-PUSHES ?= 20000
-.PHONY: soak-push
-soak-push: ## the proof of push delivery in its long form (PUSHES=20000)
-	PUSH_SOAK=$(PUSHES) go test -count=1 -timeout 15m -run '^TestSoak$$' -v ./notify/deliver
 
 .PHONY: bench-go
 bench-go: ## Go benchmarks (PKG=./proto/... RUN=Encode)

@@ -47,6 +47,7 @@ func (i *instance) actives(t testing.TB, user, chat string) proto.ActiveMembersR
 }
 
 func TestActiveMembers(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		presence, stop := w.presence()
@@ -77,6 +78,7 @@ func TestActiveMembers(t *testing.T) {
 }
 
 func TestStillMembers(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		listed []string
 		count  int
@@ -98,6 +100,7 @@ func TestStillMembers(t *testing.T) {
 }
 
 func TestJoinSaysTheVersion(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	for i := range 3 {

@@ -18,6 +18,7 @@ func (i *instance) among(t testing.TB, chat string, users ...string) ([]string, 
 }
 
 func TestMembersAmong(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		a, b := w.instance(), w.instance()
@@ -57,6 +58,7 @@ func TestMembersAmong(t *testing.T) {
 }
 
 func TestMembersAmongIsForServices(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.chat(t, "one", "ann")

@@ -25,6 +25,7 @@ func (i *instance) meta(t testing.TB, chat proto.Token) []eventlog.Entry {
 }
 
 func TestChats(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		a := w.instance()
@@ -102,6 +103,7 @@ func TestChats(t *testing.T) {
 }
 
 func TestOnlyBackendsAdminister(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.chat(t, "c", "ann")
@@ -120,6 +122,7 @@ func TestOnlyBackendsAdminister(t *testing.T) {
 
 // A removal counts for every instance from its ack on, and a return too.
 func TestRemovalCountsAtOnce(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		both := []*instance{w.instance(), w.instance()}
@@ -153,6 +156,7 @@ func TestRemovalCountsAtOnce(t *testing.T) {
 
 // Two instances that change one chat at once: versions stay dense and nothing is lost.
 func TestConcurrentMembers(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	both := []*instance{w.instance(), w.instance()}
 	both[0].chat(t, "c", "ann")
@@ -177,6 +181,7 @@ func TestConcurrentMembers(t *testing.T) {
 
 // An instance that dies after the log has the change and before Redis has it.
 func TestMemberAddedByTheDead(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.chat(t, "c", "ann")
@@ -198,6 +203,7 @@ func TestMemberAddedByTheDead(t *testing.T) {
 }
 
 func TestOpenPolicy(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	w.cfg.ChatPolicy = PolicyOpen
 	a, b := w.instance(), w.instance()
@@ -221,6 +227,7 @@ func TestOpenPolicy(t *testing.T) {
 
 // Ids that would mean something to NATS or Redis mean nothing special here.
 func TestOddIDs(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		a := w.instance()
@@ -249,6 +256,7 @@ func TestOddIDs(t *testing.T) {
 
 // The whole way: a request over NATS, the checks of the payload, the ack's bytes.
 func TestRoutes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.chat(t, "c", "ann")

@@ -55,6 +55,7 @@ func (i *instance) deliver(t testing.TB, user, device string, req proto.Delivere
 }
 
 func TestOfflineQueue(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		a, b := w.instance(), w.instance()
@@ -104,6 +105,7 @@ func TestOfflineQueue(t *testing.T) {
 }
 
 func TestOwnMessagesAreNotOwed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.chat(t, "c", "ann", "bob")
@@ -140,6 +142,7 @@ func TestOwnMessagesAreNotOwed(t *testing.T) {
 }
 
 func TestDeliveredNamesMessages(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.chat(t, "c", "ann", "bob")
@@ -166,6 +169,7 @@ func TestDeliveredNamesMessages(t *testing.T) {
 }
 
 func TestLongBacklog(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.chat(t, "c", "ann", "bob")
@@ -184,6 +188,7 @@ func TestLongBacklog(t *testing.T) {
 
 // Pages of the largest messages stay under what NATS carries.
 func TestLargePages(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.chat(t, "c", "ann", "bob")
@@ -207,6 +212,7 @@ func TestLargePages(t *testing.T) {
 }
 
 func TestHistorySpan(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		req            proto.HistoryReq
 		last, from, to uint64

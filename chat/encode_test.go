@@ -44,6 +44,7 @@ func drawMessage(t *rapid.T) (proto.Message, proto.Sender) {
 }
 
 func TestEncodersEqualWire(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		m, s := drawMessage(t)
 		want, err := wire.Marshal(proto.NewMessage{Message: m, Sender: s})
@@ -58,6 +59,7 @@ func TestEncodersEqualWire(t *testing.T) {
 }
 
 func TestStoredBodyIsFoundByID(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		m, s := drawMessage(t)
 		m.ID = messageID(m.CreatedAt.Time, m.Seq&maxSeq, [5]byte{1, 2, 3, 4, 5})
@@ -82,6 +84,7 @@ func TestStoredBodyIsFoundByID(t *testing.T) {
 }
 
 func TestMessageID(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		at := time.UnixMilli(rapid.Int64Range(0, 1<<47).Draw(t, "ms")).UTC()
 		seq := rapid.Uint64Range(0, maxSeq).Draw(t, "seq")
@@ -104,6 +107,7 @@ func TestMessageID(t *testing.T) {
 }
 
 func TestIdentity(t *testing.T) {
+	t.Parallel()
 	base := proto.SendMessageReq{ChatID: "c", EncryptedContent: "x", TempID: "t"}
 	of := func(user string, change func(*proto.SendMessageReq)) identity {
 		r := base

@@ -29,6 +29,7 @@ func (i *instance) isOver(m proto.Message) func() bool {
 // A message goes at its time, for everyone and with an event, although chat and
 // NATS were away when the time came.
 func TestExpiry(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.chat(t, "c", "ann", "bob")
@@ -68,6 +69,7 @@ func TestExpiry(t *testing.T) {
 
 // A reader's clock decides, not the timer's.
 func TestExpiredIsNotShown(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	w.instance().chat(t, "c", "ann")
 	var ahead atomic.Int64
@@ -96,6 +98,7 @@ func TestExpiredIsNotShown(t *testing.T) {
 
 // What a timer finds that is not as it was thought to be.
 func TestTimersOfOtherMessages(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.chat(t, "c", "ann")
@@ -121,6 +124,7 @@ func TestTimersOfOtherMessages(t *testing.T) {
 
 // The timer is there before the message: without one nothing is stored.
 func TestNoTimerNoMessage(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.chat(t, "c", "ann")

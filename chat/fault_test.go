@@ -54,6 +54,7 @@ func containsDuplicate(data []byte) bool {
 }
 
 func TestRedisDies(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		a := w.instance()
@@ -87,6 +88,7 @@ func TestRedisDies(t *testing.T) {
 }
 
 func TestNATSRestarts(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.chat(t, "c", "ann")

@@ -16,6 +16,7 @@ import (
 // TestARemovalBetweenCheckAndAppendWins: another instance ends the membership
 // when a send has been checked and not yet appended. Edge 22.
 func TestARemovalBetweenCheckAndAppendWins(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		b := w.instance()

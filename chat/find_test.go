@@ -10,6 +10,7 @@ import (
 )
 
 func TestFindMessage(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		a, b := w.instance(), w.instance()

@@ -23,6 +23,7 @@ func seqs(all []proto.Message) []uint64 {
 }
 
 func TestDeleteForMe(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		a, b := w.instance(), w.instance()
@@ -86,6 +87,7 @@ func TestDeleteForMe(t *testing.T) {
 // A reading of a user's log that is cut short goes on where it was; one that
 // Redis was lost under begins anew.
 func TestHiddenIsReadInPages(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.chat(t, "c", "ann")

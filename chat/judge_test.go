@@ -39,6 +39,7 @@ func expiresIn(d time.Duration) func(*target) {
 }
 
 func TestWhoMayEdit(t *testing.T) {
+	t.Parallel()
 	const window = time.Hour
 	for _, c := range []struct {
 		name    string
@@ -98,6 +99,7 @@ func TestWhoMayEdit(t *testing.T) {
 }
 
 func TestWhoMayDelete(t *testing.T) {
+	t.Parallel()
 	const window = time.Hour
 	for _, c := range []struct {
 		name   string
@@ -144,6 +146,7 @@ func TestWhoMayDelete(t *testing.T) {
 }
 
 func TestOverdue(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		target *target
@@ -168,6 +171,7 @@ func TestOverdue(t *testing.T) {
 }
 
 func TestPresent(t *testing.T) {
+	t.Parallel()
 	body := func(tt *target) []byte { return appendNewMessage(nil, &tt.sent.Message, &tt.sent.Sender) }
 	plain := body(sentBy())
 	got, err := presentBody(plain, nil, sentAt.Time)

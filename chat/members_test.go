@@ -37,6 +37,7 @@ func (i *instance) pages(t testing.TB, chatID string, limit int, between func(pa
 }
 
 func TestMembersComeInPages(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		a := w.instance()
@@ -87,6 +88,7 @@ func TestMembersComeInPages(t *testing.T) {
 
 // Ids that are as long as may be: a page ends before the answer is too large.
 func TestAPageOfLongIDsIsShorter(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	var users []string
@@ -100,6 +102,7 @@ func TestAPageOfLongIDsIsShorter(t *testing.T) {
 }
 
 func TestRoles(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	roles := func() map[string]proto.Role {
@@ -128,6 +131,7 @@ func TestRoles(t *testing.T) {
 // Every admin row under a key, on every Redis there is: the repeat is answered
 // with the same bytes by another instance, and changes nothing.
 func TestAdminRowsKeepTheirAnswers(t *testing.T) {
+	t.Parallel()
 	test := func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		a := w.instance()
@@ -177,6 +181,7 @@ func TestAdminRowsKeepTheirAnswers(t *testing.T) {
 // Redis loses the records: the rows are idempotent by themselves, so that what
 // runs again changes nothing.
 func TestAdminAfterTheRecordsAreLost(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	caller := servicestest.NewHost(t, "caller", w.nats, nil)

@@ -13,6 +13,7 @@ import (
 
 // The dev run has an embedded Redis: the scripts stay inside what it can do.
 func TestEmbeddedRedis(t *testing.T) {
+	t.Parallel()
 	mini := miniredis.RunT(t)
 	w := newWorld(t, &servicestest.Redis{URL: "redis://" + mini.Addr(), Addr: mini.Addr()})
 	a := w.instance()

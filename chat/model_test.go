@@ -34,6 +34,7 @@ type modelMessage struct {
 // TestModel does at random what clients, backends and faults do, on two
 // instances, and holds what each device is owed against the model.
 func TestModel(t *testing.T) {
+	t.Parallel()
 	old := flag.Lookup("rapid.checks").Value.String()
 	require.NoError(t, flag.Set("rapid.checks", "15"))
 	t.Cleanup(func() { _ = flag.Set("rapid.checks", old) })

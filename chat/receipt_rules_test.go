@@ -11,6 +11,7 @@ import (
 )
 
 func TestMoving(t *testing.T) {
+	t.Parallel()
 	type devices = map[string]uint64
 	for name, row := range map[string]struct {
 		old     receiptBody
@@ -45,6 +46,7 @@ func TestMoving(t *testing.T) {
 }
 
 func TestNoticesOf(t *testing.T) {
+	t.Parallel()
 	by := func(seq uint64, author string) said {
 		return said{seq: seq, position: 10 * seq, id: fmt.Sprint("m", seq), author: author}
 	}
@@ -68,6 +70,7 @@ func TestNoticesOf(t *testing.T) {
 }
 
 func TestNewestOf(t *testing.T) {
+	t.Parallel()
 	require.Empty(t, newestOf(span{3, 3}))
 	require.Equal(t, []uint64{4, 5}, newestOf(span{3, 5}))
 	for _, s := range []span{{0, 200}, {0, 201}, {7, 100000}} {
@@ -78,6 +81,7 @@ func TestNewestOf(t *testing.T) {
 }
 
 func TestClamped(t *testing.T) {
+	t.Parallel()
 	message, now := time.UnixMilli(1_000_000).UTC(), time.UnixMilli(2_000_000).UTC()
 	at := func(ms int64) *proto.Timestamp { v := proto.At(time.UnixMilli(ms)); return &v }
 	for _, row := range []struct{ hint, want *proto.Timestamp }{
@@ -93,6 +97,7 @@ func tell(seq uint64, user, author string) *tiding {
 }
 
 func TestTidings(t *testing.T) {
+	t.Parallel()
 	k := newTidings()
 	start := time.UnixMilli(0)
 	require.True(t, k.idle())
@@ -125,6 +130,7 @@ func TestTidings(t *testing.T) {
 }
 
 func TestTidingsAreBounded(t *testing.T) {
+	t.Parallel()
 	k := newTidings()
 	for i := range maxTidings {
 		require.True(t, k.add(tell(1, "bob", fmt.Sprint(i)), time.Time{}))
@@ -141,6 +147,7 @@ func TestTidingsAreBounded(t *testing.T) {
 }
 
 func TestSaidCache(t *testing.T) {
+	t.Parallel()
 	var k saidCache
 	n := uint64(saidGeneration)
 	for seq := range 3 * n {

@@ -108,6 +108,7 @@ func (h heard) is(t testing.TB, event, user string, newest proto.Message, ids ..
 }
 
 func TestReceipts(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		a, b := w.instance(), w.instance()
@@ -165,6 +166,7 @@ func TestReceipts(t *testing.T) {
 }
 
 func TestSeveralAuthors(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.chat(t, "c", "ann", "bob", "cat", "dan")
@@ -194,6 +196,7 @@ func TestSeveralAuthors(t *testing.T) {
 }
 
 func TestReceiptsOfStrangers(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.chat(t, "c", "ann", "bob")
@@ -229,6 +232,7 @@ func TestReceiptsOfStrangers(t *testing.T) {
 // TestReceiptsRace: two instances move the cursors of one user's devices at
 // once. Each message is told of once, whoever was first.
 func TestReceiptsRace(t *testing.T) {
+	t.Parallel()
 	const messages, devices = 40, 4
 	w := newWorld(t, servicestest.RunRedis(t))
 	instances := []*instance{w.instance(), w.instance()}
@@ -270,6 +274,7 @@ func TestReceiptsRace(t *testing.T) {
 // TestCrashBeforeTheNotice: the cursor is stored and nobody is told. The repeat
 // is acked and tells nobody either; who opens the chat sees it.
 func TestCrashBeforeTheNotice(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a, b := w.instance(), w.instance()
 	a.chat(t, "c", "ann", "bob")
@@ -289,6 +294,7 @@ func TestCrashBeforeTheNotice(t *testing.T) {
 // TestReceiptsOutliveRedis: every cursor comes back from RECEIPTS, and what
 // was said oneself counts as read again.
 func TestReceiptsOutliveRedis(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		a, b := w.instance(), w.instance()
@@ -324,6 +330,7 @@ func TestReceiptsOutliveRedis(t *testing.T) {
 }
 
 func TestUnreadOfSomeChats(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	var asks []standingOf

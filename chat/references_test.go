@@ -11,6 +11,7 @@ import (
 )
 
 func TestReferences(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		a, b := w.instance(), w.instance()
@@ -83,6 +84,7 @@ func TestReferences(t *testing.T) {
 
 // A send that was stored is known again whatever became of what it refers to.
 func TestRepeatAfterItsReferenceIsGone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.chat(t, "c", "ann")
@@ -102,6 +104,7 @@ func TestRepeatAfterItsReferenceIsGone(t *testing.T) {
 
 // In the open policy too, forwarding makes nobody a member.
 func TestForwardingIsNoWayIn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	w.cfg.ChatPolicy = PolicyOpen
 	a := w.instance()

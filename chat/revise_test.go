@@ -101,6 +101,7 @@ func messages(t testing.TB, bodies []proto.Raw) []proto.Message {
 }
 
 func TestEditAndDelete(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		a, b := w.instance(), w.instance()
@@ -166,6 +167,7 @@ func second[T any](_ T, err error) error { return err }
 
 // Edits and a deletion that race on two instances: one order, and deleted is final.
 func TestEditsRace(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	both := []*instance{w.instance(), w.instance()}
 	both[0].chat(t, "c", "ann")
@@ -214,6 +216,7 @@ func TestEditsRace(t *testing.T) {
 
 // What is acked is seen on the other instance at once, whatever Redis lost.
 func TestAckedEditIsSeen(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	both := []*instance{w.instance(), w.instance()}
 	both[0].chat(t, "c", "ann")
@@ -241,6 +244,7 @@ func TestAckedEditIsSeen(t *testing.T) {
 // A request that comes again, as a gateway repeats it, is one entry: also when
 // another edit came in between.
 func TestRepeatedRequestIsOneEdit(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a, b := w.instance(), w.instance()
 	a.chat(t, "c", "ann")
@@ -257,6 +261,7 @@ func TestRepeatedRequestIsOneEdit(t *testing.T) {
 }
 
 func TestEditWhileAway(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.chat(t, "c", "ann")

@@ -21,6 +21,7 @@ func decode(t testing.TB, raw []byte) (m proto.NewMessage) {
 }
 
 func TestSend(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		a := w.instance()
@@ -63,6 +64,7 @@ func TestSend(t *testing.T) {
 }
 
 func TestSendDense(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		instances := []*instance{w.instance(), w.instance()}
@@ -107,6 +109,7 @@ func TestSendDense(t *testing.T) {
 }
 
 func TestTempID(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		a, b := w.instance(), w.instance()
@@ -172,6 +175,7 @@ func TestTempID(t *testing.T) {
 // The stream's own window is two minutes; after it, the record of 24 h decides,
 // from Redis or rebuilt from the log.
 func TestTempIDAfterTheWindow(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.chat(t, "c", "ann")
@@ -201,6 +205,7 @@ func TestTempIDAfterTheWindow(t *testing.T) {
 }
 
 func TestReply(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a, b := w.instance(), w.instance()
 	a.chat(t, "c", "ann")
@@ -227,6 +232,7 @@ func TestReply(t *testing.T) {
 
 // A chat instance that dies between the log and Redis.
 func TestCrashBeforeProjection(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	dying := w.instance(func(s *Service) { s.project = func(projection.Stored) {} })
 	dying.chat(t, "c", "ann", "bob")

@@ -22,6 +22,7 @@ func (i *instance) shares(t testing.TB, user string, users ...string) []string {
 }
 
 func TestSharedChats(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		a, b := w.instance(), w.instance()
@@ -62,6 +63,7 @@ func TestSharedChats(t *testing.T) {
 }
 
 func TestSharedChatsIsForServices(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	for _, who := range []proto.Actor{{User: "ann"}, {Backend: true}, {User: "ann", Backend: true}} {
@@ -74,6 +76,7 @@ func TestSharedChatsIsForServices(t *testing.T) {
 }
 
 func TestSharedChatsOfMany(t *testing.T) {
+	t.Parallel()
 	mini := miniredis.RunT(t)
 	w := newWorld(t, &servicestest.Redis{URL: "redis://" + mini.Addr(), Addr: mini.Addr()})
 	a := w.instance()
@@ -88,6 +91,7 @@ func TestSharedChatsOfMany(t *testing.T) {
 
 // TestSharedChatsInPages: more chats than one round trip looks at, in the roster's own layout.
 func TestSharedChatsInPages(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	const each = 300

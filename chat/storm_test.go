@@ -53,6 +53,7 @@ func listings(t testing.TB, r *servicestest.Redis) (calls int) {
 // on two instances. Each cursor is one append, and the author hears of all of
 // them in one event a second.
 func TestReceiptStorm(t *testing.T) {
+	t.Parallel()
 	const users = 2000
 	w := newWorld(t, servicestest.RunRedis(t))
 	instances := []*instance{w.instance(), w.instance()}
@@ -117,6 +118,7 @@ func TestReceiptStorm(t *testing.T) {
 
 // TestAtOnceUpTo64: where a chat stops to be small.
 func TestAtOnceUpTo64(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	for chat, others := range map[string]int{"small": proto.SmallChat - 1, "large": proto.SmallChat} {
@@ -137,6 +139,7 @@ func TestAtOnceUpTo64(t *testing.T) {
 // TestStopTellsTheRest: what waits is sent when an instance stops. One who has
 // left meanwhile is not told.
 func TestStopTellsTheRest(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a, b := w.instance(), w.instance()
 	a.crowd(t, "c", proto.SmallChat+1)

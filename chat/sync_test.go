@@ -16,6 +16,7 @@ import (
 
 // A thousand messages, read in pages both ways, by sync and as a backlog.
 func TestPaging(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a, b := w.instance(), w.instance()
 	a.chat(t, "c", "ann", "bob")
@@ -58,6 +59,7 @@ func TestPaging(t *testing.T) {
 }
 
 func TestSync(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		a, b := w.instance(), w.instance()
@@ -101,6 +103,7 @@ func TestSync(t *testing.T) {
 
 // An answer fits into one NATS message, and each answer gets further.
 func TestSyncIsBounded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	big := strings.Repeat("x", proto.MaxContent)

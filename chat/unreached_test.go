@@ -32,6 +32,7 @@ func (i *instance) lacking(t testing.TB, chat string, seq uint64, limit int) map
 }
 
 func TestUnreached(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		a, b := w.instance(), w.instance()
@@ -89,6 +90,7 @@ func TestUnreached(t *testing.T) {
 }
 
 func TestUnreachedSaysTheName(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
 	a := w.instance()
 	_, err := a.putChat(backend(t), proto.PutChatReq{ChatID: "one", Name: new("Family"), Members: []proto.Member{{UserID: "ann"}}})
@@ -111,6 +113,7 @@ func TestUnreachedSaysTheName(t *testing.T) {
 
 // Pages of a large chat have everybody once.
 func TestUnreachedOfThousands(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newWorld(t, redis)
 		a := w.instance()

@@ -59,6 +59,7 @@ func (b *backend) call(method, path, body string, header ...string) (*http.Respo
 }
 
 func TestAdmin(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	b := m.backend(t)
 	ann := m.plain("ann", "")
@@ -84,6 +85,7 @@ func TestAdmin(t *testing.T) {
 }
 
 func TestAdminRefusals(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	b := m.backend(t)
 	const noToken, badToken = `Bearer realm="admin"`, `Bearer realm="admin", error="invalid_token"`
@@ -155,6 +157,7 @@ func TestAdminRefusals(t *testing.T) {
 // The document says what is served: each of its operations is, and needs no
 // more than the document says.
 func TestAdminDocument(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	b := m.backend(t)
 	res, body := b.call("GET", "/openapi.json", "", "Authorization", "")
@@ -183,6 +186,7 @@ func TestAdminDocument(t *testing.T) {
 // A repeat is answered with the first's bytes whichever gateway it comes to,
 // and whichever instance of the service it reaches.
 func TestAdminReplays(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	first := m.backend(t)
 	m.runGateway()
@@ -212,6 +216,7 @@ func TestAdminReplays(t *testing.T) {
 }
 
 func TestAdminIsOffWithoutToken(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t, func(c *Config) { c.AdminToken = "" })
 	_, err := m.svc.AdminAddr(t.Context())
 	require.Error(t, err)

@@ -15,6 +15,7 @@ import (
 // TestBacklog: what a device has not had comes oldest first, before what is
 // live in that chat, while another chat is not held up.
 func TestBacklog(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann")
 	m.chat.add("c2", "ann")
@@ -72,6 +73,7 @@ func TestBacklog(t *testing.T) {
 // TestBacklogIsPaced: a client that does not read gets no more than a bounded
 // amount, and is not closed for what it missed.
 func TestBacklogIsPaced(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann")
 	big := strings.Repeat("x", 40_000)
@@ -91,6 +93,7 @@ func TestBacklogIsPaced(t *testing.T) {
 // TestNoEchoFromTheBacklog: what a socket sends while it is behind does not
 // come back to it.
 func TestNoEchoFromTheBacklog(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann")
 	for range 300 {
@@ -126,6 +129,7 @@ func TestNoEchoFromTheBacklog(t *testing.T) {
 
 // TestRemovedWhileBehind: nothing of the backlog follows chat:member-left.
 func TestRemovedWhileBehind(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann")
 	for range 500 {

@@ -35,6 +35,7 @@ func (m *mesh) gone(n int) {
 // TestEventsOfCallsKeepTheirOrder: they are one service's, and have the
 // catalogue's limits.
 func TestEventsOfCallsKeepTheirOrder(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	s := runSignaling(m)
 	ann := m.plain("ann", "")
@@ -61,6 +62,7 @@ func TestEventsOfCallsKeepTheirOrder(t *testing.T) {
 
 // TestSilentFailure: what a client hears of in an ack alone.
 func TestSilentFailure(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	s := runSignaling(m)
 	both(t, m, func(t *testing.T, connect func(string, string) *client) {
@@ -96,6 +98,7 @@ func TestSilentFailure(t *testing.T) {
 // TestSocketsComeAndLeave: signaling hears of every socket that is live, with the
 // one that it continues, and of the end of those that took part in a call.
 func TestSocketsComeAndLeave(t *testing.T) {
+	t.Parallel()
 	for event, data := range map[string]string{
 		"call:initiate": initiate, "call:answer": answers, "call:renegotiate": again, "call:ice-candidate": offers,
 	} {
@@ -131,6 +134,7 @@ func TestSocketsComeAndLeave(t *testing.T) {
 // TestAnsweredAfterTheEnd: a socket that closes while it is answered has left,
 // and signaling hears of it behind the answer.
 func TestAnsweredAfterTheEnd(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	s := runSignaling(m)
 	ann := m.plain("ann", "")
@@ -147,6 +151,7 @@ func TestAnsweredAfterTheEnd(t *testing.T) {
 // TestSignalingAway: what it is to hear waits until it is there; who has closed
 // meanwhile has not come.
 func TestSignalingAway(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	s := runSignaling(m)
 	caller := m.plain("ann", "")
@@ -170,6 +175,7 @@ func TestSignalingAway(t *testing.T) {
 
 // TestAskerIsBounded: of too many ends the oldest are dropped.
 func TestAskerIsBounded(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t) // without signaling
 	for i := range maxLeft + 10 {
 		m.svc.asker.left(&Session{id: fmt.Sprint("s", i), actor: proto.Actor{User: "ann"}}, time.Now())
@@ -184,6 +190,7 @@ func TestAskerIsBounded(t *testing.T) {
 
 // TestRefusedSocket: what is wrong with one keeps no other from being told.
 func TestRefusedSocket(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	s := runSignaling(m)
 	s.with(func() { s.refuse, s.down = "bad", true })
@@ -197,6 +204,7 @@ func TestRefusedSocket(t *testing.T) {
 
 // TestManyInOneReport: and none twice.
 func TestManyInOneReport(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	s := runSignaling(m)
 	s.with(func() { s.down = true })
@@ -222,6 +230,7 @@ func TestManyInOneReport(t *testing.T) {
 // TestRingsOnArrival: a device that connects while it rings is told, without an
 // offset; one that has had it by the log is not told twice, whichever comes first.
 func TestRingsOnArrival(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	s := runSignaling(m)
 	later := time.Now().Add(time.Hour)
@@ -259,6 +268,7 @@ func TestRingsOnArrival(t *testing.T) {
 // TestAskedAgain: after a reconnect or an overflow signaling is asked about those
 // who have to do with calls, and who rings gets the candidates that may be missing.
 func TestAskedAgain(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	s := runSignaling(m)
 	later := time.Now().Add(time.Hour)
@@ -292,6 +302,7 @@ func TestAskedAgain(t *testing.T) {
 // TestRingsLate: what rings by a read of the log may lack candidates: signaling is
 // asked for them.
 func TestRingsLate(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	s := runSignaling(m)
 	later := time.Now().Add(time.Hour)
@@ -314,6 +325,7 @@ func TestRingsLate(t *testing.T) {
 // TestWasIsKept: the socket that a session continues is told, whatever is asked
 // about it before.
 func TestWasIsKept(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	s := runSignaling(m)
 	s.with(func() { s.down = true })
@@ -339,6 +351,7 @@ func TestWasIsKept(t *testing.T) {
 
 // TestNotIdleInACall: who talks is not idle, and who talks no more is.
 func TestNotIdleInACall(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	runSignaling(m)
 	idles := func(c *client) *Session {
@@ -389,6 +402,7 @@ func TestNotIdleInACall(t *testing.T) {
 // TestASideReturns: a socket that continues a side of a call is one, though nothing
 // is sent to it: it is not idle, and its end is reported.
 func TestASideReturns(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	s := runSignaling(m)
 	s.with(func() { s.sides = map[string]proto.CallSide{"ann": {CallID: "c1", Talks: true}, "bob": {CallID: "c2"}} })
@@ -405,6 +419,7 @@ func TestASideReturns(t *testing.T) {
 
 // TestTheRestOfAReport: who was not dealt with since an answer was full is told of again.
 func TestTheRestOfAReport(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	s := runSignaling(m)
 	s.with(func() { s.down, s.most = true, 3 })
@@ -426,6 +441,7 @@ func TestTheRestOfAReport(t *testing.T) {
 
 // TestRangIsBounded: a session remembers few calls.
 func TestRangIsBounded(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	s, err := m.svc.newSession(&sink{}, "s", auth.Identity{User: "ann"})
 	require.NoError(t, err)

@@ -14,6 +14,7 @@ import (
 )
 
 func TestPlainAuth(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	t.Run("header", func(t *testing.T) {
 		c := m.newClient(m.dial("/ws", http.Header{"Authorization": {"Bearer " + tokenFor(t, "ann", "", time.Hour)}}), false)
@@ -64,6 +65,7 @@ func TestPlainAuth(t *testing.T) {
 }
 
 func TestDeadlines(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t, func(c *Config) { c.AuthTimeout, c.ConnectTimeout = 50*time.Millisecond, 50*time.Millisecond })
 	m.newClient(m.dial("/socket.io/?EIO=4&transport=websocket", nil), true).closed()
 	c := m.newClient(m.dial("/ws", nil), false)
@@ -72,6 +74,7 @@ func TestDeadlines(t *testing.T) {
 }
 
 func TestSocketIOAuth(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	refused := func(auth string) (message string, code proto.Code) {
 		c := m.newClient(m.dial("/socket.io/?EIO=4&transport=websocket", nil), true)
@@ -120,6 +123,7 @@ func TestSocketIOAuth(t *testing.T) {
 }
 
 func TestOrigins(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t, func(c *Config) { c.CORSOrigin = []string{"https://app.example.org"} })
 	try := func(path, origin string) int {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -140,6 +144,7 @@ func TestOrigins(t *testing.T) {
 }
 
 func TestAdmission(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t, func(c *Config) { c.AdmitRate = 1 })
 	_ = m.plain("ann", "")
 	for _, path := range []string{"/ws?token=x", "/socket.io/?EIO=4&transport=polling", "/socket.io/?EIO=4&transport=websocket"} {
@@ -157,6 +162,7 @@ func TestAdmission(t *testing.T) {
 }
 
 func TestConnectionLimit(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t, func(c *Config) { c.MaxConnections = 2 })
 	_, _ = m.plain("ann", ""), m.plain("ann", "")
 	c := m.newClient(m.dial("/ws?token="+tokenFor(t, "ann", "", time.Hour), nil), false)
@@ -175,6 +181,7 @@ func TestConnectionLimit(t *testing.T) {
 // TestChatDown: without chat, a client that connects comes back by itself; one
 // that is connected stays, and its sends fail in a way that may be retried.
 func TestChatDown(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann", "bob")
 	ann, bob := m.socketIO("ann", ""), m.plain("bob", "")
@@ -200,6 +207,7 @@ func TestChatDown(t *testing.T) {
 }
 
 func TestHostileUsers(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	users := []string{"*", ">", "a.b", "a", "a b", "{u:a}", "люди", "=YQ"}
 	clients := map[string]*client{}

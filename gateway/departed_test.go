@@ -9,6 +9,7 @@ import (
 )
 
 func TestAnEndedMembershipIsNotTakenFromAnOlderAnswer(t *testing.T) {
+	t.Parallel()
 	var d departed
 	answer := func() []proto.ChatHead {
 		return []proto.ChatHead{{ChatID: "a", Version: 4}, {ChatID: "b", Version: 4}, {ChatID: "c", Version: 9}}

@@ -16,6 +16,7 @@ import (
 // TestDrain: clients are told, at least the notice before the close; requests
 // under way are answered; no DISCONNECT packet is sent; new ones get 503.
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t, func(c *Config) { c.DrainNotice = time.Second })
 	m.chat.add("c1", "ann")
 	slow := make(chan struct{})
@@ -72,6 +73,7 @@ func TestDrain(t *testing.T) {
 // TestDrainTellsWhoHasJustBeenGreeted: a client that has its connected event is
 // told, also while what it is owed is still being found out.
 func TestDrainTellsWhoHasJustBeenGreeted(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t, func(c *Config) { c.DrainNotice = 100 * time.Millisecond })
 	ann := m.plain("ann", "")
 	s := m.svc.hub.everyone()[0]
@@ -91,6 +93,7 @@ func TestDrainTellsWhoHasJustBeenGreeted(t *testing.T) {
 // TestDrainOfThoseWhoLeft: a gateway whose clients have gone waits neither for
 // the notice nor for their turns.
 func TestDrainOfThoseWhoLeft(t *testing.T) {
+	t.Parallel()
 	for _, notice := range []time.Duration{time.Millisecond, 2 * patience} {
 		m := runMesh(t, func(c *Config) { c.DrainNotice, c.DrainRate = notice, 1 })
 		var clients []*client
@@ -115,6 +118,7 @@ func TestDrainOfThoseWhoLeft(t *testing.T) {
 // TestSlowClient: one that does not read is closed so that it can come back,
 // and the others notice nothing.
 func TestSlowClient(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t, func(c *Config) { c.MaxQueue = 256 << 10 })
 	m.chat.add("c1", "ann", "bob")
 	conn := m.dial("/ws?token="+tokenFor(t, "bob", "", time.Hour), nil) // nobody reads

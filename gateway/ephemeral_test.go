@@ -41,6 +41,7 @@ func (m *mesh) userTracks(user string) [kinds]catchup.Track {
 // TestEphemeral: an event that is not stored reaches the user's sockets in both
 // profiles, without an offset, and leaves the user's log where it is.
 func TestEphemeral(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	ann, ann2, bob := m.plain("ann", "1"), m.socketIO("ann", "2"), m.plain("bob", "")
 	subject := proto.UserEphemeral(token(t, "ann"))
@@ -92,6 +93,7 @@ func (p *fullPeer) close(c proto.CloseCode) { p.closed = append(p.closed, c) }
 // TestEphemeralWaitsForNobody: one that has not been greeted gets nothing, and
 // a full queue is no reason to close: the event may be lost.
 func TestEphemeralWaitsForNobody(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	opening, full, ready := &sink{}, &fullPeer{}, &sink{p: profilePlain}
 	for i, p := range []peer{opening, full, ready} {

@@ -20,6 +20,7 @@ func both(t *testing.T, m *mesh, fn func(t *testing.T, connect func(user, device
 }
 
 func TestEveryEventIsAnswered(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann")
 	both(t, m, func(t *testing.T, connect func(string, string) *client) {
@@ -53,6 +54,7 @@ func TestEveryEventIsAnswered(t *testing.T) {
 }
 
 func TestPlainPing(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	c := m.plain("ann", "")
 	c.emitOnly("ping", `{}`)
@@ -62,6 +64,7 @@ func TestPlainPing(t *testing.T) {
 }
 
 func TestProtocolErrors(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	c := m.plain("ann", "")
 	for range 20 {
@@ -80,6 +83,7 @@ func TestProtocolErrors(t *testing.T) {
 }
 
 func TestRateLimit(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t, func(c *Config) { c.RateLimits = "message:new=3/2s" })
 	m.chat.add("c1", "ann", "bob")
 	one, two := m.socketIO("ann", "a"), m.plain("ann", "b")
@@ -111,6 +115,7 @@ func TestRateLimit(t *testing.T) {
 // TestOrderAndBounds: events of one socket are answered in order, one at a
 // time; a slow service holds up only its own; beyond the bound comes a failure.
 func TestOrderAndBounds(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann")
 	slow := make(chan struct{})
@@ -149,6 +154,7 @@ func TestOrderAndBounds(t *testing.T) {
 }
 
 func TestBigMessage(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann", "bob")
 	both(t, m, func(t *testing.T, connect func(string, string) *client) {
@@ -161,6 +167,7 @@ func TestBigMessage(t *testing.T) {
 }
 
 func TestAuthRefreshAndExpiry(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t, func(c *Config) { c.RateLimits = "auth:refresh=off" })
 	both(t, m, func(t *testing.T, connect func(string, string) *client) {
 		c := connect("ann", "")
@@ -211,6 +218,7 @@ func TestAuthRefreshAndExpiry(t *testing.T) {
 }
 
 func TestIdle(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t, func(c *Config) { c.MaxIdle = 300 })
 	c, p := m.socketIO("ann", ""), m.plain("ann", "")
 	g := c.next()
@@ -222,6 +230,7 @@ func TestIdle(t *testing.T) {
 }
 
 func TestSilentPeerIsDropped(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t, func(c *Config) { c.PingInterval, c.PingTimeout = 50, 100 })
 	c := m.dial("/ws?token="+tokenFor(t, "ann", "", time.Hour), nil) // nobody reads: no pong
 	_ = c
@@ -232,6 +241,7 @@ func TestSilentPeerIsDropped(t *testing.T) {
 }
 
 func TestLimitsAreParsed(t *testing.T) {
+	t.Parallel()
 	rules, err := parseLimits(" message:new=2/10s , chat:join=off ", proto.Endpoints)
 	require.NoError(t, err)
 	require.Equal(t, services.Rule{N: 2, Per: 10 * time.Second}, rules["message:new"])
@@ -247,6 +257,7 @@ func TestLimitsAreParsed(t *testing.T) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
+	t.Parallel()
 	ok := testConfig()
 	require.NoError(t, ok.Validate())
 	for name, change := range map[string]func(*Config){

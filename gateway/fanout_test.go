@@ -47,7 +47,7 @@ func messageEntry(position uint64) *entry {
 
 // TestDeliveryAllocatesNothing: a message is encoded once per profile, however
 // many sockets it goes to.
-func TestDeliveryAllocatesNothing(t *testing.T) {
+func TestDeliveryAllocatesNothing(t *testing.T) { //nolint:paralleltest // measures allocations
 	m := runMesh(t)
 	position := uint64(0)
 	allocs := func(n int) float64 {

@@ -69,6 +69,7 @@ func idleAgain(t *testing.T, s *Session) {
 // about the time at which it is too late, and a limit in Redis that refuses the
 // last. Whatever becomes of a request, its ack comes once, behind those before.
 func TestLaneAcksOnceInOrder(t *testing.T) {
+	t.Parallel()
 	const clients, each, limit = 20, 200, 150
 	m := runMesh(t, func(c *Config) { c.RateLimits = "message:delivered=" + strconv.Itoa(limit) + "/1h" })
 	m.svc.events[proto.MarkDelivered.Event].row.Timeout = 400 * time.Millisecond
@@ -124,6 +125,7 @@ func TestLaneAcksOnceInOrder(t *testing.T) {
 // TestLaneOutlivesNATS: requests that are pending when NATS goes are answered
 // in order when it is back, and so are those that come meanwhile.
 func TestLaneOutlivesNATS(t *testing.T) {
+	t.Parallel()
 	const clients, each = 10, 30
 	m := runMesh(t, func(c *Config) { c.RateLimits = "off" })
 	m.svc.events[proto.MarkDelivered.Event].row.Timeout = 15 * time.Second

@@ -41,6 +41,7 @@ func (c *client) joined(user string) {
 }
 
 func TestMembershipAppliesAtOnce(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann")
 	ann, bob, bob2, cat := m.socketIO("ann", ""), m.plain("bob", "1"), m.socketIO("bob", "2"), m.plain("cat", "")
@@ -86,6 +87,7 @@ func TestMembershipAppliesAtOnce(t *testing.T) {
 // TestRemovalWins: while messages flow, a removed member gets those before the
 // removal, then chat:member-left, then nothing.
 func TestRemovalWins(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann", "bob")
 	ann, bob := m.plain("ann", ""), m.socketIO("bob", "")
@@ -127,6 +129,7 @@ func TestRemovalWins(t *testing.T) {
 // TestAFormerMemberConnectsWhileChatIsBehind: chat answers from a Redis that a
 // removal has not reached yet; the removal has passed here, so it wins.
 func TestAFormerMemberConnectsWhileChatIsBehind(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "bob") // nobody of c1 is connected: no topic knows its version
 	m.chat.add("c2", "ann")
@@ -154,6 +157,7 @@ func TestAFormerMemberConnectsWhileChatIsBehind(t *testing.T) {
 // TestJoinWhileConnecting: a membership that changes while its user connects
 // is never missed.
 func TestJoinWhileConnecting(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	for i := range 20 {
 		user, chat := fmt.Sprintf("u%d", i), fmt.Sprintf("c%d", i)
@@ -176,6 +180,7 @@ func TestJoinWhileConnecting(t *testing.T) {
 // TestMessagesWhileConnecting: a client that connects while messages flow gets
 // each message after the point where it began, once and in order.
 func TestMessagesWhileConnecting(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann", "bob")
 	stop := make(chan struct{})
@@ -209,6 +214,7 @@ func TestMessagesWhileConnecting(t *testing.T) {
 }
 
 func TestUserEvents(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	ann, ann2, bob := m.plain("ann", "1"), m.socketIO("ann", "2"), m.plain("bob", "")
 	subject := proto.UserLog(token(t, "ann"))
@@ -227,6 +233,7 @@ func TestUserEvents(t *testing.T) {
 }
 
 func TestNothingIsLeftOfAConnection(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann", "bob")
 	before := m.host.NATS().NumSubscriptions()

@@ -30,6 +30,7 @@ func (c *chatService) afterAnswer(fn func()) {
 // TestOneQuestion: where nothing happens, chat is asked once, whether or not
 // the chats are new to the gateway.
 func TestOneQuestion(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	for i := range maxLooks {
 		m.chat.add(fmt.Sprint("c", i), "ann", "bob")
@@ -50,6 +51,7 @@ func TestOneQuestion(t *testing.T) {
 // TestStoredBehindTheAnswer: what chat's answer does not know, and the
 // subscription of a new chat came too late for, is served all the same.
 func TestStoredBehindTheAnswer(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann", "bob")
 	m.chat.add("c2", "ann")

@@ -19,6 +19,7 @@ func (m *mesh) note(user, event, id string) {
 // nobody listened, once and in order; what stands between them for services, and
 // devices of push, does not come.
 func TestNotices(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	ann, desk := m.plain("ann", "1"), m.socketIO("ann", "2")
 	m.opened()

@@ -9,6 +9,7 @@ import (
 )
 
 func TestSendAndFanOut(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann", "bob", "cat")
 	ann, bob, bob2 := m.socketIO("ann", "phone"), m.socketIO("bob", "laptop"), m.plain("bob", "phone")

@@ -28,6 +28,7 @@ func (m *mesh) openByHand(user string) (s *Session, p *countPeer, res proto.Open
 // TestWhatPassesBeforeAnActivation: whatever is stored behind the position of
 // `connected` comes, also where it passes before the session is served live.
 func TestWhatPassesBeforeAnActivation(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann", "bob")
 	m.chat.add("c2", "ann")
@@ -188,6 +189,7 @@ func (o *membershipOfUser) add(event string, body []byte) {
 // them, connections are made at any time. Each gets all changes behind the position
 // of its `connected` that its user was a member for, each once, in order.
 func TestEachConnectionHasItsPartOfTheLog(t *testing.T) {
+	t.Parallel()
 	const people, steps = 24, 600
 	chats := []string{"c1", "c2", "c3"}
 	m := runMesh(t)

@@ -68,6 +68,7 @@ func (c *client) unsubscribes(users ...string) int {
 }
 
 func TestPresenceSubscription(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	both(t, m, func(t *testing.T, connect func(string, string) *client) {
 		bob := m.presence.is("bob", proto.StatusBusy, 5)
@@ -136,6 +137,7 @@ func TestPresenceSubscription(t *testing.T) {
 
 // TestSubscriptionLimit: 1,000 of a connection, and a request over it changes nothing.
 func TestSubscriptionLimit(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	ann := m.plain("ann", "")
 	for page := range 10 {
@@ -170,6 +172,7 @@ func TestSubscriptionLimit(t *testing.T) {
 // TestChangeOvertakesSnapshot: a change that comes before the answer is not
 // undone by it, and not lost.
 func TestChangeOvertakesSnapshot(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.presence.is("bob", proto.StatusOnline, 5)
 	ann := m.plain("ann", "")
@@ -189,6 +192,7 @@ func TestChangeOvertakesSnapshot(t *testing.T) {
 // TestRecheckOfPresence: who may see whom changes, and so what is shown, whichever way the
 // gateway hears of it.
 func TestRecheckOfPresence(t *testing.T) {
+	t.Parallel()
 	m := runTuned(t, func(svc *Service) {
 		svc.checks.after = [...]time.Duration{20 * time.Millisecond, 60 * time.Millisecond}
 	})
@@ -252,6 +256,7 @@ func TestRecheckOfPresence(t *testing.T) {
 // TestPresenceAfterReconnect: a change that went by while the gateway's link to
 // NATS was broken is made up for.
 func TestPresenceAfterReconnect(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.presence.is("bob", proto.StatusOnline, 5)
 	ann := m.plain("ann", "")
@@ -270,6 +275,7 @@ func TestPresenceAfterReconnect(t *testing.T) {
 
 // TestSlowRecheck: what nobody tells of is found all the same.
 func TestSlowRecheck(t *testing.T) {
+	t.Parallel()
 	m := runTuned(t, func(svc *Service) { svc.checks.every = 640 * time.Millisecond })
 	m.presence.is("bob", proto.StatusOnline, 5)
 	ann := m.plain("ann", "")
@@ -281,6 +287,7 @@ func TestSlowRecheck(t *testing.T) {
 // TestOwnPresence: a user's other sockets hear what was set, and one that watches
 // itself hears it once.
 func TestOwnPresence(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	phone, tablet, desk := m.plain("ann", "1"), m.socketIO("ann", "2"), m.plain("ann", "3")
 	desk.subscribes("ann")
@@ -309,6 +316,7 @@ func TestOwnPresence(t *testing.T) {
 // TestRelationsAreForNobody: the log of contacts and blocks goes by, and the
 // user's own goes on.
 func TestRelationsAreForNobody(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	ann := m.plain("ann", "")
 	ann.quiet() // it is past its greeting
@@ -336,6 +344,7 @@ func (p *laggard) send(*wsconn.Frame) error { p.got.Add(1); return nil }
 // TestPresenceOfTheSlow: for a client that does not keep up the newest of each
 // user is kept, however many there are, and it is never closed for it.
 func TestPresenceOfTheSlow(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	slow := &laggard{}
 	slow.stuck.Store(true)

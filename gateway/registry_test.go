@@ -52,6 +52,7 @@ func (p *presenceService) sound() {
 // TestOpenedAndClosed: presence knows of a connection before its client is
 // greeted, and hears of its end: when that was, and whether it was for good.
 func TestOpenedAndClosed(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	goodbye, dropped, idle := m.socketIO("ann", "1"), m.socketIO("ann", "2"), m.plain("bob", "")
 	for i, c := range []*client{goodbye, dropped, idle} {
@@ -85,6 +86,7 @@ func TestOpenedAndClosed(t *testing.T) {
 // TestDrainTells: what a gateway that stops had is closed, not for good, and its
 // lease is given back.
 func TestDrainTells(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	for i := range 50 {
 		m.plain(fmt.Sprint("u", i), "")
@@ -105,6 +107,7 @@ func TestDrainTells(t *testing.T) {
 // TestPresenceAwayAtConnect: clients are served all the same, and presence hears
 // of them, and of what they opened, when it is back.
 func TestPresenceAwayAtConnect(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann")
 	m.presence.with(func() { m.presence.down = true })
@@ -130,6 +133,7 @@ func TestPresenceAwayAtConnect(t *testing.T) {
 
 // TestPresenceSilentAtConnect: one that does not answer holds nobody up.
 func TestPresenceSilentAtConnect(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	require.NoError(t, m.presence.stop())
 	for range 2 {
@@ -143,6 +147,7 @@ func TestPresenceSilentAtConnect(t *testing.T) {
 // TestPresenceHangsAtConnect: one that does not answer in time hears of the
 // connection afterwards.
 func TestPresenceHangsAtConnect(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.presence.with(func() { m.presence.hangs = true })
 	start := time.Now()
@@ -157,6 +162,7 @@ func TestPresenceHangsAtConnect(t *testing.T) {
 // TestEverythingIsToldAgain: what presence has lost it hears again, quietly,
 // under another name.
 func TestEverythingIsToldAgain(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	var users []string
 	for i := range 20 {
@@ -220,6 +226,7 @@ func TestEverythingIsToldAgain(t *testing.T) {
 // TestToldAgainInPaces: presence need not take more than 2,000 connections a
 // second, and one that it refuses keeps no other from being told.
 func TestToldAgainInPaces(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	const n = 700
 	m.presence.with(func() { m.presence.refuse = "u300" })
@@ -244,6 +251,7 @@ func TestToldAgainInPaces(t *testing.T) {
 // it watched; presence is not told, and the connection it still had is closed
 // without a word.
 func TestReturn(t *testing.T) {
+	t.Parallel()
 	for _, socket := range []bool{true, false} {
 		t.Run(map[bool]string{true: "socket.io", false: "plain"}[socket], func(t *testing.T) {
 			m := runMesh(t)
@@ -306,6 +314,7 @@ func TestReturn(t *testing.T) {
 
 // TestReturnToWhatIsOver: a chat that the user is in no more is closed.
 func TestReturnToWhatIsOver(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann")
 	ann := m.plain("ann", "1")
@@ -323,6 +332,7 @@ func TestReturnToWhatIsOver(t *testing.T) {
 // TestTakeover: only the connection that is named is closed, and one that
 // presence says lives elsewhere.
 func TestTakeover(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	ann, ann2 := m.plain("ann", "1"), m.socketIO("ann", "2")
 	m.presence.with(func() {
@@ -352,6 +362,7 @@ func TestTakeover(t *testing.T) {
 
 // TestOddPID: apps put what they like there.
 func TestOddPID(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	for _, pid := range []string{`"mine"`, `5`, `null`, `{"a":[]}`, `""`, `"` + strings.Repeat("x", 5000) + `"`, `"a\u0000b"`} {
 		c := m.newClient(m.dial("/socket.io/?EIO=4&transport=websocket", nil), true)

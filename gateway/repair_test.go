@@ -42,6 +42,7 @@ func (c *client) messages(from, to uint64) {
 // TestGapIsReread: a copy that is missing is read from the log when the next
 // one shows the hole, in order and once.
 func TestGapIsReread(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann", "bob")
 	ann, bob := m.plain("ann", ""), m.socketIO("bob", "")
@@ -64,6 +65,7 @@ func TestGapIsReread(t *testing.T) {
 // TestLastCopyMissing: where nothing follows, the look after a slow consumer
 // or a reconnect finds it.
 func TestLastCopyMissing(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann", "bob")
 	ann := m.plain("ann", "")
@@ -79,6 +81,7 @@ func TestLastCopyMissing(t *testing.T) {
 
 // TestCopiesTwiceAndLate: what comes again is dropped.
 func TestCopiesTwiceAndLate(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann")
 	ann := m.plain("ann", "")
@@ -106,6 +109,7 @@ func TestCopiesTwiceAndLate(t *testing.T) {
 // TestAReadKeepsTheOrderOfItsLog: what comes live while a hole is being read waits for
 // it, of whatever kind: nothing passes a removal, no removal passes what was before it.
 func TestAReadKeepsTheOrderOfItsLog(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann", "bob")
 	m.chat.add("other", "cat")
@@ -147,6 +151,7 @@ func (m *mesh) passedBy(c *client, other string) {
 // TestAChatIsKeptWhileItIsRead: its last member leaves while it is being read, and comes
 // back by a copy that waits for that read.
 func TestAChatIsKeptWhileItIsRead(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann")
 	m.chat.add("other", "cat")
@@ -185,6 +190,7 @@ func TestAChatIsKeptWhileItIsRead(t *testing.T) {
 // TestReconnect: the gateway's link to NATS breaks; sockets stay, and what was
 // said and changed meanwhile is made up for.
 func TestReconnect(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann", "bob", "cat")
 	m.chat.add("c2", "bob")
@@ -230,6 +236,7 @@ func TestReconnect(t *testing.T) {
 // TestNATSRestart: sockets stay, sends fail in a way that may be retried, and
 // afterwards everything goes on.
 func TestNATSRestart(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann", "bob")
 	ann, bob := m.plain("ann", ""), m.socketIO("bob", "")
@@ -253,6 +260,7 @@ func TestNATSRestart(t *testing.T) {
 
 // TestAnotherEpoch: another log makes every position void; connections start anew.
 func TestAnotherEpoch(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann")
 	ann, bob := m.plain("ann", ""), m.socketIO("bob", "")

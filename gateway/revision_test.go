@@ -49,6 +49,7 @@ func (m *mesh) passed(chat string, position uint64) {
 
 // TestEditReachesEverySocket: also those of who edits.
 func TestEditReachesEverySocket(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann", "bob")
 	ann, phone, bob := m.plain("ann", ""), m.socketIO("ann", "phone"), m.socketIO("bob", "")
@@ -66,6 +67,7 @@ func TestEditReachesEverySocket(t *testing.T) {
 
 // TestMissingEditsAreReread: a hole in the edits is seen and read, in order and once.
 func TestMissingEditsAreReread(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann")
 	ann := m.plain("ann", "")
@@ -102,6 +104,7 @@ func TestMissingEditsAreReread(t *testing.T) {
 // TestEditDoesNotOvertakeItsMessage: the edit's copy arrives while the
 // message's own is missing and being read.
 func TestEditDoesNotOvertakeItsMessage(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann")
 	ann := m.plain("ann", "")
@@ -131,6 +134,7 @@ func TestEditDoesNotOvertakeItsMessage(t *testing.T) {
 // TestEditOfABacklogUnderWay: a page that was made before an edit, and comes
 // after it, does not bring the old content back.
 func TestEditOfABacklogUnderWay(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann")
 	for i := range 5 {

@@ -17,6 +17,7 @@ import (
 
 // TestForOneSocket: an event for one socket reaches that one and no other.
 func TestForOneSocket(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	one, two, bob := m.plain("ann", "1"), m.socketIO("ann", "2"), m.plain("bob", "")
 	for i, c := range []*client{one, two} {
@@ -36,6 +37,7 @@ func TestForOneSocket(t *testing.T) {
 // TestSlowSideOfACall: who is too far behind for an event of a call is closed, to
 // come back and be told.
 func TestSlowSideOfACall(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	full := &fullPeer{}
 	s, err := m.svc.newSession(full, "s1", auth.Identity{User: "cat"})
@@ -49,6 +51,7 @@ func TestSlowSideOfACall(t *testing.T) {
 // TestRing: what rings comes with an offset, in both profiles; what is for
 // services alone does not come.
 func TestRing(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	later := time.Now().Add(time.Hour)
 	clients := []*client{m.plain("ann", "1"), m.socketIO("ann", "2")}
@@ -87,6 +90,7 @@ func (m *mesh) deafenUser(user string) (hear func()) {
 // TestMissedRingIsReread: a hole in what rings is read from the log, in order and
 // once, but for what must not ring any more.
 func TestMissedRingIsReread(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	later, over := time.Now().Add(time.Hour), time.Now().Add(-time.Second)
 	ann := m.plain("ann", "")
@@ -140,6 +144,7 @@ func (m *mesh) repaired(user string) {
 // TestStoredWhileOpening: what is stored of the user behind the position of
 // `connected`, and goes by while the session is held, comes once, in order.
 func TestStoredWhileOpening(t *testing.T) {
+	t.Parallel()
 	later := time.Now().Add(time.Hour)
 	for name, before := range map[string]func(m *mesh) *client{
 		"alone":  func(*mesh) *client { return nil },
@@ -186,6 +191,7 @@ func TestStoredWhileOpening(t *testing.T) {
 // TestDroppedWhileOpening: copies that were dropped before any came are no
 // beginning.
 func TestDroppedWhileOpening(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	later := time.Now().Add(time.Hour)
 	m.chat.afterAnswer(func() {
@@ -212,6 +218,7 @@ func (p *countPeer) send(*wsconn.Frame) error { p.frames.Add(1); return nil }
 // TestLastCopyDroppedWhileOpening: nor is the last one lost, behind which nothing
 // came, once there is word that copies were dropped.
 func TestLastCopyDroppedWhileOpening(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	p := &countPeer{}
 	s, err := m.svc.newSession(p, "s1", auth.Identity{User: "ann"})

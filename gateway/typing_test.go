@@ -52,6 +52,7 @@ func (m *typingMesh) nobodyElse(t *testing.T) {
 }
 
 func TestTypingReachesViewers(t *testing.T) {
+	t.Parallel()
 	m := runTyping(t)
 	for _, from := range []*client{m.ann, m.ann2} {
 		require.Equal(t, proto.TypingRes{ExpiresInMs: 6000}, from.types(`{"chatId":"c1","threadId":"t"}`))
@@ -87,6 +88,7 @@ func TestTypingReachesViewers(t *testing.T) {
 }
 
 func TestTypingEnds(t *testing.T) {
+	t.Parallel()
 	m := runTyping(t)
 	see := func() {
 		t.Helper()
@@ -140,6 +142,7 @@ func TestTypingEnds(t *testing.T) {
 // TestTypingExpires: the typist's gateway says nothing any more, and the others
 // end the indicator by themselves, once.
 func TestTypingExpires(t *testing.T) {
+	t.Parallel()
 	m := runTyping(t)
 	began := time.Now()
 	m.ann2.types(`{"chatId":"c1"}`)
@@ -154,6 +157,7 @@ func TestTypingExpires(t *testing.T) {
 }
 
 func TestWhoComesIsToldWhoTypes(t *testing.T) {
+	t.Parallel()
 	m := runTyping(t)
 	m.ann.types(`{"chatId":"c1"}`)
 	for _, c := range m.others() {
@@ -186,6 +190,7 @@ func TestWhoComesIsToldWhoTypes(t *testing.T) {
 }
 
 func TestTypingIsNeverRefused(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann", "eve", "bob")
 	users := []string{"eve", "ann"}
@@ -208,6 +213,7 @@ func TestTypingIsNeverRefused(t *testing.T) {
 // TestSlowSocketKeepsLastIndicator: typing does not close a client that does not
 // read, nor fill its queue; when it reads again it gets what is so then.
 func TestSlowSocketKeepsLastIndicator(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t, func(c *Config) { c.RateLimits, c.MaxQueue = "off", 64<<20 })
 	m.chat.add("c1", "ann", "bob")
 	conn := m.dial("/ws?token="+tokenFor(t, "bob", "", time.Hour), nil)
@@ -254,6 +260,7 @@ func TestSlowSocketKeepsLastIndicator(t *testing.T) {
 // TestTypingBurst: 2,000 of 10,000 members type at once, again and again, and
 // 500 look on. What is published and delivered is bounded by the board.
 func TestTypingBurst(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t, func(c *Config) { c.RateLimits = "off" })
 	other := m.another(func(c *Config) { c.RateLimits = "off" })
 	m.chat.mu.Lock()

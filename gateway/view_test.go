@@ -11,6 +11,7 @@ import (
 )
 
 func TestViewing(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	other := m.another()
 	m.chat.add("c1", "ann", "bob", "cat")
@@ -52,6 +53,7 @@ func TestViewing(t *testing.T) {
 }
 
 func TestSubscribedWhileViewed(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann")
 	ann, ann2 := m.plain("ann", "1"), m.socketIO("ann", "2")
@@ -66,6 +68,7 @@ func TestSubscribedWhileViewed(t *testing.T) {
 }
 
 func TestJoinMultiple(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann")
 	m.chat.add("c2", "ann")
@@ -91,6 +94,7 @@ func TestJoinMultiple(t *testing.T) {
 // answers a join, its user neither views nor gets anything of those who do; and
 // who becomes a member again can view again.
 func TestRemovalWinsOverJoin(t *testing.T) {
+	t.Parallel()
 	m := runMesh(t)
 	other := m.another()
 	m.chat.add("c1", "ann", "bob")

@@ -15,6 +15,7 @@ import (
 // TestBacklog: services ask on while no instance is there. All of it comes, once
 // each, in each user's order.
 func TestBacklog(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newTown(t, redis)
 		const users, each = 20, 60
@@ -58,6 +59,7 @@ func TestBacklog(t *testing.T) {
 
 // TestMalformedRequests: what no try can mend is given up, and holds nobody up.
 func TestMalformedRequests(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	for i, body := range []string{`{`, `{"userIds":["ann"],"type":"system","title":"no key"}`, `{"userIds":[],"type":"system","title":"t","key":"k"}`, `{"userIds":["ann"],"type":"x","title":"t","key":"k"}`} {
 		require.NoError(t, w.host.Enqueue(t.Context(), proto.NotifyRequests, key(i), []byte(body)))
@@ -79,6 +81,7 @@ func TestMalformedRequests(t *testing.T) {
 
 // TestRequestsOutliveRedis: what is asked for while Redis is away comes when it is back.
 func TestRequestsOutliveRedis(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	w.redis.Stop()
 	for i := range 20 {

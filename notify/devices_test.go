@@ -51,6 +51,7 @@ func (w *town) devices(user string) (out []string) {
 }
 
 func TestDevices(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newTown(t, redis)
 		require.Empty(t, w.devices("ann"))
@@ -105,6 +106,7 @@ func TestDevices(t *testing.T) {
 }
 
 func TestDevicesRefused(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	for _, c := range []struct {
 		req   proto.RegisterDeviceReq
@@ -138,6 +140,7 @@ func TestDevicesRefused(t *testing.T) {
 
 // TestDevicesAtOnce: devices register over two instances at once; none gets lost.
 func TestDevicesAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	var wg sync.WaitGroup
 	for i := range 15 {
@@ -152,6 +155,7 @@ func TestDevicesAtOnce(t *testing.T) {
 }
 
 func TestPreferences(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	set := func(req proto.NotifyPrefsReq) proto.NotifyPrefsRes {
 		t.Helper()
@@ -198,6 +202,7 @@ func TestPreferences(t *testing.T) {
 // TestWithdraw: what was pushed for a notification is taken back from the other
 // devices once nothing under its collapse key is unread.
 func TestWithdraw(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newTown(t, redis)
 		for _, name := range []string{"phone", "tablet"} {
@@ -269,6 +274,7 @@ func TestWithdraw(t *testing.T) {
 // TestPushesOfAnotherLog: the log is made anew and Redis knows pushes of the old one,
 // which was further: they stand before none of the new one's.
 func TestPushesOfAnotherLog(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	require.NoError(t, w.registry().Pushed(t.Context(), "ann", "chat:c", 1000, false))
 	position, withdrawn, err := w.registry().Shown(t.Context(), "ann", "chat:c")

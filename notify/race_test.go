@@ -22,6 +22,7 @@ import (
 // TestClearAllRaces: 200 times everything is cleared while one more comes. What was
 // stored when the request arrived is gone, what came after is there, and counts.
 func TestClearAllRaces(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newTown(t, redis)
 		survived := 0
@@ -93,6 +94,7 @@ func (b *between) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 // TestClearAllIsOvertaken: 200 times one comes exactly after the request has
 // arrived and before it has looked. The new one survives, with unread 1.
 func TestClearAllIsOvertaken(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newTown(t, redis)
 		client, hook := redis.Client(), &between{}
@@ -147,6 +149,7 @@ func (d *deaf) PublishMsg(ctx context.Context, m *nats.Msg, opts ...jetstream.Pu
 // TestAcknowledgementIsLost: what is read is known to be read, so that the other
 // devices are told, whatever became of the log's answer.
 func TestAcknowledgementIsLost(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	js := &deaf{JetStream: w.host.JetStream()}
 	store := notices.New(w.redis.Client(), js, w.host.CatchUp())

@@ -102,39 +102,49 @@ func (w *town) send(req proto.NotifyReq, opts ...services.RequestOption) (proto.
 	return services.Do(w.t.Context(), w.host, proto.SendNotification, backend, req, opts...)
 }
 
+// sends is send, repeated while it may be: its key makes it idempotent.
+func (w *town) sends(req proto.NotifyReq) (proto.NotifyRes, error) {
+	return servicestest.Persist(func() (proto.NotifyRes, error) { return w.send(req) })
+}
+
 // sent is send that must work, to one user.
 func (w *town) sent(req proto.NotifyReq) string {
 	w.t.Helper()
-	res, err := w.send(req)
+	res, err := w.sends(req)
 	require.NoError(w.t, err)
 	require.Len(w.t, res.NotificationIDs, 1)
 	return res.NotificationIDs[0]
 }
 
+// do makes an idempotent request, and again while it may be repeated.
+func do[Req, Res any](w *town, e proto.Endpoint[Req, Res], who proto.Actor, req Req) (Res, error) {
+	return servicestest.Persist(func() (Res, error) { return services.Do(w.t.Context(), w.host, e, who, req) })
+}
+
 func (w *town) read(who proto.Actor, req proto.ReadNotificationsReq) int {
 	w.t.Helper()
-	res, err := services.Do(w.t.Context(), w.host, proto.ReadNotifications, who, req)
+	res, err := do(w, proto.ReadNotifications, who, req)
 	require.NoError(w.t, err)
 	return res.UnreadCount
 }
 
 func (w *town) clear(who proto.Actor, id string) int {
 	w.t.Helper()
-	res, err := services.Do(w.t.Context(), w.host, proto.ClearNotification, who, proto.ClearNotificationReq{NotificationID: id})
+	res, err := do(w, proto.ClearNotification, who, proto.ClearNotificationReq{NotificationID: id})
 	require.NoError(w.t, err)
 	return res.UnreadCount
 }
 
 func (w *town) clearAll(who proto.Actor) proto.ClearNotificationsRes {
 	w.t.Helper()
-	res, err := services.Do(w.t.Context(), w.host, proto.ClearNotifications, who, proto.ClearNotificationsReq{})
+	res, err := do(w, proto.ClearNotifications, who, proto.ClearNotificationsReq{})
 	require.NoError(w.t, err)
 	return res
 }
 
 func (w *town) pending(user string, req proto.PendingNotificationsReq) proto.PendingNotificationsRes {
 	w.t.Helper()
-	res, err := services.Do(w.t.Context(), w.host, proto.PendingNotifications, phone(user), req)
+	res, err := do(w, proto.PendingNotifications, phone(user), req)
 	require.NoError(w.t, err)
 	return res
 }

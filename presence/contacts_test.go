@@ -160,6 +160,7 @@ func onBothRedis(t *testing.T, test func(t *testing.T, redis *servicestest.Redis
 }
 
 func TestPutRelations(t *testing.T) {
+	t.Parallel()
 	onBothRedis(t, func(t *testing.T, redis *servicestest.Redis) {
 		r := newRelated(t, redis)
 		a, b := r.presence(VisibleContacts), r.presence(VisibleContacts)
@@ -206,6 +207,7 @@ func TestPutRelations(t *testing.T) {
 // TestRelationsAfterCrash: an instance that dies after the log has the change
 // and before Redis has it, and before anybody is told.
 func TestRelationsAfterCrash(t *testing.T) {
+	t.Parallel()
 	r := newRelated(t, servicestest.RunRedis(t))
 	a := r.presence(VisibleAll)
 	was := a.setContacts(t, "ann", "eve")
@@ -236,6 +238,7 @@ func TestRelationsAfterCrash(t *testing.T) {
 
 // TestRelationsAtOnce: of writers at once none undoes another's list.
 func TestRelationsAtOnce(t *testing.T) {
+	t.Parallel()
 	r := newRelated(t, servicestest.RunRedis(t))
 	a, b := r.presence(VisibleContacts), r.presence(VisibleContacts)
 	var wg sync.WaitGroup
@@ -259,6 +262,7 @@ func TestRelationsAtOnce(t *testing.T) {
 // TestLateRepeat: an append of unknown outcome had been stored, and somebody has
 // set the list again before it is repeated: the later stands.
 func TestLateRepeat(t *testing.T) {
+	t.Parallel()
 	r := newRelated(t, servicestest.RunRedis(t))
 	a := r.presence(VisibleContacts)
 	body, err := relationsBody(&proto.Relations{Contacts: []string{"bob"}})
@@ -276,6 +280,7 @@ func TestLateRepeat(t *testing.T) {
 
 // TestRelationsOutliveNATS: a request is answered once NATS is back, if that is in time.
 func TestRelationsOutliveNATS(t *testing.T) {
+	t.Parallel()
 	r := newRelated(t, servicestest.RunRedis(t))
 	a := r.presence(VisibleContacts)
 	a.setContacts(t, "ann", "eve")
@@ -298,6 +303,7 @@ func TestRelationsOutliveNATS(t *testing.T) {
 }
 
 func TestRelationsAreRefused(t *testing.T) {
+	t.Parallel()
 	r := newRelated(t, servicestest.RunRedis(t))
 	a := r.presence(VisibleShared)
 	for _, who := range []proto.Actor{{User: "ann"}, {}} {
@@ -342,6 +348,7 @@ func TestRelationsAreRefused(t *testing.T) {
 
 // No client may see an entry: its live copy names no event.
 func TestRelationsAreNoEvent(t *testing.T) {
+	t.Parallel()
 	r := newRelated(t, servicestest.RunRedis(t))
 	a := r.presence(VisibleShared)
 	nc := r.nats.Connect()

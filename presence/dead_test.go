@@ -68,6 +68,7 @@ func (w *town) waitDead(s *Service, left int) {
 // A dead gateway's users are unknown, then offline at a bounded rate, but for those
 // who return.
 func TestDeadGateway(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newTown(t, redis)
 		w.grace, w.lease, w.rate = 6*time.Second, 2*time.Second, 250
@@ -118,6 +119,7 @@ func TestDeadGateway(t *testing.T) {
 // A gateway that was only unheard tells everything again, under another name:
 // within the grace nobody sees anything, later they come back.
 func TestGatewayWronglyTakenForDead(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	w.grace, w.lease = 5*time.Second, time.Second
 	a := w.instance()
@@ -150,6 +152,7 @@ func TestGatewayWronglyTakenForDead(t *testing.T) {
 
 // A late word of a gateway that is thought to be dead, on a connection that is lost.
 func TestLateCloseOfALostConnection(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	w.grace, w.lease = time.Minute, time.Second
 	a := w.instance()
@@ -168,6 +171,7 @@ func TestLateCloseOfALostConnection(t *testing.T) {
 // A gateway that stops has closed its connections, and what it could not tell is swept
 // at once.
 func TestGatewayThatStops(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.lives(t, "g1", true)
@@ -183,6 +187,7 @@ func TestGatewayThatStops(t *testing.T) {
 // Silence counts only where somebody listens: while Redis, NATS or presence itself is
 // away for longer than a lease, nobody is dead for that.
 func TestSilence(t *testing.T) {
+	t.Parallel()
 	for name, away := range map[string]func(w *town, a *Service, stop func() error) *Service{
 		"redis": func(w *town, a *Service, _ func() error) *Service {
 			w.redis.Pause()
@@ -230,6 +235,7 @@ func TestSilence(t *testing.T) {
 // An instance dies after it has stored that a connection is over: what the session had
 // open is ended with its gateway.
 func TestOrphans(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.lives(t, "g1", true)

@@ -16,6 +16,7 @@ import (
 
 // What was said before a connection ended, and comes after, changes nothing.
 func TestLateAnnouncement(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	w.grace = 500 * time.Millisecond
 	a := w.instance()
@@ -50,6 +51,7 @@ func TestLateAnnouncement(t *testing.T) {
 
 // A session that went on under a name its client has never heard of is found by the old one.
 func TestMovedSession(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newTown(t, redis)
 		a := w.instance()
@@ -91,6 +93,7 @@ func TestMovedSession(t *testing.T) {
 // A session keeps a bounded number of things, and those that it does not keep count
 // as not begun: nothing would end them.
 func TestFullSession(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.lives(t, "g1", true)
@@ -123,6 +126,7 @@ func TestFullSession(t *testing.T) {
 // The mark that hides a user follows the record, whoever writes first, and outlives
 // nothing.
 func TestHiddenMark(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	a, b := w.instance(), w.instance()
 	a.lives(t, "g1", true)
@@ -155,6 +159,7 @@ func TestHiddenMark(t *testing.T) {
 
 // Of two who replace a record at once one does; and who is due is on the list before.
 func TestSwap(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	a := registry.New(w.redis.Client())
 	read := func() registry.Entry {

@@ -30,6 +30,7 @@ func socket1(c *socket, state string) []proto.ReachSocket {
 
 // Which sockets there are, and how: what a user's own list of sessions says.
 func TestReachSockets(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newTown(t, redis)
 		w.grace, w.lease = time.Minute, 2*time.Second
@@ -60,6 +61,7 @@ func TestReachSockets(t *testing.T) {
 
 // Who is busy is so until then, with or without a connection.
 func TestReachBusy(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.lives(t, "g1", true)
@@ -76,6 +78,7 @@ func TestReachBusy(t *testing.T) {
 
 // Who has set offline is there for nobody else.
 func TestReachInvisible(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.lives(t, "g1", true)
@@ -93,6 +96,7 @@ func TestReachInvisible(t *testing.T) {
 }
 
 func TestReachRelated(t *testing.T) {
+	t.Parallel()
 	onBothRedis(t, func(t *testing.T, redis *servicestest.Redis) {
 		r := newRelated(t, redis)
 		stop := r.chat()
@@ -138,6 +142,7 @@ func TestReachRelated(t *testing.T) {
 }
 
 func TestReachIsForServices(t *testing.T) {
+	t.Parallel()
 	r := newRelated(t, servicestest.RunRedis(t))
 	s := r.presence(VisibleShared)
 	for _, who := range []proto.Actor{{User: "ann"}, {Backend: true}, {User: "ann", Backend: true}} {
@@ -154,6 +159,7 @@ func TestReachIsForServices(t *testing.T) {
 // A session says which socket it continues: long after that has ended, and again when
 // the answer was lost.
 func TestSocketThatIsContinued(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newTown(t, redis)
 		a := w.instance()

@@ -182,6 +182,7 @@ func onBoth(t *testing.T, test func(t *testing.T, redis *servicestest.Redis)) {
 }
 
 func TestReturnWithinTheGraceShowsNothing(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newTown(t, redis)
 		w.grace = time.Second
@@ -225,6 +226,7 @@ func TestReturnWithinTheGraceShowsNothing(t *testing.T) {
 }
 
 func TestTakeover(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.lives(t, "g1", true)
@@ -247,6 +249,7 @@ func TestTakeover(t *testing.T) {
 }
 
 func TestDevicesAndWhatTheUserSays(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.lives(t, "g1", true)
@@ -279,6 +282,7 @@ func TestDevicesAndWhatTheUserSays(t *testing.T) {
 }
 
 func TestInvisible(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.lives(t, "g1", true)
@@ -307,6 +311,7 @@ func TestInvisible(t *testing.T) {
 
 // A gateway that was only away tells everything again and nobody stays offline.
 func TestLostRegistryIsToldAgain(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	a := w.instance()
 	a.lives(t, "g1", true)
@@ -339,6 +344,7 @@ func TestLostRegistryIsToldAgain(t *testing.T) {
 // Many changes of one user over two instances: each told once, in order, at most one
 // in half a second.
 func TestOnceAndNotTooOften(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	w.grace = 0
 	a, b := w.instance(), w.instance()
@@ -372,6 +378,7 @@ func TestOnceAndNotTooOften(t *testing.T) {
 
 // At rest a gateway costs Redis one write for each heartbeat, whatever it holds.
 func TestRestCostsNothing(t *testing.T) {
+	t.Parallel()
 	redis := servicestest.RunRedis(t)
 	w := newTown(t, redis)
 	a := w.instance()

@@ -13,6 +13,7 @@ import (
 // Who may not see somebody gets what of somebody who never was; who cannot be judged is
 // unknown.
 func TestSubscribe(t *testing.T) {
+	t.Parallel()
 	r := newRelated(t, servicestest.RunRedis(t))
 	stop := r.chat()
 	r.shares["eve"] = []string{"ann"}
@@ -68,6 +69,7 @@ func TestSubscribe(t *testing.T) {
 
 // One's own connections, and all that a backend may know.
 func TestSessions(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	w.grace = time.Minute
 	s := w.instance()

@@ -13,6 +13,7 @@ import (
 )
 
 func TestMaySee(t *testing.T) {
+	t.Parallel()
 	stranger, contact := relations.Regard{}, relations.Regard{Contact: true}
 	blocked, blockedContact := relations.Regard{Blocked: true}, relations.Regard{Contact: true, Blocked: true}
 	for _, c := range []struct {
@@ -34,6 +35,7 @@ func TestMaySee(t *testing.T) {
 }
 
 func TestDifferingAndOthers(t *testing.T) {
+	t.Parallel()
 	require.Equal(t, []string{"a", "b"}, others("me", []string{"b", "me", "a", "b", "me"}))
 	require.Empty(t, others("me", nil))
 	for _, c := range [][3][]string{
@@ -48,6 +50,7 @@ func TestDifferingAndOthers(t *testing.T) {
 }
 
 func TestVisibleTo(t *testing.T) {
+	t.Parallel()
 	onBothRedis(t, func(t *testing.T, redis *servicestest.Redis) {
 		r := newRelated(t, redis)
 		r.chat()
@@ -87,6 +90,7 @@ func TestVisibleTo(t *testing.T) {
 }
 
 func TestVisibleWithoutChat(t *testing.T) {
+	t.Parallel()
 	r := newRelated(t, servicestest.RunRedis(t))
 	stop := r.chat()
 	r.shares["ann"] = []string{"bob"}
@@ -114,6 +118,7 @@ func TestVisibleWithoutChat(t *testing.T) {
 }
 
 func TestVisibilityIsChecked(t *testing.T) {
+	t.Parallel()
 	cfg := Config{Grace: 10 * time.Second, Rate: 2000}
 	for _, cfg.Visibility = range []string{VisibleShared, VisibleContacts, VisibleAll} {
 		require.NoError(t, cfg.Validate())

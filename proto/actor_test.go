@@ -10,6 +10,7 @@ import (
 )
 
 func TestActorHeader(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		actor  proto.Actor
@@ -31,6 +32,7 @@ func TestActorHeader(t *testing.T) {
 }
 
 func TestParseActorRefuses(t *testing.T) {
+	t.Parallel()
 	for name, header := range map[string]string{
 		"empty":        "",
 		"six fields":   "client a b c d e",

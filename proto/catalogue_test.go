@@ -25,6 +25,7 @@ var (
 var reserved = []string{"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 
 func TestRequestRows(t *testing.T) {
+	t.Parallel()
 	subjects, events, routes := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, e := range proto.Endpoints {
 		row, req, res := e.Describe()
@@ -70,6 +71,7 @@ func TestRequestRows(t *testing.T) {
 }
 
 func TestAdminRoutesStandTogether(t *testing.T) {
+	t.Parallel()
 	mux := http.NewServeMux()
 	for _, e := range proto.Endpoints {
 		if row, _, _ := e.Describe(); row.HTTP != "" {
@@ -79,6 +81,7 @@ func TestAdminRoutesStandTogether(t *testing.T) {
 }
 
 func TestContractLimits(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		row     proto.Row
 		limit   int
@@ -100,6 +103,7 @@ func TestContractLimits(t *testing.T) {
 }
 
 func TestServerEventRows(t *testing.T) {
+	t.Parallel()
 	names := map[string]bool{}
 	for _, e := range proto.ServerEvents {
 		row, payload := e.DescribeEvent()
@@ -119,6 +123,7 @@ func TestServerEventRows(t *testing.T) {
 // TestWireNames: no name on the wire comes from a Go identifier by accident,
 // and none stands twice in one object.
 func TestWireNames(t *testing.T) {
+	t.Parallel()
 	camel := regexp.MustCompile(`^[a-z][a-zA-Z0-9]*$`)
 	for _, typ := range wireTypes() {
 		names := jsonNames(typ)

@@ -18,6 +18,7 @@ TIMEOUT IDLE_TIMEOUT SLOW_CONSUMER SERVER_SHUTDOWN CONNECTION_LIMIT INTERNAL_ERR
 const contractRetryable = "RATE_LIMIT_EXCEEDED SERVICE_UNAVAILABLE TIMEOUT SERVER_SHUTDOWN INTERNAL_ERROR"
 
 func TestCodesAreTheContracts(t *testing.T) {
+	t.Parallel()
 	var codes, retryable []string
 	for _, row := range proto.Codes {
 		codes = append(codes, string(row.Code))
@@ -35,12 +36,14 @@ func TestCodesAreTheContracts(t *testing.T) {
 }
 
 func TestUnknownCodeIsInternalError(t *testing.T) {
+	t.Parallel()
 	require.False(t, proto.Code("NEW").Known())
 	require.Equal(t, proto.InternalError, proto.Code("NEW").Row().Code)
 	require.Equal(t, proto.InternalError, (&proto.Error{Code: "NEW"}).Failure("r").Code)
 }
 
 func TestCloseCodes(t *testing.T) {
+	t.Parallel()
 	seen := map[proto.CloseCode]bool{}
 	for _, row := range proto.CloseCodes {
 		require.False(t, seen[row.Code], "%d twice", row.Code)

@@ -12,6 +12,7 @@ import (
 )
 
 func TestFailure(t *testing.T) {
+	t.Parallel()
 	e := &proto.Error{Code: proto.RateLimitExceeded, Message: "too many messages", RetryAfter: 1500 * time.Millisecond}
 	require.Equal(t, proto.Failure{
 		Error: "Rate limit exceeded", Message: "too many messages", Code: proto.RateLimitExceeded,
@@ -20,6 +21,7 @@ func TestFailure(t *testing.T) {
 }
 
 func TestFieldErrorKeepsTheCausesCode(t *testing.T) {
+	t.Parallel()
 	cause := proto.Errorf(proto.PayloadTooLarge, "must be at most %d bytes", 5)
 	var got *proto.Error
 	require.ErrorAs(t, proto.FieldError("metadata", cause), &got)
@@ -29,12 +31,14 @@ func TestFieldErrorKeepsTheCausesCode(t *testing.T) {
 }
 
 func TestAsErrorHidesInternals(t *testing.T) {
+	t.Parallel()
 	known := proto.Errorf(proto.ChatNotFound, "no such chat")
 	require.Same(t, known, proto.AsError(fmt.Errorf("load chat: %w", known)))
 	require.Equal(t, &proto.Error{Code: proto.InternalError, Message: "internal error"}, proto.AsError(errors.New("dial 10.0.0.1: refused")))
 }
 
 func TestErrorIsByCode(t *testing.T) {
+	t.Parallel()
 	err := fmt.Errorf("send: %w", proto.FieldError("chatId", proto.Errorf(proto.InvalidPayload, "must not be empty")))
 	require.ErrorIs(t, err, &proto.Error{Code: proto.InvalidPayload})
 	require.NotErrorIs(t, err, &proto.Error{Code: proto.Conflict})

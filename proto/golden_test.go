@@ -26,6 +26,7 @@ type part struct {
 }
 
 func TestGoldenFiles(t *testing.T) {
+	t.Parallel()
 	want := map[string][]part{}
 	for _, ex := range example.Requests() {
 		row, _, _ := ex.Row.Describe()
@@ -63,6 +64,7 @@ func TestGoldenFiles(t *testing.T) {
 
 // TestGoldenRequestsDecode: what is on the wire gives back the value.
 func TestGoldenRequestsDecode(t *testing.T) {
+	t.Parallel()
 	for _, ex := range example.Requests() {
 		for _, v := range []any{ex.Req, ex.Or, ex.Res} {
 			if v != nil {

@@ -18,6 +18,7 @@ func token(t *testing.T, id string) proto.Token {
 }
 
 func TestSubjects(t *testing.T) {
+	t.Parallel()
 	chat, user, device := token(t, "a.b"), token(t, "*"), token(t, "phone 1")
 	for want, got := range map[string]string{
 		"ev.chat.=YS5i.msg":         proto.ChatLog(chat, proto.KindMessage),
@@ -41,6 +42,7 @@ func TestSubjects(t *testing.T) {
 }
 
 func TestParseChatSubject(t *testing.T) {
+	t.Parallel()
 	for _, prefix := range []string{"ev.chat.", "live.chat."} {
 		chat, kind, err := proto.ParseChatSubject(prefix + "=YS5i.meta")
 		require.NoError(t, err)
@@ -57,6 +59,7 @@ func TestParseChatSubject(t *testing.T) {
 }
 
 func TestParseUserSubject(t *testing.T) {
+	t.Parallel()
 	for subject, kind := range map[string]proto.Kind{
 		"ev.user.=Kg.log": proto.KindLog, "live.user.=Kg.log": proto.KindLog, "live.user.=Kg.eph": proto.KindEphemeral,
 	} {
@@ -77,6 +80,7 @@ func TestParseUserSubject(t *testing.T) {
 // TestEphemeralIsNeverStored: one subscription brings it and the live copies
 // of the user's log, and no stream takes it.
 func TestEphemeralIsNeverStored(t *testing.T) {
+	t.Parallel()
 	user := token(t, "a.b")
 	live := proto.LiveOf(proto.UserLog(user))
 	for _, subject := range []string{proto.UserEphemeral(user), live} {
@@ -91,6 +95,7 @@ func TestEphemeralIsNeverStored(t *testing.T) {
 
 // TestLogSubjectsBelongToOneStream: what a builder makes is stored, once.
 func TestLogSubjectsBelongToOneStream(t *testing.T) {
+	t.Parallel()
 	a, b := token(t, "a.b"), token(t, ">")
 	for subject, stream := range map[string]string{
 		proto.ChatLog(a, proto.KindMessage): "EVENTS",
@@ -113,6 +118,7 @@ func TestLogSubjectsBelongToOneStream(t *testing.T) {
 }
 
 func TestLiveCopyOfALogSubject(t *testing.T) {
+	t.Parallel()
 	from := strings.TrimSuffix(proto.Events.RePublishFrom, ">")
 	to := strings.TrimSuffix(proto.Events.RePublishTo, ">")
 	require.Equal(t, proto.LogPrefix, from)
@@ -125,6 +131,7 @@ func TestLiveCopyOfALogSubject(t *testing.T) {
 }
 
 func TestStreamsAreBounded(t *testing.T) {
+	t.Parallel()
 	for _, s := range proto.Streams {
 		require.Positive(t, s.MaxBytes, s.Name)
 		require.Positive(t, s.Dedup, s.Name)
@@ -134,6 +141,7 @@ func TestStreamsAreBounded(t *testing.T) {
 
 // TestQueues: a queue is a bounded durable consumer whose dead letters are not its own entries.
 func TestQueues(t *testing.T) {
+	t.Parallel()
 	names := map[string]bool{}
 	for _, q := range proto.Queues {
 		service, verb, ok := strings.Cut(q.Name, "-")
@@ -164,6 +172,7 @@ func indexes(s []string) []int {
 }
 
 func TestKeys(t *testing.T) {
+	t.Parallel()
 	chat, user := token(t, "{a}:b"), token(t, "u")
 	for want, got := range map[string]string{
 		"{c:=e2F9OmI}":         proto.ChatKey(chat),
@@ -200,6 +209,7 @@ func hashTag(key string) string {
 }
 
 func TestParseReceiptSubject(t *testing.T) {
+	t.Parallel()
 	chat, user, err := proto.ParseReceiptSubject(proto.ReceiptLog("=YS5i", "ann"))
 	if err != nil || chat != "=YS5i" || user != "ann" {
 		t.Errorf("got %q, %q, %v", chat, user, err)

@@ -11,6 +11,7 @@ import (
 )
 
 func TestTimestampAlwaysHasMilliseconds(t *testing.T) {
+	t.Parallel()
 	cet := time.FixedZone("CET", 3600)
 	for want, at := range map[string]time.Time{
 		`"2026-03-09T12:30:05.000Z"`: time.Date(2026, 3, 9, 12, 30, 5, 0, time.UTC),
@@ -27,6 +28,7 @@ func TestTimestampAlwaysHasMilliseconds(t *testing.T) {
 }
 
 func TestTimestampReadsRFC3339(t *testing.T) {
+	t.Parallel()
 	for _, in := range []string{
 		`"2026-03-09T12:30:05Z"`, `"2026-03-09T13:30:05+01:00"`, `"2026-03-09T12:30:05.000999Z"`,
 	} {

@@ -15,6 +15,7 @@ import (
 const maxToken = 684
 
 func TestEncodeID(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ id, token string }{
 		{"alice", "alice"},
 		{"A-Z_0-9", "A-Z_0-9"},
@@ -42,6 +43,7 @@ func TestEncodeID(t *testing.T) {
 }
 
 func TestEncodeIDRefuses(t *testing.T) {
+	t.Parallel()
 	for name, id := range map[string]string{
 		"empty":             "",
 		"129 characters":    strings.Repeat("a", 129),
@@ -65,6 +67,7 @@ func TestEncodeIDRefuses(t *testing.T) {
 }
 
 func TestTokenIDRefusesWhatEncodeIDCannotMake(t *testing.T) {
+	t.Parallel()
 	for name, token := range map[string]proto.Token{
 		"empty": "", "dot": "a.b", "wildcard": "*", "mark alone": "=",
 		"plain id in base64": "=YWxpY2U", "padding": "=YS5i=", "stray bits": "=Kh",
@@ -79,6 +82,7 @@ func TestTokenIDRefusesWhatEncodeIDCannotMake(t *testing.T) {
 }
 
 func TestLongestTokenFits(t *testing.T) {
+	t.Parallel()
 	token, err := proto.EncodeID(strings.Repeat("😀", proto.MaxIDRunes))
 	require.NoError(t, err)
 	require.Len(t, string(token), maxToken)
@@ -132,6 +136,7 @@ func FuzzTokenID(f *testing.F) {
 }
 
 func TestCheckClientID(t *testing.T) {
+	t.Parallel()
 	for _, ok := range []string{"a", "tmp:1.a_b-C", strings.Repeat("x", 64)} {
 		require.NoError(t, proto.CheckClientID(ok), ok)
 	}
@@ -141,6 +146,7 @@ func TestCheckClientID(t *testing.T) {
 }
 
 func TestIdempotencyRecordKeyIsInjective(t *testing.T) {
+	t.Parallel()
 	seen := map[string]string{}
 	for _, key := range []string{"a", "A", "{a}", "a}", "a:b", `"a"`, strings.Repeat("~", proto.MaxIdempotencyKey)} {
 		require.NoError(t, proto.CheckIdempotencyKey(key))

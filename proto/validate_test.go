@@ -36,6 +36,7 @@ func members(n int) []proto.Member {
 }
 
 func TestValidateNamesTheField(t *testing.T) {
+	t.Parallel()
 	bad := []badField{
 		{"no chat", send(func(r *proto.SendMessageReq) { r.ChatID = "" }), "chatId", ""},
 		{"chat too long", send(func(r *proto.SendMessageReq) { r.ChatID = long }), "chatId", ""},
@@ -146,6 +147,7 @@ func settings(n int) map[string]proto.Raw {
 }
 
 func TestValidateAccepts(t *testing.T) {
+	t.Parallel()
 	for name, req := range map[string]validator{
 		"smallest send":   send(func(*proto.SendMessageReq) {}),
 		"odd chat id":     send(func(r *proto.SendMessageReq) { r.ChatID = "a.b * > {c}" }),

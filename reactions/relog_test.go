@@ -11,6 +11,7 @@ import (
 
 // TestTheLogIsLost: Redis has what the log has not any more; the log counts.
 func TestTheLogIsLost(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	for _, user := range []string{"alice", "bob"} {
 		_, err := w.add(user, "👍")
@@ -31,6 +32,7 @@ func TestTheLogIsLost(t *testing.T) {
 // TestAnotherLog: the log is made anew, and Redis is as of the old one, which was
 // further. Nothing of it counts, and who reacts is not held up by it.
 func TestAnotherLog(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	for _, shown := range []string{"👍", "❤️", "😀"} {
 		_, err := w.add("bob", shown)

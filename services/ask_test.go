@@ -69,6 +69,7 @@ func ask(h *services.Host, subject string, timeout time.Duration, idempotent boo
 
 // TestAQuestionEndsOnce: replies that come twice, and about when the time is up.
 func TestAQuestionEndsOnce(t *testing.T) {
+	t.Parallel()
 	const questions = 300 // at once
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
@@ -107,6 +108,7 @@ func TestAQuestionEndsOnce(t *testing.T) {
 // TestALostReplyIsAskedForAgain: an idempotent question is repeated with the
 // same id, and the reply to the first, which comes after all, is dropped.
 func TestALostReplyIsAskedForAgain(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	nc := n.Connect()
@@ -133,6 +135,7 @@ func TestALostReplyIsAskedForAgain(t *testing.T) {
 
 // TestNothingIsSentForOneWhoGaveUp: the end of ctx ends the repeats too.
 func TestNothingIsSentForOneWhoGaveUp(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	nc := n.Connect()
@@ -161,6 +164,7 @@ func TestNothingIsSentForOneWhoGaveUp(t *testing.T) {
 // TestQuestionsOutliveARestartOfNATS: those under way, whose replies are lost,
 // and those asked while it is away. Only what may be repeated is.
 func TestQuestionsOutliveARestartOfNATS(t *testing.T) {
+	t.Parallel()
 	const questions = 200
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
@@ -212,6 +216,7 @@ func TestQuestionsOutliveARestartOfNATS(t *testing.T) {
 
 // TestQuestionsFindAServiceThatComes: nobody is there at first.
 func TestQuestionsFindAServiceThatComes(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	caller := servicestest.NewHost(t, "caller", n, nil)
 	server := servicestest.NewHost(t, "test", n, nil)
@@ -232,6 +237,7 @@ func TestQuestionsFindAServiceThatComes(t *testing.T) {
 // TestAStopEndsEveryQuestion: also those that are asked then. What a host has
 // under way is bounded.
 func TestAStopEndsEveryQuestion(t *testing.T) {
+	t.Parallel()
 	const most = 1 << 16
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
@@ -263,6 +269,7 @@ func TestAStopEndsEveryQuestion(t *testing.T) {
 
 // TestAPanicOfOneCallerIsItsOwn: the others get their answers.
 func TestAPanicOfOneCallerIsItsOwn(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	var log lines
 	h := servicestest.NewHost(t, "test", n, nil, services.WithLogger(services.NewLogger(&log, 0, "json")))

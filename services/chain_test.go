@@ -29,6 +29,7 @@ func (r *touchyReq) Validate() error {
 }
 
 func TestTheOrderOfTheChain(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	release, entered := make(chan struct{}), make(chan struct{}, 1)
@@ -83,6 +84,7 @@ func TestTheOrderOfTheChain(t *testing.T) {
 }
 
 func TestADrainGivesUpAtItsTimeout(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	cfg := servicestest.Config(n, nil)
 	cfg.DrainTimeout = 100 * time.Millisecond
@@ -109,6 +111,7 @@ func TestADrainGivesUpAtItsTimeout(t *testing.T) {
 }
 
 func TestAServiceMayServeOnlyWhenItHasRebuilt(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	rebuilt := make(chan struct{})

@@ -10,6 +10,7 @@ import (
 )
 
 func TestPercentForReachesTheFloorAndNeverLessThanDouble(t *testing.T) {
+	t.Parallel()
 	const mb = 1 << 20
 	for _, tt := range []struct {
 		live, floor uint64

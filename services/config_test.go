@@ -85,6 +85,7 @@ func TestLoadErrorsNameTheVariable(t *testing.T) {
 }
 
 func TestHelpListsTheVariables(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	require.ErrorIs(t, load(new(ownConfig), []string{"--help"}, &out), ErrHelp)
 	require.Contains(t, out.String(), "$NATS_URL")
@@ -92,6 +93,7 @@ func TestHelpListsTheVariables(t *testing.T) {
 }
 
 func TestASecretDoesNotPrint(t *testing.T) {
+	t.Parallel()
 	c := ownConfig{Key: "hunter2", Config: Config{NATSPassword: "hunter2", RedisURL: "redis://:hunter2@x"}}
 	var log bytes.Buffer
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("config", "key", c.Key, "all", c, "pointer", &c)

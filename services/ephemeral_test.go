@@ -13,6 +13,7 @@ import (
 )
 
 func TestEmit(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	user, err := proto.EncodeID("a.b")

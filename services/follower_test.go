@@ -115,6 +115,7 @@ func floor(t *testing.T, h *services.Host, name string) (floor uint64, pending i
 }
 
 func TestFollowKeepsTheOrderOfAKey(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	other := servicestest.NewHost(t, "other", n, nil)
 	require.NoError(t, other.EnsureStreams(t.Context(), true, proto.Events))
@@ -148,6 +149,7 @@ func TestFollowKeepsTheOrderOfAKey(t *testing.T) {
 }
 
 func TestFollowWaitsUntilEntriesAreOldEnough(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	f := followed
 	f.Delay = 400 * time.Millisecond
@@ -168,6 +170,7 @@ func TestFollowWaitsUntilEntriesAreOldEnough(t *testing.T) {
 // Instances come and go under load: one at a time follows, and what one leaves
 // the next one does, in order.
 func TestFollowIsHandedOn(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	s := &seen{answer: func(services.Followed) error { time.Sleep(200 * time.Microsecond); return nil }} //nolint:forbidigo // a handler that takes time
 	_, stop := following(t, n, followed, s)
@@ -196,6 +199,7 @@ func TestFollowIsHandedOn(t *testing.T) {
 // An instance dies in the middle of its entries: whoever is left, or comes, does
 // them before those after them.
 func TestFollowOutlivesADeath(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	var dead atomic.Bool
 	first := &seen{answer: func(e services.Followed) error {
@@ -240,6 +244,7 @@ func TestFollowOutlivesADeath(t *testing.T) {
 }
 
 func TestFollowOutlivesARestartOfTheServer(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	s := &seen{}
 	h, _ := following(t, n, followed, s)
@@ -261,6 +266,7 @@ func TestFollowOutlivesARestartOfTheServer(t *testing.T) {
 
 // Another log begins at its end: none of it is taken for what came since.
 func TestFollowOfAnotherLog(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	s := &seen{}
 	h, stop := following(t, n, followed, s)

@@ -80,6 +80,7 @@ func (k *keyed) fails(code proto.Code, reply services.Reply) {
 }
 
 func TestAHundredRequestsOfOneKeyRunOnce(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		k := runKeyed(t, servicestest.RunNATS(t), redis, 2, func(ctx context.Context, req echoReq) (echoRes, error) {
 			select { // long enough for the others to come while it runs
@@ -112,6 +113,7 @@ func TestAHundredRequestsOfOneKeyRunOnce(t *testing.T) {
 }
 
 func TestAKeyIsOneRequest(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	k := runKeyed(t, n, servicestest.RunRedis(t), 1, nil)
 	first := k.ask(once.Row, "k", `{"key":"a","n":1}`)
@@ -145,6 +147,7 @@ func TestAKeyIsOneRequest(t *testing.T) {
 }
 
 func TestWhatAKeyMayBe(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	k := runKeyed(t, n, servicestest.RunRedis(t), 1, nil)
 	nc := n.Connect()
@@ -173,6 +176,7 @@ func TestWhatAKeyMayBe(t *testing.T) {
 }
 
 func TestWhichAnswersAreKept(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	k := runKeyed(t, n, servicestest.RunRedis(t), 1, func(_ context.Context, req echoReq) (echoRes, error) {
 		switch req.Key {
@@ -220,6 +224,7 @@ func TestWhichAnswersAreKept(t *testing.T) {
 }
 
 func TestARepeatWaitsForTheFirst(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	entered, release := make(chan struct{}), make(chan struct{})
 	k := runKeyed(t, n, servicestest.RunRedis(t), 1, func(context.Context, echoReq) (echoRes, error) {
@@ -246,6 +251,7 @@ func TestARepeatWaitsForTheFirst(t *testing.T) {
 
 // Those who wait hold no worker, and the one whose turn comes runs.
 func TestWaitingTakesNoWorker(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, servicestest.RunRedis(t))
 	entered, release := make(chan struct{}), make(chan struct{})
@@ -286,6 +292,7 @@ func TestWaitingTakesNoWorker(t *testing.T) {
 }
 
 func TestAKeyWithoutRedis(t *testing.T) {
+	t.Parallel()
 	for name, how := range map[string]struct{ stop, start func(*servicestest.Redis) }{
 		"gone":  {(*servicestest.Redis).Stop, (*servicestest.Redis).Start},
 		"hangs": {(*servicestest.Redis).Pause, (*servicestest.Redis).Resume},
@@ -315,6 +322,7 @@ func TestAKeyWithoutRedis(t *testing.T) {
 
 // Redis hangs while the first runs: it is answered, and kept once Redis is back.
 func TestAnAnswerIsKeptWhenRedisIsBack(t *testing.T) {
+	t.Parallel()
 	n, r := servicestest.RunNATS(t), servicestest.RunRedis(t)
 	k := runKeyed(t, n, r, 1, func(context.Context, echoReq) (echoRes, error) { r.Pause(); return echoRes{N: 1}, nil })
 	first := k.ask(once.Row, "k", `{}`)
@@ -332,6 +340,7 @@ func TestAnAnswerIsKeptWhenRedisIsBack(t *testing.T) {
 
 // Redis loses everything while the first runs: its answer is kept all the same.
 func TestAKeyWhoseRecordIsLost(t *testing.T) {
+	t.Parallel()
 	n, r := servicestest.RunNATS(t), servicestest.RunRedis(t)
 	client := r.Client()
 	var lose func()
@@ -377,6 +386,7 @@ func serveUntilKilled(addresses string) {
 }
 
 func TestACrashFreesTheKey(t *testing.T) {
+	t.Parallel()
 	n, r := servicestest.RunNATS(t), servicestest.RunRedis(t)
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), crashVariable+"="+n.URL+" "+r.URL)

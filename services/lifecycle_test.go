@@ -22,6 +22,7 @@ type runFunc func(context.Context) error
 func (f runFunc) Run(ctx context.Context) error { return f(ctx) }
 
 func TestAStopAnswersEveryAcceptedRequest(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	h.Serve(services.On(echo, func(_ context.Context, req echoReq) (echoRes, error) {
@@ -50,6 +51,7 @@ func TestAStopAnswersEveryAcceptedRequest(t *testing.T) {
 }
 
 func TestTheOrderOfAStop(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	var steps []string
@@ -96,6 +98,7 @@ func TestTheOrderOfAStop(t *testing.T) {
 }
 
 func TestAPartThatEndsWithAnErrorEndsTheHost(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	broken := errors.New("disk is gone")
 	tests := []struct {
@@ -123,6 +126,7 @@ func TestAPartThatEndsWithAnErrorEndsTheHost(t *testing.T) {
 }
 
 func TestAClosedConnectionEndsTheHost(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	ended := make(chan error, 1)
@@ -134,6 +138,7 @@ func TestAClosedConnectionEndsTheHost(t *testing.T) {
 }
 
 func TestARestartOfNATSIsSurvived(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	var back, served atomic.Int32
@@ -164,6 +169,7 @@ func TestARestartOfNATSIsSurvived(t *testing.T) {
 }
 
 func TestAHostStartsBeforeNATS(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	n.Stop()
 	h := servicestest.NewHost(t, "test", n, nil)
@@ -176,6 +182,7 @@ func TestAHostStartsBeforeNATS(t *testing.T) {
 }
 
 func TestSlowConsumersAreReported(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	slow := make(chan string, 10)
@@ -192,6 +199,7 @@ func TestSlowConsumersAreReported(t *testing.T) {
 }
 
 func TestManyHostsLiveInOneProcess(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	opts := []services.Option{services.WithInProcessNATS(n.Server)}
 	a := servicestest.NewHost(t, "a", n, nil, opts...)

@@ -16,6 +16,7 @@ import (
 var rules = map[string]services.Rule{"send": {N: 30, Per: time.Hour}, "fast": {N: 10, Per: time.Second}, "off": {}}
 
 func TestALimitIsExactOverTwoInstances(t *testing.T) {
+	t.Parallel()
 	n, r := servicestest.RunNATS(t), servicestest.RunRedis(t)
 	var limiters []*services.Limiter
 	for range 2 {
@@ -54,6 +55,7 @@ func TestALimitIsExactOverTwoInstances(t *testing.T) {
 }
 
 func TestALimitRefills(t *testing.T) {
+	t.Parallel()
 	n, r := servicestest.RunNATS(t), servicestest.RunRedis(t)
 	l := servicestest.NewHost(t, "test", n, r).NewLimiter("u", rules)
 	other := servicestest.NewHost(t, "test", n, r).NewLimiter("u", rules)
@@ -71,6 +73,7 @@ func TestALimitRefills(t *testing.T) {
 }
 
 func TestWithoutRedisALimitIsLocalNeverOff(t *testing.T) {
+	t.Parallel()
 	n, r := servicestest.RunNATS(t), servicestest.RunRedis(t)
 	alone := servicestest.NewHost(t, "test", n, nil).NewLimiter("u", rules)
 	host := servicestest.NewHost(t, "test", n, r)
@@ -103,6 +106,7 @@ func TestWithoutRedisALimitIsLocalNeverOff(t *testing.T) {
 // TestAllowThenIsAllow: the same decisions, whichever way is asked, over two
 // instances and without Redis; nobody waits.
 func TestAllowThenIsAllow(t *testing.T) {
+	t.Parallel()
 	n, r := servicestest.RunNATS(t), servicestest.RunRedis(t)
 	var limiters []*services.Limiter
 	for range 2 {
@@ -164,6 +168,7 @@ func TestAllowThenIsAllow(t *testing.T) {
 
 // TestAStopEndsEveryCheck: what has been accepted is decided.
 func TestAStopEndsEveryCheck(t *testing.T) {
+	t.Parallel()
 	n, r := servicestest.RunNATS(t), servicestest.RunRedis(t)
 	h := servicestest.NewHost(t, "test", n, r)
 	l := h.NewLimiter("u", map[string]services.Rule{"many": {N: 1000, Per: time.Hour}})

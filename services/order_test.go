@@ -24,6 +24,7 @@ func send(t *testing.T, nc *nats.Conn, subject, inbox, body string, header nats.
 }
 
 func TestOneKeyIsServedInOrderWhileOthersRun(t *testing.T) {
+	t.Parallel()
 	const keys, each = 40, 50
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
@@ -72,6 +73,7 @@ func TestOneKeyIsServedInOrderWhileOthersRun(t *testing.T) {
 }
 
 func TestASlowKeyHoldsUpOnlyItself(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	release := make(chan struct{})
@@ -94,6 +96,7 @@ func TestASlowKeyHoldsUpOnlyItself(t *testing.T) {
 }
 
 func TestTooManyPendingIsSaidAtOnce(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	release := make(chan struct{})
@@ -122,6 +125,7 @@ func TestTooManyPendingIsSaidAtOnce(t *testing.T) {
 }
 
 func TestARequestPastItsDeadlineIsDropped(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	var ran atomic.Int32
@@ -157,6 +161,7 @@ func TestARequestPastItsDeadlineIsDropped(t *testing.T) {
 }
 
 func TestAHandlersContextEndsAtTheDeadline(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	var kept context.Context

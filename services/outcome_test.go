@@ -14,6 +14,7 @@ import (
 )
 
 func TestRedisOutcome(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	require.NoError(t, services.RedisOutcome(ctx, nil))
 	require.NoError(t, services.RedisOutcome(ctx, redis.Nil))
@@ -27,6 +28,7 @@ func TestRedisOutcome(t *testing.T) {
 }
 
 func TestUnavailable(t *testing.T) {
+	t.Parallel()
 	cause := errors.New("away")
 	require.NoError(t, services.Unavailable(nil, "x"))
 	require.Equal(t, cause, services.Unavailable(cause, "x"))
@@ -41,6 +43,7 @@ func TestUnavailable(t *testing.T) {
 }
 
 func TestFailuresNameTheCall(t *testing.T) {
+	t.Parallel()
 	ack := services.FailureAck(&proto.Error{Code: proto.CallGlare, Message: "m", CallID: "c:1"}, "r")
 	require.Contains(t, string(ack), `"callId":"c:1"`)
 }

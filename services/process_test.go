@@ -19,6 +19,7 @@ type mainConfig struct{ services.Config }
 
 // TestProcess is not a test but the main function of TestSignals' processes.
 func TestProcess(t *testing.T) {
+	t.Parallel()
 	kind := os.Getenv("TEST_PROCESS")
 	if kind == "" {
 		return // run for itself there is nothing to do
@@ -38,6 +39,7 @@ func TestProcess(t *testing.T) {
 }
 
 func TestSignals(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	for kind, want := range map[string]int{"polite": 0, "stubborn": 1} {
 		t.Run(kind, func(t *testing.T) {

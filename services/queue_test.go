@@ -15,6 +15,7 @@ func (f jobFunc) run() { f() }
 // Two jobs that come while one worker idles: the one that it takes, and never ends,
 // does not hold up the other.
 func TestQueueWakesAWorkerForEachJob(t *testing.T) {
+	t.Parallel()
 	for range 200 {
 		var under sync.WaitGroup
 		q := newQueue(8, 64, under.Go)

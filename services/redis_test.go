@@ -14,6 +14,7 @@ import (
 )
 
 func TestRedisAwayFailsFastAndComesBack(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]func(testing.TB) *servicestest.Redis{"plain": servicestest.RunRedis, "cluster": servicestest.RunRedisCluster} {
 		t.Run(name, func(t *testing.T) {
 			n, r := servicestest.RunNATS(t), start(t)
@@ -50,6 +51,7 @@ func TestRedisAwayFailsFastAndComesBack(t *testing.T) {
 }
 
 func TestRedisThatHangsCostsOneTimeout(t *testing.T) {
+	t.Parallel()
 	n, r := servicestest.RunNATS(t), servicestest.RunRedis(t)
 	h := servicestest.NewHost(t, "test", n, r)
 	servicestest.Run(t, h, servicestest.Service{})
@@ -74,6 +76,7 @@ func TestRedisThatHangsCostsOneTimeout(t *testing.T) {
 }
 
 func TestAnInjectedRedisStaysOpen(t *testing.T) {
+	t.Parallel()
 	n, r := servicestest.RunNATS(t), servicestest.RunRedis(t)
 	client := r.Client()
 	h := servicestest.NewHost(t, "test", n, nil, services.WithRedis(client))

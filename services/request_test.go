@@ -16,6 +16,7 @@ import (
 )
 
 func TestNobodyThereIsUnavailable(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	start := time.Now()
@@ -26,6 +27,7 @@ func TestNobodyThereIsUnavailable(t *testing.T) {
 }
 
 func TestARequestFindsAServiceThatComesBack(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	caller := servicestest.NewHost(t, "caller", n, nil)
 	server := servicestest.NewHost(t, "test", n, nil)
@@ -40,6 +42,7 @@ func TestARequestFindsAServiceThatComesBack(t *testing.T) {
 }
 
 func TestOnlyIdempotentRequestsAreRepeated(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	nc := n.Connect()
@@ -66,6 +69,7 @@ func TestOnlyIdempotentRequestsAreRepeated(t *testing.T) {
 }
 
 func TestARequestInsideAHandlerCarriesItsTrace(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	inner := endpoint[echoReq, echoRes]("rpc.test.inner")
@@ -98,6 +102,7 @@ func TestARequestInsideAHandlerCarriesItsTrace(t *testing.T) {
 }
 
 func TestHostileSubjectsAndSizesAreRefused(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	for _, subject := range []string{"", "rpc.*", "rpc.>", "rpc.a b", "rpc.\n", "rpc." + strings.Repeat("x", 5000)} {
@@ -110,6 +115,7 @@ func TestHostileSubjectsAndSizesAreRefused(t *testing.T) {
 }
 
 func TestAnAnswerThatIsTooLargeIsAFailure(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	h.Serve(services.On(echo, func(context.Context, echoReq) (echoRes, error) {
@@ -122,6 +128,7 @@ func TestAnAnswerThatIsTooLargeIsAFailure(t *testing.T) {
 
 // TestTheOtherCallOfAFailure: a caller learns which call it is that rings already.
 func TestTheOtherCallOfAFailure(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	h.Serve(services.On(echo, func(context.Context, echoReq) (echoRes, error) {

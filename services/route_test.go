@@ -52,6 +52,7 @@ var (
 )
 
 func TestAnswersAreWholeAcks(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	var seen *services.Call
@@ -118,6 +119,7 @@ func TestAnswersAreWholeAcks(t *testing.T) {
 }
 
 func TestBadHeadersAreNamed(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	h.Serve(services.On(echo, func(context.Context, echoReq) (echoRes, error) { return echoRes{}, nil }))
@@ -133,6 +135,7 @@ func TestBadHeadersAreNamed(t *testing.T) {
 }
 
 func TestDoIsTyped(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	h.Serve(services.On(echo, func(_ context.Context, req echoReq) (echoRes, error) {
@@ -153,6 +156,7 @@ func TestDoIsTyped(t *testing.T) {
 }
 
 func TestDiscoveryListsTheTable(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	h.Serve(
@@ -174,6 +178,7 @@ func TestDiscoveryListsTheTable(t *testing.T) {
 }
 
 func TestMistakesInTheTableStopTheStart(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	handler := func(context.Context, echoReq) (echoRes, error) { return echoRes{}, nil }
 	tests := []struct {

@@ -8,6 +8,7 @@ import (
 )
 
 func TestBackoff(t *testing.T) {
+	t.Parallel()
 	plain, spread := &worker{longest: lastRetry}, &worker{}
 	WithPauses(time.Hour)(spread)
 	for tries, want := range map[int]time.Duration{

@@ -16,6 +16,7 @@ import (
 )
 
 func TestStreamsAreCreatedOnceAndChecked(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	ctx := t.Context()
 	h := servicestest.NewHost(t, "test", n, nil)
@@ -53,6 +54,7 @@ func TestStreamsAreCreatedOnceAndChecked(t *testing.T) {
 // A stream's bytes fit once and not twice, so that who comes second is refused
 // for want of storage as well as for the name.
 func TestManyMayProvisionAtOnce(t *testing.T) {
+	t.Parallel()
 	const each = 64 << 20
 	n := servicestest.RunNATS(t, func(o *server.Options) { o.JetStreamMaxStore = int64(len(proto.Streams))*each + each/2 })
 	cfg := servicestest.Config(n, nil)
@@ -79,6 +81,7 @@ func TestManyMayProvisionAtOnce(t *testing.T) {
 }
 
 func TestTooLittleStorageIsNamed(t *testing.T) {
+	t.Parallel()
 	const room = 64 << 20
 	n := servicestest.RunNATS(t, func(o *server.Options) { o.JetStreamMaxStore = room })
 	cfg := servicestest.Config(n, nil)
@@ -96,6 +99,7 @@ func TestTooLittleStorageIsNamed(t *testing.T) {
 }
 
 func TestADifferenceInAStreamIsNamed(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		change func(*jetstream.StreamConfig)
@@ -152,6 +156,7 @@ func TestADifferenceInAStreamIsNamed(t *testing.T) {
 }
 
 func TestProductionRefusesBestEffort(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	cfg := servicestest.Config(n, nil)
 	cfg.Production = true
@@ -164,6 +169,7 @@ func TestProductionRefusesBestEffort(t *testing.T) {
 }
 
 func TestTheServersMonitoringTellsTheDurability(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t, servicestest.SyncAlways, servicestest.Monitored)
 	cfg := servicestest.Config(n, nil)
 	cfg.Production, cfg.NATSMonitor = true, n.Monitor()
@@ -173,6 +179,7 @@ func TestTheServersMonitoringTellsTheDurability(t *testing.T) {
 }
 
 func TestStreamsAreWaitedFor(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	n.Stop()
 	h := servicestest.NewHost(t, "test", n, nil)
@@ -188,6 +195,7 @@ func TestStreamsAreWaitedFor(t *testing.T) {
 }
 
 func TestTheCanaryMakesAppendingAPartOfReadiness(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	require.NoError(t, h.EnsureStreams(t.Context(), true, proto.Receipts))
@@ -207,6 +215,7 @@ func TestTheCanaryMakesAppendingAPartOfReadiness(t *testing.T) {
 
 // STREAM_MAX_BYTES given to the provisioning role widens a stream that is smaller; without it a smaller one is left as it is.
 func TestMoreBytesAreAskedForByName(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	js, err := jetstream.New(n.Connect())
 	require.NoError(t, err)

@@ -13,6 +13,7 @@ import (
 // TestSweep: every request falls due, never early and at most a tick after the
 // sweep that follows, however far the times are apart and however late a sweep is.
 func TestSweep(t *testing.T) {
+	t.Parallel()
 	const turn = wheelSlots * askTick
 	for range 50 {
 		h := &asks{base: time.Now(), shards: make([]askShard, askShards)}

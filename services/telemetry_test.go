@@ -32,6 +32,7 @@ func get(t *testing.T, h http.Handler, path string) (int, string) {
 }
 
 func TestTheListenerTellsHealthReadinessAndMetrics(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	cfg := servicestest.Config(n, nil)
 	h, err := services.NewHost(t.Context(), "test", "1.2.3", cfg, services.WithLogger(servicestest.Log(t)))
@@ -95,6 +96,7 @@ func TestTheListenerTellsHealthReadinessAndMetrics(t *testing.T) {
 }
 
 func TestSeveralHostsShareOneListener(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	a, b := servicestest.NewHost(t, "a", n, nil), servicestest.NewHost(t, "b", n, nil)
 	servicestest.Run(t, a, servicestest.Service{})
@@ -115,6 +117,7 @@ func TestSeveralHostsShareOneListener(t *testing.T) {
 }
 
 func TestProfilesAreServedWhereAskedFor(t *testing.T) {
+	t.Parallel()
 	cfg := servicestest.Config(servicestest.RunNATS(t), nil)
 	cfg.PProf = true
 	h := servicestest.NewHostWith(t, "test", cfg)

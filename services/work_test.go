@@ -65,6 +65,7 @@ func left(t *testing.T, s jetstream.Stream) uint64 {
 }
 
 func TestWorkIsDone(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	s := workStream(t, h)
@@ -104,6 +105,7 @@ func TestWorkIsDone(t *testing.T) {
 
 // A job that is enqueued twice, since nobody knows whether the first was stored, is done once.
 func TestEnqueueOnce(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	require.Error(t, h.Enqueue(t.Context(), queue, "a", []byte("x")), "there is no stream")
@@ -124,6 +126,7 @@ func TestEnqueueOnce(t *testing.T) {
 
 // Jobs of a lane keep their order, over two hosts of which one or both stop meanwhile.
 func TestWorkInOrder(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	asks := servicestest.NewHost(t, "asks", n, nil)
 	s := workStream(t, asks)
@@ -175,6 +178,7 @@ func TestWorkInOrder(t *testing.T) {
 
 // A timer fires at its time, also when the server and the service are away meanwhile.
 func TestSchedule(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	s := workStream(t, h)
@@ -204,6 +208,7 @@ func TestSchedule(t *testing.T) {
 
 // A job under way when the host stops is another's at once.
 func TestJobIsGivenBack(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h, next := servicestest.NewHost(t, "test", n, nil), servicestest.NewHost(t, "test", n, nil)
 	s := workStream(t, next)
@@ -228,6 +233,7 @@ func TestJobIsGivenBack(t *testing.T) {
 
 // A worker goes on after the server was away.
 func TestWorkOutlivesARestart(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	s := workStream(t, h)
@@ -245,6 +251,7 @@ func TestWorkOutlivesARestart(t *testing.T) {
 
 // A stream made before there were schedules gets them.
 func TestSchedulesAreSwitchedOn(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	_, err := h.JetStream().CreateStream(t.Context(), jetstream.StreamConfig{
@@ -261,6 +268,7 @@ func TestSchedulesAreSwitchedOn(t *testing.T) {
 // A job that can never be done is given up at once, one that waits for something
 // else is not given up however often it waits, and its tries are counted on.
 func TestTriesAreCountedAsTheHandlerSays(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string][]services.WorkOption{
 		"in the queue": nil, "aside": {services.WithWaitingAside()},
 	} {
@@ -316,6 +324,7 @@ func deadLetters(t *testing.T, s jetstream.Stream) map[string]string {
 
 // What waits aside does not keep the queue's places.
 func TestWaitingAsideHoldsUpNobody(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "test", n, nil)
 	s := workStream(t, h)
@@ -341,6 +350,7 @@ func TestWaitingAsideHoldsUpNobody(t *testing.T) {
 
 // With grace, a job under way when the host stops may end, and counts as done.
 func TestJobEndsInItsGrace(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h, looker := servicestest.NewHost(t, "test", n, nil), servicestest.NewHost(t, "test", n, nil)
 	s := workStream(t, looker)
@@ -364,6 +374,7 @@ func TestJobEndsInItsGrace(t *testing.T) {
 
 // What has come to a host that stops, and was not begun, is another's at once.
 func TestJobsNotBegunAreGivenBack(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h, next := servicestest.NewHost(t, "test", n, nil), servicestest.NewHost(t, "test", n, nil)
 	s := workStream(t, next)
@@ -397,6 +408,7 @@ func TestJobsNotBegunAreGivenBack(t *testing.T) {
 // A job of an instance that dies is another's long before its time is over, and one
 // that takes longer than that stays with the instance that works on it.
 func TestJobOfADeadInstance(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	dies, lives := servicestest.NewHost(t, "test", n, nil), servicestest.NewHost(t, "test", n, nil)
 	s := workStream(t, lives)
@@ -431,6 +443,7 @@ func TestJobOfADeadInstance(t *testing.T) {
 // What follows a dead letter has the letter before it. Where it fails the job comes
 // again, and there is still one letter, also if the job has waited in between.
 func TestWhatFollowsADeadLetter(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h, looker := servicestest.NewHost(t, "test", n, nil), servicestest.NewHost(t, "looker", n, nil)
 	s := workStream(t, looker)

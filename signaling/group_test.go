@@ -17,6 +17,7 @@ func statesOf(all []proto.CallParticipant) (out []string) {
 }
 
 func TestFourTalk(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s, other := w.instance(), w.instance()
 	ann, bob, cat, dan := device("ann", 1), device("bob", 1), device("cat", 1), device("dan", 1)
@@ -60,6 +61,7 @@ func TestFourTalk(t *testing.T) {
 }
 
 func TestSomeMissIt(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s := w.instance(rings(700 * time.Millisecond))
 	s.mustCall(t, device("ann", 1), "g1", "bob", "cat")
@@ -75,6 +77,7 @@ func TestSomeMissIt(t *testing.T) {
 }
 
 func TestNobodyWantsTo(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s := w.instance()
 	s.mustCall(t, device("ann", 1), "g1", "bob", "cat", "dan")
@@ -96,6 +99,7 @@ func TestNobodyWantsTo(t *testing.T) {
 
 // TestRefusedOnceTheCallerHasLeft: it is no call of theirs any more.
 func TestRefusedOnceTheCallerHasLeft(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s := w.instance()
 	s.mustCall(t, device("ann", 1), "g1", "bob", "cat", "dan")

@@ -18,6 +18,7 @@ import (
 // TestALookThatCannotBe is made again soon, however often: what it needed was away.
 // What is wrong with the call itself is a failed try.
 func TestALookThatCannotBe(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	var fails error
 	s := w.instance(func(s *Service) {
@@ -53,6 +54,7 @@ func TestALookThatCannotBe(t *testing.T) {
 
 // TestSlotsAreFreedOnceRedisIsBack: it was away when the call ended.
 func TestSlotsAreFreedOnceRedisIsBack(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s := w.instance()
 	s.mustCall(t, device("ann", 1), "c1", "bob")

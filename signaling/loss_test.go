@@ -12,6 +12,7 @@ import (
 )
 
 func TestRedisIsLostWhileItRings(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	a, b := w.instance(rings(3*time.Second)), w.instance(rings(3*time.Second))
 	ann, bob, cat := device("ann", 1), device("bob", 1), device("cat", 1)
@@ -41,6 +42,7 @@ func TestRedisIsLostWhileItRings(t *testing.T) {
 }
 
 func TestRedisIsLostWhileTheyTalk(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.look = 500 * time.Millisecond
 	a, b := w.instance(), w.instance()
@@ -72,6 +74,7 @@ func TestRedisIsLostWhileTheyTalk(t *testing.T) {
 // TestRedisIsLostWhileOneIsBusy: the newest that the log has of them is a call that
 // they were too busy for, not the one that they are in.
 func TestRedisIsLostWhileOneIsBusy(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s := w.instance()
 	s.mustCall(t, device("ann", 1), "c1", "bob")
@@ -88,6 +91,7 @@ func TestRedisIsLostWhileOneIsBusy(t *testing.T) {
 }
 
 func TestRedisIsAway(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	a, b := w.instance(), w.instance()
 	ann, bob := device("ann", 1), device("bob", 1)
@@ -119,6 +123,7 @@ func TestRedisIsAway(t *testing.T) {
 }
 
 func TestTheLogIsAwayForAMoment(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s := w.instance(rings(1500 * time.Millisecond))
 	s.mustCall(t, device("ann", 1), "c1", "bob")
@@ -144,6 +149,7 @@ func TestTheLogIsAwayForAMoment(t *testing.T) {
 
 // TestRedisHasNewerThanTheLog: a log that was made anew.
 func TestRedisHasNewerThanTheLog(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s := w.instance()
 	s.mustCall(t, device("ann", 1), "c1", "bob")

@@ -29,6 +29,7 @@ func (w *town) flushed(s *Service) {
 }
 
 func TestCandidates(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s := w.instance()
 	ann, bob, other := device("ann", 1), device("bob", 1), device("bob", 2)
@@ -60,6 +61,7 @@ func TestCandidates(t *testing.T) {
 }
 
 func TestRenegotiation(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s := w.instance()
 	ann, bob := device("ann", 1), device("bob", 1)
@@ -108,6 +110,7 @@ func TestRenegotiation(t *testing.T) {
 // TestWhatWaitsIsNotLeftBehind: what comes for a side while it is away reaches it
 // when it acts from its next socket, without a word from a gateway.
 func TestWhatWaitsIsNotLeftBehind(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s := w.instance()
 	ann, bob := device("ann", 1), device("bob", 1)
@@ -123,6 +126,7 @@ func TestWhatWaitsIsNotLeftBehind(t *testing.T) {
 }
 
 func TestIceServers(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s := w.instance()
 	ann, bob := device("ann", 1), device("bob", 1)

@@ -10,6 +10,7 @@ import (
 
 	"supmesh.dev/proto"
 	"supmesh.dev/services/servicestest"
+	"supmesh.dev/services/servicestest/long"
 )
 
 // atOnce runs functions in the same moment and waits for all.
@@ -30,13 +31,15 @@ func codeOf(err error) proto.Code {
 	return proto.AsError(err).Code
 }
 
-// TestTwoAnswersAtOnce lets two devices answer in the same moment, at two instances.
-func TestTwoAnswersAtOnce(t *testing.T) {
+// TestStormOfAnswers lets two devices answer in the same moment, at two instances.
+func TestStormOfAnswers(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	a, b := w.instance(), w.instance()
 	one, two := device("bob", 1), device("bob", 2)
 	first := 0
-	for n := range 1000 {
+	all := long.Count(t, 50, 1000)
+	for n := range all {
 		call := fmt.Sprintf("c%d", n)
 		a.mustCall(t, device("ann", 1), call, "bob")
 		var errs [2]error
@@ -59,22 +62,25 @@ func TestTwoAnswersAtOnce(t *testing.T) {
 		}
 		b.mustEnd(t, winner, call)
 	}
-	for n := range 1000 {
+	for n := range all {
 		call := fmt.Sprintf("c%d", n)
-		servicestest.Eventually(t, 5*time.Second, "the end is told", func() bool { return len(w.events(call, "ann call:end")) == 1 })
+		servicestest.Eventually(t, 30*time.Second, "the end is told", func() bool { return len(w.events(call, "ann call:end")) == 1 })
 		require.Len(t, w.events(call, "ann call:answer"), 1)
 		require.Len(t, w.events(call, "bob call:end ended answered_elsewhere"), 1)
 	}
-	require.Greater(t, first, 20)
-	require.Less(t, first, 980)
+	if all >= 1000 { // both win
+		require.Greater(t, first, 20)
+		require.Less(t, first, 980)
+	}
 }
 
-// TestGlare has two users call each other in the same moment: one call survives, and
+// TestStormOfGlare has two users call each other in the same moment: one call survives, and
 // the other's caller is told which.
-func TestGlare(t *testing.T) {
+func TestStormOfGlare(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	a, b := w.instance(), w.instance()
-	for n := range 200 {
+	for n := range long.Count(t, 30, 200) {
 		one, two := fmt.Sprintf("a%d", n), fmt.Sprintf("b%d", n)
 		ann, bob := device("ann", 1), device("bob", 1)
 		var errs [2]error
@@ -101,6 +107,7 @@ func TestGlare(t *testing.T) {
 // TestGlareOfSeveral: who is rung by a call of several is told of it when they call
 // its caller, also once others have answered; who is blocked from it is not.
 func TestGlareOfSeveral(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	a, b := w.instance(), w.instance()
 	ann, bob, cat, dan := device("ann", 1), device("bob", 1), device("cat", 1), device("dan", 1)
@@ -130,6 +137,7 @@ func TestGlareOfSeveral(t *testing.T) {
 }
 
 func TestBusy(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	a, b := w.instance(), w.instance()
 	ann, bob, cat := device("ann", 1), device("bob", 1), device("cat", 1)
@@ -168,6 +176,7 @@ func TestBusy(t *testing.T) {
 
 // TestSlotsOfNoCall are taken over once whoever made them has had its time.
 func TestSlotsOfNoCall(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s := w.instance()
 	user := proto.Token("bob")
@@ -188,6 +197,7 @@ func TestSlotsOfNoCall(t *testing.T) {
 
 // TestTheSameRequestTwice at two instances at once is one call.
 func TestTheSameRequestTwice(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	a, b := w.instance(), w.instance()
 	for n := range 100 {
@@ -219,6 +229,7 @@ func TestTheSameRequestTwice(t *testing.T) {
 
 // TestTwoUsersOneID: of two calls under one id, made at once, one is.
 func TestTwoUsersOneID(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	a, b := w.instance(), w.instance()
 	for n := range 50 {

@@ -15,6 +15,7 @@ import (
 )
 
 func TestUnreachable(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.away["bob"] = true
 	s := w.instance(rings(400 * time.Millisecond))
@@ -28,6 +29,7 @@ func TestUnreachable(t *testing.T) {
 }
 
 func TestBlocked(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.blocked["ann bob"] = true
 	s := w.instance(rings(400 * time.Millisecond))
@@ -46,6 +48,7 @@ func TestBlocked(t *testing.T) {
 }
 
 func TestPolicy(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.cfg.Policy = CallRelated
 	w.strange["bob"] = true
@@ -61,6 +64,7 @@ func TestPolicy(t *testing.T) {
 }
 
 func TestChat(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.members["room"] = []string{"ann", "bob"}
 	s := w.instance()
@@ -79,6 +83,7 @@ func TestChat(t *testing.T) {
 // TestPresenceIsAway: then nobody knows who has blocked the caller, and no call
 // begins; one that has begun goes on.
 func TestPresenceIsAway(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s := w.instance()
 	s.mustCall(t, device("ann", 1), "c1", "bob")
@@ -91,6 +96,7 @@ func TestPresenceIsAway(t *testing.T) {
 }
 
 func TestStrangersAreNoted(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	var mu sync.Mutex
 	var lines bytes.Buffer

@@ -43,6 +43,7 @@ func (s *Service) returns(t testing.TB, p phone, was string) (names []string, ev
 func (p phone) after(socket string) phone { p.socket = p.user + "-" + socket; return p }
 
 func TestADeviceComesWhileItRings(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s, other := w.instance(), w.instance()
 	ann, late := device("ann", 1), device("bob", 3)
@@ -82,6 +83,7 @@ func TestADeviceComesWhileItRings(t *testing.T) {
 // TestAnsweredOnArrival: a device that answers before it was told what has gone by,
 // as one does that a push has woken, is told.
 func TestAnsweredOnArrival(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s, other := w.instance(), w.instance()
 	ann, late := device("ann", 1), device("bob", 3)
@@ -97,6 +99,7 @@ func TestAnsweredOnArrival(t *testing.T) {
 }
 
 func TestTheCallerMissesTheAnswer(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s, other := w.instance(), w.instance()
 	ann, bob := device("ann", 1), device("bob", 1)
@@ -123,6 +126,7 @@ func TestTheCallerMissesTheAnswer(t *testing.T) {
 // TestTheAnswerToADeadSocket: nobody has said that the caller's socket was gone when
 // the answer came, and the next one comes late.
 func TestTheAnswerToADeadSocket(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s := w.instance()
 	past, _ := w.hosted(services.WithNow(func() time.Time { return time.Now().Add(-25 * time.Second) }))
@@ -137,6 +141,7 @@ func TestTheAnswerToADeadSocket(t *testing.T) {
 
 // TestALateWord: who is told of as gone for long may be told of as back in a moment.
 func TestALateWord(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.tell(func() { w.sockets["bob"] = []proto.ReachSocket{} })
 	s := w.instance()
@@ -155,6 +160,7 @@ func TestALateWord(t *testing.T) {
 }
 
 func TestTheCallerMissesTheRefusal(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s := w.instance()
 	ann := device("ann", 1)
@@ -171,6 +177,7 @@ func TestTheCallerMissesTheRefusal(t *testing.T) {
 // TestASideIsKnown: a gateway learns which of its sockets a side of a call is on,
 // also where it has nothing to tell it.
 func TestASideIsKnown(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s := w.instance()
 	ann, bob := device("ann", 1), device("bob", 1)
@@ -193,6 +200,7 @@ func TestASideIsKnown(t *testing.T) {
 // TestAFullAnswer: what waits for many who return at once comes, though it is more
 // than one answer can have.
 func TestAFullAnswer(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	s := w.instance()
 	var req proto.CallSocketsReq
@@ -227,6 +235,7 @@ func TestAFullAnswer(t *testing.T) {
 }
 
 func TestGrace(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.grace = 600 * time.Millisecond
 	w.tell(func() { w.sockets["bob"] = []proto.ReachSocket{} }) // it is gone for presence too
@@ -256,6 +265,7 @@ func TestGrace(t *testing.T) {
 // TestPresenceKnowsBetter: a gateway that died said nothing, and one that spoke too
 // soon was wrong.
 func TestPresenceKnowsBetter(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.grace, w.look = 600*time.Millisecond, 300*time.Millisecond
 	s := w.instance()

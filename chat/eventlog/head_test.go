@@ -12,6 +12,7 @@ import (
 // TestHead: whoever asks learns of all that was stored before, though requests
 // are shared.
 func TestHead(t *testing.T) {
+	t.Parallel()
 	l, _, ctx := open(t)
 	const callers, each = 16, 50
 	var wg sync.WaitGroup
@@ -39,6 +40,7 @@ func TestHead(t *testing.T) {
 
 // TestHeadIsLeft: one who gives up neither fails the others nor keeps the turn.
 func TestHeadIsLeft(t *testing.T) {
+	t.Parallel()
 	l, n, ctx := open(t)
 	gone, cancel := context.WithCancel(ctx)
 	cancel()

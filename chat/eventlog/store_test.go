@@ -29,6 +29,7 @@ func open(t *testing.T) (*Log, *servicestest.NATS, context.Context) {
 }
 
 func TestAppend(t *testing.T) {
+	t.Parallel()
 	l, n, ctx := open(t)
 	a := Append{Subject: "ev.chat.c.msg", Key: "k", Event: "message:new", Socket: "s", Content: "h", Seq: 7, Trace: "tp", Body: []byte(`{}`)}
 	first, err := l.Append(ctx, &a)
@@ -68,6 +69,7 @@ func TestAppend(t *testing.T) {
 }
 
 func TestReads(t *testing.T) {
+	t.Parallel()
 	l, _, ctx := open(t)
 	last := map[string]uint64{}
 	const chats, each = 3, 10
@@ -115,6 +117,7 @@ func TestReads(t *testing.T) {
 }
 
 func TestFollow(t *testing.T) {
+	t.Parallel()
 	l, n, ctx := open(t)
 	f, err := l.Follow(proto.AllChatMeta, 16)
 	require.NoError(t, err)

@@ -81,6 +81,7 @@ func cursors(t *testing.T, c redis.UniversalClient) map[string]string {
 }
 
 func TestStored(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, client redis.UniversalClient) {
 		s, keys := open(t, client), KeysOf("c")
 		require.Equal(t, SendView{}, ask(t, s, keys, "k1", noon))
@@ -109,6 +110,7 @@ func TestStored(t *testing.T) {
 // However late and from wherever a write comes, the head neither passes a hole
 // nor goes back.
 func TestHeadFollowsTheLog(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, client redis.UniversalClient) {
 		a, b, keys := open(t, client), open(t, client), KeysOf("c")
 		put(t, a, message(keys, 1, "k1"))
@@ -153,6 +155,7 @@ func TestHeadFollowsTheLog(t *testing.T) {
 // A record is found for 24 hours from when it was made, whichever period that
 // was in, and Redis forgets it on its own.
 func TestSentPeriods(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, client redis.UniversalClient) {
 		s, keys := open(t, client), KeysOf("c")
 		end := time.Unix(int64((sentPeriodOf(noon)+1)*uint64(sentPeriod/time.Second)), 0)
@@ -185,6 +188,7 @@ func TestSentPeriods(t *testing.T) {
 
 // Whoever stops waiting leaves the question to its lane.
 func TestForSendEnds(t *testing.T) {
+	t.Parallel()
 	r := servicestest.RunRedis(t)
 	s, keys := New(r.Client()), KeysOf("c") // no lane runs
 	short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)

@@ -78,6 +78,7 @@ func verifier(t *testing.T, change func(*Config)) *Verifier {
 }
 
 func TestGoodTokens(t *testing.T) {
+	t.Parallel()
 	v := verifier(t, nil)
 	id, err := v.Verify(t.Context(), hs(t, good()))
 	require.NoError(t, err)
@@ -102,6 +103,7 @@ func TestGoodTokens(t *testing.T) {
 }
 
 func TestBadTokens(t *testing.T) {
+	t.Parallel()
 	v := verifier(t, nil)
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
@@ -186,6 +188,7 @@ func TestBadTokens(t *testing.T) {
 }
 
 func TestIssuerAudienceLifetime(t *testing.T) {
+	t.Parallel()
 	v := verifier(t, func(c *Config) { c.Issuer, c.Audience, c.MaxLifetime = "sup", "mesh", 2*time.Hour })
 	_, err := v.Verify(t.Context(), hs(t, with("iss", "sup", "aud", "mesh")))
 	require.NoError(t, err)
@@ -202,6 +205,7 @@ func TestIssuerAudienceLifetime(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
+	t.Parallel()
 	for name, cfg := range map[string]Config{
 		"no key":          {},
 		"short secret":    {Secret: secret[:31]},
@@ -216,6 +220,7 @@ func TestConfig(t *testing.T) {
 }
 
 func TestBearer(t *testing.T) {
+	t.Parallel()
 	for header, want := range map[string]string{
 		"Bearer abc": "abc", "bearer abc": "abc", "Bearer  abc ": "abc", "abc": "", "": "", "Basic abc": "",
 	} {
@@ -239,6 +244,7 @@ func keyServer(t *testing.T, keys map[string]any) *httptest.Server {
 }
 
 func TestPublicKeys(t *testing.T) {
+	t.Parallel()
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
 	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -284,6 +290,7 @@ func TestPublicKeys(t *testing.T) {
 }
 
 func TestKeysUnavailable(t *testing.T) {
+	t.Parallel()
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
 	down := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }))

@@ -8,6 +8,7 @@ import (
 )
 
 func TestOwed(t *testing.T) {
+	t.Parallel()
 	o := Owe(3, 5, 50)
 	after, upTo := o.Range()
 	require.EqualValues(t, 3, after)
@@ -27,6 +28,7 @@ func TestOwed(t *testing.T) {
 // TestOwedModel plays one chat and one connection that begins behind: live
 // messages come at the gateway in order, pages are read at any time.
 func TestOwedModel(t *testing.T) {
+	t.Parallel()
 	type message struct {
 		seq, position uint64
 		own           bool
@@ -142,6 +144,7 @@ func TestOwedModel(t *testing.T) {
 }
 
 func TestOwedIsStale(t *testing.T) {
+	t.Parallel()
 	o := Owe(3, 600, 50)
 	o.Edited(5)
 	o.Asking() // the page knows of it

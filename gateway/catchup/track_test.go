@@ -11,6 +11,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestTrack(t *testing.T) {
+	t.Parallel()
 	var k Track
 	require.False(t, k.Suspect(9), "nothing is known yet, so nothing can be missing")
 	k.Begin(10)
@@ -40,6 +41,7 @@ func TestTrack(t *testing.T) {
 // TestTrackModel plays a log whose live copies are lost, doubled, delayed and
 // whose replicas are stale, and looks at what came out.
 func TestTrackModel(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
 		var (
 			k         Track

@@ -12,6 +12,7 @@ import (
 )
 
 func TestHandshake(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{PingInterval: 300 * time.Millisecond, PingTimeout: 200 * time.Millisecond})
 
 	r := s.do(http.MethodGet, "EIO=4&transport=polling&t=abc&b64=1", "")
@@ -27,11 +28,13 @@ func TestHandshake(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
+	t.Parallel()
 	open := parseOpen(t, start(t, engineio.Config{}).do(http.MethodGet, "EIO=4&transport=polling", "").body)
 	require.Equal(t, openPacket{open.SID, []string{"websocket"}, 25000, 60000, 1048576}, open)
 }
 
 func TestBadRequests(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{})
 	webSocket := []string{
 		"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==",
@@ -75,6 +78,7 @@ func TestBadRequests(t *testing.T) {
 }
 
 func TestWrongMethodOfSession(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{}).openPolling()
 	require.Equal(t, http.StatusBadRequest, s.do(http.MethodPut, s.query, "4x").status)
 	webSocket := strings.Replace(s.query, "polling", "websocket", 1)
@@ -83,18 +87,21 @@ func TestWrongMethodOfSession(t *testing.T) {
 }
 
 func TestOtherPath(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{})
 	s.url = strings.TrimSuffix(s.url, "socket.io/") + "other/"
 	require.Equal(t, http.StatusNotFound, s.do(http.MethodGet, "EIO=4&transport=polling", "").status)
 }
 
 func TestPathWithoutSlash(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{})
 	s.url = strings.TrimSuffix(s.url, "/")
 	require.Equal(t, http.StatusOK, s.do(http.MethodGet, "EIO=4&transport=polling", "").status)
 }
 
 func TestCORS(t *testing.T) {
+	t.Parallel()
 	const good, bad = "https://app.example", "https://evil.example"
 	s := start(t, engineio.Config{CheckOrigin: func(r *http.Request) bool { return r.Header.Get("Origin") == good }})
 
@@ -128,6 +135,7 @@ func TestCORS(t *testing.T) {
 }
 
 func TestDefaultOriginIsOwnHost(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{})
 	own := strings.TrimSuffix(s.url, "/socket.io/")
 	require.Equal(t, http.StatusOK, s.do(http.MethodGet, "EIO=4&transport=polling", "", "Origin", own).status)
@@ -137,6 +145,7 @@ func TestDefaultOriginIsOwnHost(t *testing.T) {
 }
 
 func TestRefusal(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{})
 	old := s.openPolling()
 
@@ -159,6 +168,7 @@ func TestRefusal(t *testing.T) {
 }
 
 func TestRequestIsKeptUntilForgotten(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{})
 	s.do(http.MethodGet, "EIO=4&transport=polling&token=a%20b", "", "Authorization", "Bearer x", "User-Agent", "test/1",
 		"X-Forwarded-For", "192.0.2.1")

@@ -14,6 +14,7 @@ import (
 var quick = engineio.Config{PingInterval: 60 * time.Millisecond, PingTimeout: 300 * time.Millisecond}
 
 func TestHeartbeatOverPolling(t *testing.T) {
+	t.Parallel()
 	s := start(t, quick).openPolling()
 	for range 3 {
 		require.Equal(t, "2", s.poll().body)
@@ -25,12 +26,14 @@ func TestHeartbeatOverPolling(t *testing.T) {
 }
 
 func TestHeldPollLearnsOfPingTimeout(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{PingInterval: 20 * time.Millisecond, PingTimeout: 100 * time.Millisecond}).openPolling()
 	require.Equal(t, "2", s.poll().body)
 	require.Equal(t, "1", receive(t, s.pollBeside(context.Background()), "the poll").body)
 }
 
 func TestHeartbeatOverWebSocket(t *testing.T) {
+	t.Parallel()
 	s := start(t, quick)
 	p := s.dialSession()
 	for range 3 {
@@ -43,6 +46,7 @@ func TestHeartbeatOverWebSocket(t *testing.T) {
 }
 
 func TestOnlyThePongCounts(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{PingInterval: 30 * time.Millisecond, PingTimeout: 150 * time.Millisecond})
 	p := s.dialSession()
 	p.send("3") // unasked: must not stand for the pong to come
@@ -62,6 +66,7 @@ func TestOnlyThePongCounts(t *testing.T) {
 // TestTimeoutIsExact relies on a request that comes before the sweeper does. On a busy machine the ping may be so late that
 // the client is rightly given more time.
 func TestTimeoutIsExact(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{PingInterval: 100 * time.Millisecond, PingTimeout: 100 * time.Millisecond})
 	s.eventually("a session has ended on time", func() bool {
 		c := s.openPolling()

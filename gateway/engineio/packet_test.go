@@ -10,6 +10,7 @@ import (
 )
 
 func TestDecodeText(t *testing.T) {
+	t.Parallel()
 	for src, want := range map[string]packet{
 		"4hello": {kind: packetMessage, data: []byte("hello")},
 		"4":      {kind: packetMessage, data: []byte{}},
@@ -42,6 +43,7 @@ func decodeAll(src []byte) ([]packet, error) {
 }
 
 func TestPayload(t *testing.T) {
+	t.Parallel()
 	got, err := decodeAll([]byte("4hello\x1ebAQIDBA==\x1e4wor\x1f\x1e2"))
 	require.NoError(t, err)
 	require.Equal(t, []packet{

@@ -16,6 +16,7 @@ import (
 )
 
 func TestPollingCarriesMessages(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ posted, polled string }{
 		"one packet":       {"4hello", "4hello"},
 		"several packets":  {"4test1\x1e4test2\x1e4test3", "4test1\x1e4test2\x1e4test3"},
@@ -39,6 +40,7 @@ func TestPollingCarriesMessages(t *testing.T) {
 }
 
 func TestHeldPollIsAnsweredAtOnce(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{}).openPolling()
 	polled := s.pollBeside(context.Background())
 	s.post("4hello")
@@ -46,6 +48,7 @@ func TestHeldPollIsAnsweredAtOnce(t *testing.T) {
 }
 
 func TestMalformedPayloadEndsSession(t *testing.T) {
+	t.Parallel()
 	for name, body := range map[string]string{
 		"unknown type":        "abc",
 		"empty":               "",
@@ -70,6 +73,7 @@ func TestMalformedPayloadEndsSession(t *testing.T) {
 }
 
 func TestBinaryBodyEndsSession(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{}).openPolling()
 	r := s.do(http.MethodPost, s.query, "4x", "Content-Type", "application/octet-stream")
 	require.Equal(t, http.StatusBadRequest, r.status)
@@ -77,12 +81,14 @@ func TestBinaryBodyEndsSession(t *testing.T) {
 }
 
 func TestClientPingEndsSession(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{}).openPolling()
 	s.post("2")
 	require.Equal(t, engineio.ReasonTransportError, receive(t, s.echo.closed, "the end of the session"))
 }
 
 func TestSecondPollEndsSession(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{}).openPolling()
 	first := s.pollBeside(context.Background())
 	require.Equal(t, http.StatusBadRequest, s.poll().status)
@@ -94,6 +100,7 @@ func TestSecondPollEndsSession(t *testing.T) {
 func withoutHeader(r reply) reply { r.header = nil; return r }
 
 func TestSecondPostEndsSession(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{}).openPolling()
 	entered, leave := make(chan struct{}), make(chan struct{})
 	s.echo.onMessage = func(*engineio.Session, bool, []byte) { close(entered); <-leave }
@@ -111,6 +118,7 @@ func TestSecondPostEndsSession(t *testing.T) {
 }
 
 func TestCancelledPollEndsSession(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{}).openPolling()
 	ctx, cancel := context.WithCancel(context.Background())
 	polled := s.pollBeside(ctx)
@@ -121,6 +129,7 @@ func TestCancelledPollEndsSession(t *testing.T) {
 }
 
 func TestBodyTooLarge(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{MaxPayload: 1000})
 	for name, header := range map[string]string{
 		"announced": "Content-Length: 1001\r\n\r\n" + strings.Repeat("4", 1001),
@@ -143,6 +152,7 @@ func TestBodyTooLarge(t *testing.T) {
 }
 
 func TestBodyThatStopsEndsSession(t *testing.T) {
+	t.Parallel()
 	t.Run("connection lost", func(t *testing.T) {
 		s := start(t, engineio.Config{}).openPolling()
 		conn := s.rawConn()
@@ -162,6 +172,7 @@ func TestBodyThatStopsEndsSession(t *testing.T) {
 }
 
 func TestClientClosesOverPolling(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{}).openPolling()
 	polled := s.pollBeside(context.Background())
 	require.Equal(t, "ok", s.post("1\x1e4not delivered").body)
@@ -171,6 +182,7 @@ func TestClientClosesOverPolling(t *testing.T) {
 }
 
 func TestServerClosesOverPolling(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{})
 	t.Run("poll held", func(t *testing.T) {
 		c := s.openPolling()
@@ -197,6 +209,7 @@ func TestServerClosesOverPolling(t *testing.T) {
 }
 
 func TestClosedSessionDoesNotLingerForever(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{LingerTimeout: 20 * time.Millisecond})
 	s.openPolling()
 	receive(t, s.echo.opened, "the session").Close(engineio.ReasonForcedClose)
@@ -205,6 +218,7 @@ func TestClosedSessionDoesNotLingerForever(t *testing.T) {
 }
 
 func TestPollingQueueIsBounded(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{MaxQueueBytes: 1000})
 	c := s.openPolling()
 	session := receive(t, s.echo.opened, "the session")
@@ -231,6 +245,7 @@ func (s stamps) Stamp(dst []byte, position uint64) {
 }
 
 func TestStampedFrames(t *testing.T) {
+	t.Parallel()
 	slot := strings.Repeat("-", wsconn.StampWidth)
 	frame := wsconn.Stamped([]byte(`42["e",{},"`+slot+`"]`), len(`42["e",{},"`), 42)
 	s := start(t, engineio.Config{})

@@ -19,6 +19,7 @@ func (s session) candidate() peer {
 }
 
 func TestUpgrade(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{}).openPolling()
 	session := receive(t, s.echo.opened, "the session")
 	p := s.candidate()
@@ -40,6 +41,7 @@ func TestUpgrade(t *testing.T) {
 }
 
 func TestProbeReleasesHeldPoll(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{}).openPolling()
 	polled := s.pollBeside(context.Background())
 	p := s.candidate()
@@ -49,6 +51,7 @@ func TestProbeReleasesHeldPoll(t *testing.T) {
 }
 
 func TestNothingGoesToPollingAfterUpgrade(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{}).openPolling()
 	session := receive(t, s.echo.opened, "the session")
 	p := s.candidate()
@@ -65,6 +68,7 @@ func TestNothingGoesToPollingAfterUpgrade(t *testing.T) {
 }
 
 func TestPollingGoesOnDuringAndWithoutUpgrade(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ packets []string }{
 		"wrong probe":          {[]string{"2other"}},
 		"message first":        {[]string{"4early"}},
@@ -125,6 +129,7 @@ func (s session) upgradesAgain() {
 }
 
 func TestSlowCandidateIsDropped(t *testing.T) {
+	t.Parallel()
 	for _, probed := range []bool{false, true} {
 		s := start(t, engineio.Config{UpgradeTimeout: 50 * time.Millisecond}).openPolling()
 		p := s.candidate()
@@ -138,6 +143,7 @@ func TestSlowCandidateIsDropped(t *testing.T) {
 }
 
 func TestSecondCandidateIsTurnedAway(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{}).openPolling()
 	p := s.candidate()
 	p.send("2probe")
@@ -149,6 +155,7 @@ func TestSecondCandidateIsTurnedAway(t *testing.T) {
 }
 
 func TestCandidateEndsWithSession(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{}).openPolling()
 	p := s.candidate()
 	p.send("2probe")
@@ -160,6 +167,7 @@ func TestCandidateEndsWithSession(t *testing.T) {
 
 // TestOrderAcrossUpgrade sends in both directions while the transport changes.
 func TestOrderAcrossUpgrade(t *testing.T) {
+	t.Parallel()
 	const total = 400
 	server := start(t, engineio.Config{})
 	arrived := make(chan string, total)
@@ -216,6 +224,7 @@ func TestOrderAcrossUpgrade(t *testing.T) {
 
 // TestUpgradeWaitsForPost has the upgrade packet overtake a POST that is still being handled.
 func TestUpgradeWaitsForPost(t *testing.T) {
+	t.Parallel()
 	server := start(t, engineio.Config{})
 	entered, leave := make(chan struct{}), make(chan struct{})
 	arrived := make(chan string, 10)

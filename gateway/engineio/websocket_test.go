@@ -17,6 +17,7 @@ import (
 )
 
 func TestWebSocketCarriesMessages(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{})
 	p := s.dialSession()
 	p.send("4hello")
@@ -30,6 +31,7 @@ func TestWebSocketCarriesMessages(t *testing.T) {
 }
 
 func TestWebSocketIgnoresWhatMeansNothing(t *testing.T) {
+	t.Parallel()
 	p := start(t, engineio.Config{}).dialSession()
 	for _, packet := range []string{"0", "5", "6", "3", "4x"} {
 		p.send(packet)
@@ -38,6 +40,7 @@ func TestWebSocketIgnoresWhatMeansNothing(t *testing.T) {
 }
 
 func TestWebSocketEnds(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		packet string
 		reason engineio.Reason
@@ -68,6 +71,7 @@ func TestWebSocketEnds(t *testing.T) {
 }
 
 func TestWebSocketPeerLeaves(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{})
 	require.NoError(t, s.dialSession().Close(websocket.StatusNormalClosure, ""))
 	require.Equal(t, engineio.ReasonTransportClose, receive(t, s.echo.closed, "the end of the session"))
@@ -77,6 +81,7 @@ func TestWebSocketPeerLeaves(t *testing.T) {
 }
 
 func TestServerCloseFlushesWebSocket(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{})
 	p := s.dialSession()
 	session := receive(t, s.echo.opened, "the session")
@@ -93,6 +98,7 @@ func TestServerCloseFlushesWebSocket(t *testing.T) {
 }
 
 func TestWebSocketGroupIsAllOrNothing(t *testing.T) {
+	t.Parallel()
 	s := startWith(t, engineio.Config{MaxQueueBytes: 1000}, wsconn.Config{MaxQueueBytes: 1000})
 	p := s.dialSession()
 	session := receive(t, s.echo.opened, "the session")
@@ -105,6 +111,7 @@ func TestWebSocketGroupIsAllOrNothing(t *testing.T) {
 // TestFastClient has clients send their first packet in the same segment as the upgrade request, before they can have
 // seen the open packet. None may be lost.
 func TestFastClient(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{})
 	const frame = "\x81\x83\x00\x00\x00\x0040{" // masked with zeros: the text "40{"
 	for i := range 300 {
@@ -153,6 +160,7 @@ func readFull(in *bufio.Reader, b []byte) (int, error) {
 }
 
 func TestStopEndsEverySession(t *testing.T) {
+	t.Parallel()
 	s := start(t, engineio.Config{})
 	var peers []peer
 	for range 20 {

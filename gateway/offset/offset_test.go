@@ -22,12 +22,14 @@ func stamper(t require.TestingT, epoch, user string) *Stamper {
 }
 
 func TestWidth(t *testing.T) {
+	t.Parallel()
 	require.Equal(t, wsconn.StampWidth, Width)
 	_, err := NewSealer("")
 	require.Error(t, err)
 }
 
 func TestOpensOnlyWhereItWasSealed(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
 		position := rapid.Uint64Range(0, MaxPosition).Draw(r, "position")
 		user := rapid.StringN(1, 20, -1).Draw(r, "user")
@@ -53,6 +55,7 @@ func TestOpensOnlyWhereItWasSealed(t *testing.T) {
 }
 
 func TestRefusesWhatIsNoOffset(t *testing.T) {
+	t.Parallel()
 	s := stamper(t, "e", "u")
 	for _, text := range []string{"", "message:new", strings.Repeat("A", 21), strings.Repeat("A", 22), strings.Repeat("A", 23), strings.Repeat("%", 22), strings.Repeat("\n", 22)} {
 		_, err := s.Open(text)
@@ -60,7 +63,7 @@ func TestRefusesWhatIsNoOffset(t *testing.T) {
 	}
 }
 
-func TestStampAllocatesNothing(t *testing.T) {
+func TestStampAllocatesNothing(t *testing.T) { //nolint:paralleltest // measures allocations
 	s := stamper(t, "e", "u")
 	dst := make([]byte, Width)
 	require.Zero(t, testing.AllocsPerRun(100, func() { s.Stamp(dst, 7) }))

@@ -14,6 +14,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestSplit(t *testing.T) {
+	t.Parallel()
 	for in, want := range map[string]Frame{
 		`{"event":"ping"}`: {Event: []byte("ping")},
 		"\t{ \"event\" : \"message:new\" , \"data\" : {\"a\":[1,{\"b\":\"}\\\"\"}]} , \"ack\" : 7 }\n": {Event: []byte("message:new"), Data: []byte(`{"a":[1,{"b":"}\""}]}`), Ack: []byte("7")},
@@ -30,6 +31,7 @@ func TestSplit(t *testing.T) {
 }
 
 func TestSplitRefuses(t *testing.T) {
+	t.Parallel()
 	for _, in := range []string{
 		"", " ", "null", "[]", `"event"`, "{", `{"event"}`, `{"event":1}`, `{"event":""}`, `{"data":{}}`, `{"event":"a","event":"b"}`,
 		`{"event":"a","ack":{}}`, `{"event":"a","ack":true}`, `{"event":"a","ack":"` + strings.Repeat("x", 70) + `"}`,
@@ -47,6 +49,7 @@ func TestSplitRefuses(t *testing.T) {
 }
 
 func TestFrames(t *testing.T) {
+	t.Parallel()
 	require.JSONEq(t, `{"event":"a","data":{}}`, string(EventFrame("a", nil).Payload()))
 	require.JSONEq(t, `{"event":"a","data":{"x":1},"offset":"0000000000000000000007"}`,
 		string(DurableEventFrame("a", []byte(`{"x":1}`), 7).AppendPayload(nil, seven{})))

@@ -12,6 +12,7 @@ import (
 const testDepth = 64
 
 func TestParseEvent(t *testing.T) {
+	t.Parallel()
 	for payload, want := range map[string]Event{
 		`["x"]`:                    {Name: "x"},
 		`["x",null]`:               {Name: "x", Args: []byte(`null`)},
@@ -36,6 +37,7 @@ func TestParseEvent(t *testing.T) {
 }
 
 func TestParseEventRefuses(t *testing.T) {
+	t.Parallel()
 	deep := strings.Repeat("[", testDepth) + strings.Repeat("]", testDepth)
 	for payload, want := range map[string]error{
 		``:                         errJSON,
@@ -86,7 +88,7 @@ func TestParseEventRefuses(t *testing.T) {
 	require.NoError(t, err, "the limit itself is allowed")
 }
 
-func TestKnownNamesCostNothing(t *testing.T) {
+func TestKnownNamesCostNothing(t *testing.T) { //nolint:paralleltest // measures allocations
 	known := map[string]string{"message:new": "message:new"}
 	payload := []byte(`["message:new",{"chatId":"c","n":[1,2,3]}]`)
 	require.Zero(t, testing.AllocsPerRun(100, func() {
@@ -97,6 +99,7 @@ func TestKnownNamesCostNothing(t *testing.T) {
 }
 
 func TestParseAck(t *testing.T) {
+	t.Parallel()
 	for payload, want := range map[string]Ack{
 		`[]`:            {ID: 3},
 		`[null]`:        {ID: 3, Args: []byte(`null`)},
@@ -119,6 +122,7 @@ func TestParseAck(t *testing.T) {
 }
 
 func TestCheckObject(t *testing.T) {
+	t.Parallel()
 	require.NoError(t, checkObject([]byte(` {"a":{"b":[]}} `), 3))
 	for _, bad := range []string{``, `null`, `[]`, `"x"`, `{`, `{}x`, `{}{}`} {
 		require.ErrorIs(t, checkObject([]byte(bad), 3), errJSON, bad)

@@ -23,7 +23,7 @@ func (quiet) Connected(*socketio.Socket)                       {}
 
 // TestMemoryPerClient bounds what one connected client costs in both packages together, without its websocket. It measures
 // polling clients, which need more than websocket ones and no network.
-func TestMemoryPerClient(t *testing.T) {
+func TestMemoryPerClient(t *testing.T) { //nolint:paralleltest // measures the heap
 	const (
 		clients = 5000
 		limit   = 1200 // bytes

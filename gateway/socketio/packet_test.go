@@ -8,6 +8,7 @@ import (
 )
 
 func TestPacketRoundTrip(t *testing.T) {
+	t.Parallel()
 	for wire, want := range map[string]Packet{
 		`0`:                            {Connect, "/", NoAck, nil, 0},
 		`0{"token":"123"}`:             {Connect, "/", NoAck, []byte(`{"token":"123"}`), 0},
@@ -35,6 +36,7 @@ func TestPacketRoundTrip(t *testing.T) {
 }
 
 func TestDecodeWithoutComma(t *testing.T) {
+	t.Parallel()
 	p, err := Decode([]byte("0/custom"))
 	require.NoError(t, err)
 	require.Equal(t, Packet{Connect, "/custom", NoAck, nil, 0}, p)
@@ -44,6 +46,7 @@ func TestDecodeWithoutComma(t *testing.T) {
 }
 
 func TestDecodeRefuses(t *testing.T) {
+	t.Parallel()
 	for wire, want := range map[string]error{
 		"":                              errType,
 		"7":                             errType,
@@ -67,6 +70,7 @@ func TestDecodeRefuses(t *testing.T) {
 }
 
 func TestFrames(t *testing.T) {
+	t.Parallel()
 	require.Equal(t, `42["x",{"a":1}]`, string(EventPayload("x", []byte(`{"a":1}`))))
 	require.Equal(t, `42["x",{}]`, string(EventPayload("x", nil)), "never ends in a string")
 	require.Equal(t, `42["a\"b",{}]`, string(EventPayload(`a"b`, nil)))
@@ -90,6 +94,7 @@ func (fixed) Stamp(dst []byte, position uint64) {
 }
 
 func TestConnectErrorPayload(t *testing.T) {
+	t.Parallel()
 	require.JSONEq(t, `{"message":"Invalid namespace"}`, string(invalidNamespace.payload()))
 	refusal := &ConnectError{Message: `say "no"`, Data: []byte(`{"code":"X"}`)}
 	require.JSONEq(t, `{"message":"say \"no\"","data":{"code":"X"}}`, string(refusal.payload()))

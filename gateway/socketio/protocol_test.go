@@ -14,6 +14,7 @@ import (
 // The cases of the published test suite of protocol v5 that are about Socket.IO, and more of their kind.
 
 func TestConnect(t *testing.T) {
+	t.Parallel()
 	for send, want := range map[string]struct{ answer, call string }{
 		`40`:                        {`^40\{"sid":"[\w-]{20}"\}$`, `connect /`},
 		`40{"token":"123"}`:         {`^40\{"sid":"[\w-]{20}"\}$`, `connect /{"token":"123"}`},
@@ -37,6 +38,7 @@ func TestConnect(t *testing.T) {
 }
 
 func TestConnectAnswersWithReply(t *testing.T) {
+	t.Parallel()
 	s := start(t, socketio.Config{})
 	s.calls.connect = func(*socketio.Socket, []byte) ([]byte, error) { return []byte(`{"sid":"a","pid":"b"}`), nil }
 	p := s.dial()
@@ -45,6 +47,7 @@ func TestConnectAnswersWithReply(t *testing.T) {
 }
 
 func TestConnectMayCloseTransport(t *testing.T) {
+	t.Parallel()
 	s := start(t, socketio.Config{})
 	p := s.dial()
 	p.send(`40{"close":true}`)
@@ -54,6 +57,7 @@ func TestConnectMayCloseTransport(t *testing.T) {
 }
 
 func TestNoEventOvertakesConnect(t *testing.T) {
+	t.Parallel()
 	s := start(t, socketio.Config{})
 	entered, leave := make(chan struct{}), make(chan struct{})
 	s.calls.connect = func(*socketio.Socket, []byte) ([]byte, error) {
@@ -74,6 +78,7 @@ func TestNoEventOvertakesConnect(t *testing.T) {
 }
 
 func TestConnectTimeout(t *testing.T) {
+	t.Parallel()
 	s := start(t, socketio.Config{ConnectTimeout: 50 * time.Millisecond})
 	s.dial().ends()
 	refused := s.dial()
@@ -87,6 +92,7 @@ func TestConnectTimeout(t *testing.T) {
 }
 
 func TestConnectsAreBounded(t *testing.T) {
+	t.Parallel()
 	s := start(t, socketio.Config{MaxConnects: 2})
 	p := s.dial()
 	for range 2 {
@@ -99,6 +105,7 @@ func TestConnectsAreBounded(t *testing.T) {
 
 // TestViolations sends what must close the transport, of its own session only.
 func TestViolations(t *testing.T) {
+	t.Parallel()
 	deep := strings.Repeat("[", 1000) + strings.Repeat("]", 1000)
 	s := start(t, socketio.Config{})
 	bystander := s.connect()
@@ -162,6 +169,7 @@ func TestViolations(t *testing.T) {
 }
 
 func TestAttachmentBytesAreBounded(t *testing.T) {
+	t.Parallel()
 	s := start(t, socketio.Config{MaxAttachmentBytes: 100})
 	p := s.connect()
 	p.send(`452-["message"]`)
@@ -171,6 +179,7 @@ func TestAttachmentBytesAreBounded(t *testing.T) {
 }
 
 func TestMessages(t *testing.T) {
+	t.Parallel()
 	s := start(t, socketio.Config{})
 	p := s.connect()
 	for send, want := range map[string]string{
@@ -190,6 +199,7 @@ func TestMessages(t *testing.T) {
 }
 
 func TestAttachments(t *testing.T) {
+	t.Parallel()
 	s := start(t, socketio.Config{})
 	p := s.connect()
 	const holders = `{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}`
@@ -207,6 +217,7 @@ func TestAttachments(t *testing.T) {
 }
 
 func TestPollingCarriesSocketIO(t *testing.T) {
+	t.Parallel()
 	s := start(t, socketio.Config{})
 	p := s.openPolling()
 	require.Equal(t, "ok", p.post(`40`+"\x1e"+`451-1["message-with-ack",{"_placeholder":true,"num":0}]`+"\x1ebAQID"))

@@ -12,6 +12,7 @@ import (
 )
 
 func TestClientDisconnects(t *testing.T) {
+	t.Parallel()
 	s := start(t, socketio.Config{})
 	p := s.connect()
 	socket := receive(t, s.calls.sockets, "the socket")
@@ -35,6 +36,7 @@ func TestClientDisconnects(t *testing.T) {
 }
 
 func TestServerDisconnectsSocket(t *testing.T) {
+	t.Parallel()
 	s := start(t, socketio.Config{LeaveTimeout: 50 * time.Millisecond})
 	p := s.connect()
 	socket := receive(t, s.calls.sockets, "the socket")
@@ -51,6 +53,7 @@ func TestServerDisconnectsSocket(t *testing.T) {
 }
 
 func TestServerDisconnectsOneNamespaceOfTwo(t *testing.T) {
+	t.Parallel()
 	s := start(t, socketio.Config{LeaveTimeout: 10 * time.Millisecond})
 	p := s.connect()
 	root := receive(t, s.calls.sockets, "the socket")
@@ -69,6 +72,7 @@ func TestServerDisconnectsOneNamespaceOfTwo(t *testing.T) {
 }
 
 func TestServerClosesTransport(t *testing.T) {
+	t.Parallel()
 	s := start(t, socketio.Config{})
 	p := s.connect()
 	socket := receive(t, s.calls.sockets, "the socket")
@@ -81,6 +85,7 @@ func TestServerClosesTransport(t *testing.T) {
 
 // TestDisconnectFromEvent ends the socket from within its own handler.
 func TestDisconnectFromEvent(t *testing.T) {
+	t.Parallel()
 	for event, reason := range map[string]string{"kick": "server namespace disconnect", "drop": "forced close"} {
 		s := start(t, socketio.Config{LeaveTimeout: 10 * time.Millisecond})
 		p := s.connect()
@@ -91,6 +96,7 @@ func TestDisconnectFromEvent(t *testing.T) {
 }
 
 func TestPollingClientGetsItsDisconnect(t *testing.T) {
+	t.Parallel()
 	s := start(t, socketio.Config{LeaveTimeout: time.Millisecond})
 	p := s.openPolling()
 	p.post("40")
@@ -100,6 +106,7 @@ func TestPollingClientGetsItsDisconnect(t *testing.T) {
 }
 
 func TestEmitWithAck(t *testing.T) {
+	t.Parallel()
 	s := start(t, socketio.Config{MaxPendingAcks: 2})
 	p := s.connect()
 	socket := receive(t, s.calls.sockets, "the socket")
@@ -127,6 +134,7 @@ func TestEmitWithAck(t *testing.T) {
 }
 
 func TestEmitWithAckDoesNotCountWhatCannotBeSent(t *testing.T) {
+	t.Parallel()
 	s := start(t, socketio.Config{MaxPendingAcks: 1})
 	p := s.openPolling()
 	p.post("40")

@@ -27,6 +27,7 @@ func keys(shown []Shown) (out []string) {
 }
 
 func TestBoard(t *testing.T) {
+	t.Parallel()
 	type step struct {
 		at           int // ms
 		do           string
@@ -95,6 +96,7 @@ func TestBoard(t *testing.T) {
 }
 
 func TestBoardIsBounded(t *testing.T) {
+	t.Parallel()
 	var b Board
 	for i := range 2 * MaxShown {
 		key, what := told(fmt.Sprint(i), "", 0)
@@ -109,6 +111,7 @@ func TestBoardIsBounded(t *testing.T) {
 }
 
 func TestBoardTellsWhoComes(t *testing.T) {
+	t.Parallel()
 	var b Board
 	for i, user := range []string{"ann", "bob"} {
 		key, what := told(user, "", 6000)
@@ -125,6 +128,7 @@ func TestBoardTellsWhoComes(t *testing.T) {
 // exactly once, no later than For after its last renewal, and no more than
 // MaxShown are shown.
 func TestBoardAgainstModel(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		var b Board

@@ -10,6 +10,7 @@ import (
 )
 
 func TestTypists(t *testing.T) {
+	t.Parallel()
 	key := func(user, thread string) Key { return Key{User: proto.Token(user), Thread: thread} }
 	var ts Typists
 	require.True(t, ts.Start(key("ann", ""), "s1", proto.Typing{}, at(0)))
@@ -33,6 +34,7 @@ func TestTypists(t *testing.T) {
 }
 
 func TestTypistsAreBounded(t *testing.T) {
+	t.Parallel()
 	var ts Typists
 	told := map[string]int{}
 	// 2,000 people type every second for a minute.

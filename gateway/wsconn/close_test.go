@@ -53,6 +53,7 @@ func accepted(t *testing.T, start startFunc, cfg Config, h Handler) (*edge, *Con
 }
 
 func TestPeerCloses(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		for _, tt := range []struct {
 			payload []byte
@@ -80,6 +81,7 @@ func TestPeerCloses(t *testing.T) {
 }
 
 func TestCloseFlushesAndIsLast(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		h := newEcho()
 		e, c, client := accepted(t, start, Config{}, h)
@@ -105,6 +107,7 @@ func TestCloseFlushesAndIsLast(t *testing.T) {
 }
 
 func TestCloseReachesALibraryClient(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		h := newEcho()
 		conns := make(chan *Conn, 1)
@@ -126,6 +129,7 @@ func TestCloseReachesALibraryClient(t *testing.T) {
 
 // A peer that does not answer the close frame keeps the socket no longer than the close timeout.
 func TestCloseOfASilentPeer(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		h := newEcho()
 		e, c, _ := accepted(t, start, Config{CloseTimeout: 100 * time.Millisecond}, h)
@@ -146,6 +150,7 @@ func (closer) Message(c *Conn, _ bool, data []byte) {
 }
 
 func TestCloseFromMessage(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		h := closer{newEcho()}
 		e := start(Config{}, always(h))
@@ -164,6 +169,7 @@ func TestCloseFromMessage(t *testing.T) {
 }
 
 func TestEndBeforeServe(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		boom := errors.New("boom")
 		for name, end := range map[string]func(*Conn){
@@ -189,6 +195,7 @@ func TestEndBeforeServe(t *testing.T) {
 }
 
 func TestAbort(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		h := newEcho()
 		e, c, client := accepted(t, start, Config{}, h)
@@ -205,6 +212,7 @@ func TestAbort(t *testing.T) {
 
 // Everybody ends a connection at once: Closed still comes once, and nothing is left.
 func TestEndsRace(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		for range 20 {
 			h := newEcho()
@@ -226,6 +234,7 @@ func TestEndsRace(t *testing.T) {
 }
 
 func TestEngineStop(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		before := openFiles(t)
 		h := echo{closed: make(chan error, 100)}

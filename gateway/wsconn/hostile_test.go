@@ -10,6 +10,7 @@ import (
 )
 
 func TestHostileFrames(t *testing.T) {
+	t.Parallel()
 	masked := func(opcode byte, n int) []byte { return clientFrame(opcode, make([]byte, n)) }
 	join := func(frames ...[]byte) []byte { return bytes.Join(frames, nil) }
 	header := func(b ...byte) []byte { return b }
@@ -74,6 +75,7 @@ func TestHostileFrames(t *testing.T) {
 }
 
 func TestMessageTimeout(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		for name, sent := range map[string][]byte{
 			"half a header":  {finBit | opText},
@@ -96,6 +98,7 @@ func TestMessageTimeout(t *testing.T) {
 
 // A peer that keeps sending a little of one message never makes a read wait; the clock must run nevertheless.
 func TestDripFedMessage(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		h := newEcho()
 		client := start(Config{MessageTimeout: 200 * time.Millisecond}, always(h)).dialRaw()
@@ -116,6 +119,7 @@ func TestDripFedMessage(t *testing.T) {
 }
 
 func TestByteRateSlowsDown(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		client := start(Config{ReadBytesPerSecond: 100_000, ReadBurst: 10_000, MessageTimeout: 2 * time.Second},
 			always(newEcho())).dialRaw()
@@ -132,6 +136,7 @@ func TestByteRateSlowsDown(t *testing.T) {
 }
 
 func TestAbruptReset(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		for _, sent := range [][]byte{nil, clientFrame(opText, []byte("half")), clientFrame(finBit|opText, []byte("whole"))} {
 			h := newEcho()
@@ -145,6 +150,7 @@ func TestAbruptReset(t *testing.T) {
 }
 
 func TestPeerEndsWithoutClose(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		h := newEcho()
 		e := start(Config{}, always(h))
@@ -156,6 +162,7 @@ func TestPeerEndsWithoutClose(t *testing.T) {
 
 // The end of the stream may come in the same packet as the last message.
 func TestMessageThenEnd(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		for range 50 {
 			h := newCounter(1)

@@ -19,6 +19,7 @@ import (
 type startFunc = func(Config, func(*Conn) Handler) *edge
 
 func TestMessagesOfAllSizes(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		h := newEcho()
 		const limit = 300 << 10
@@ -43,6 +44,7 @@ func TestMessagesOfAllSizes(t *testing.T) {
 }
 
 func TestManyMessagesAtOnce(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		const messages = 2000
 		client := start(Config{ReadBurst: 64 << 20}, always(discardEnd{})).dial()
@@ -61,6 +63,7 @@ func TestManyMessagesAtOnce(t *testing.T) {
 
 // Bytes that came together with the upgrade request must not wait for a packet that may never come.
 func TestMessagesBehindTheUpgrade(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		e := start(Config{}, always(newEcho()))
 		second := clientFrame(finBit|opText, bytes.Repeat([]byte("b"), 1000))
@@ -77,6 +80,7 @@ func TestMessagesBehindTheUpgrade(t *testing.T) {
 }
 
 func TestFragmentsAndPingsBetween(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		client := start(Config{}, always(newEcho())).dialRaw()
 		var stream []byte
@@ -102,6 +106,7 @@ func TestFragmentsAndPingsBetween(t *testing.T) {
 }
 
 func TestPing(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		conns := make(chan *Conn, 1)
 		client := start(Config{}, func(c *Conn) Handler {
@@ -142,6 +147,7 @@ func (first) Message(c *Conn, _ bool, data []byte) {
 }
 
 func TestSetHandler(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		client := start(Config{}, always(first{newEcho()})).dial()
 		for _, want := range []string{"first: a", "second: a", "second: a"} {
@@ -155,6 +161,7 @@ func TestSetHandler(t *testing.T) {
 
 // Connections come and go at random, so that descriptors and numbers are used again at once: nobody may see another's bytes.
 func TestChurn(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		e := start(Config{}, always(discardEnd{}))
 		var workers sync.WaitGroup
@@ -204,6 +211,7 @@ func (e *edge) open() int {
 }
 
 func TestOriginAndSubprotocol(t *testing.T) {
+	t.Parallel()
 	engine, err := New(Config{})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())

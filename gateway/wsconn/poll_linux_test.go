@@ -10,7 +10,7 @@ import (
 
 // A polled connection must go back to the poller after a ping: no goroutine may wait inside the library for its next message.
 // This is also the test of what read relies on: the library stays usable after errIdle.
-func TestPingsHoldNoGoroutine(t *testing.T) {
+func TestPingsHoldNoGoroutine(t *testing.T) { //nolint:paralleltest // counts the goroutines of the process
 	e := startEdge(t, Config{Poller: true}, false, always(discardEnd{}))
 	const clients = 200
 	var all []*raw

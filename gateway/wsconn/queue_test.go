@@ -19,6 +19,7 @@ import (
 // Prebuilt frames, the library's own messages and pings from several goroutines: all whole, each source in its order, the
 // close frame last.
 func TestOrderAndWholeness(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		const conns, each = 4, 150
 		served := make(chan *Conn, conns)
@@ -108,6 +109,7 @@ func stamped(who byte, position uint64) []byte {
 
 // One frame object on many connections: each recipient sees its own stamp, and the frame stays as it was built.
 func TestStampedFrameIsShared(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		served := make(chan *Conn, 1)
 		e := start(Config{}, func(c *Conn) Handler {
@@ -145,6 +147,7 @@ func TestStampedFrameIsShared(t *testing.T) {
 }
 
 func TestSlowReader(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		served := make(chan *Conn, 1)
 		slow, honest := newEcho(), newEcho()
@@ -194,6 +197,7 @@ func TestSlowReader(t *testing.T) {
 
 // A socket that was full and is read again delivers everything, in order, and goes back to the flusher.
 func TestFullSocketRecovers(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		_, c, client := accepted(t, start, Config{MaxQueueBytes: 64 << 20}, newEcho())
 		const frames = 3000
@@ -214,6 +218,7 @@ func TestFullSocketRecovers(t *testing.T) {
 }
 
 func TestOneFrameAlwaysFits(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		_, c, client := accepted(t, start, Config{MaxQueueBytes: 100}, newEcho())
 		for range 3 {
@@ -228,6 +233,7 @@ func TestOneFrameAlwaysFits(t *testing.T) {
 
 // Abort must not wait for a full socket, not even to say goodbye over TLS.
 func TestAbortOfAFullSocket(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		h := newEcho()
 		e, c, _ := accepted(t, start, Config{}, h)
@@ -243,6 +249,7 @@ func TestAbortOfAFullSocket(t *testing.T) {
 
 // So must a graceful close give up after its timeout.
 func TestCloseOfAFullSocket(t *testing.T) {
+	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		h := newEcho()
 		e, c, _ := accepted(t, start, Config{CloseTimeout: 100 * time.Millisecond}, h)
@@ -257,6 +264,7 @@ func TestCloseOfAFullSocket(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
+	t.Parallel()
 	for _, cfg := range []Config{{ReadLimit: -1}, {MaxQueueBytes: -1}, {WriteTimeout: -1}, {Shards: -1}, {ReadBurst: 1 << 40}} {
 		_, err := New(cfg)
 		require.Error(t, err)

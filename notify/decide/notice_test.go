@@ -32,6 +32,7 @@ func message(change ...func(*proto.Message)) proto.NewMessage {
 }
 
 func TestNotices(t *testing.T) {
+	t.Parallel()
 	mentions := func(users ...string) func(*proto.Message) {
 		return func(m *proto.Message) { m.Mentions = users }
 	}
@@ -104,6 +105,7 @@ func TestNotices(t *testing.T) {
 }
 
 func TestNoticesOfMany(t *testing.T) {
+	t.Parallel()
 	u := proto.ChatUpdated{ChatID: strings.Repeat("ü", 128), UpdatedBy: "backend", Changes: proto.ChatChanges{Name: new(strings.Repeat("n", 256))}}
 	for k := range proto.MaxNotifyUsers {
 		u.Changes.Added = append(u.Changes.Added, proto.Member{UserID: "u" + number(uint64(k))})
@@ -124,6 +126,7 @@ func TestNoticesOfMany(t *testing.T) {
 }
 
 func TestNoticesOfGarbage(t *testing.T) {
+	t.Parallel()
 	for kind, event := range map[proto.Kind]string{
 		proto.KindMessage: proto.MessageNew.Name, proto.KindReaction: proto.ReactionEvent.Name, proto.KindMeta: proto.ChatUpdatedEvent.Name,
 	} {
@@ -133,6 +136,7 @@ func TestNoticesOfGarbage(t *testing.T) {
 }
 
 func TestEntryOf(t *testing.T) {
+	t.Parallel()
 	chat, err := proto.EncodeID("a chat")
 	require.NoError(t, err)
 	e, err := EntryOf(proto.ChatLog(chat, proto.KindMessage), "x", 3, now, []byte("b"))

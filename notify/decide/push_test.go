@@ -40,6 +40,7 @@ func busy(u *User)    { u.Busy = true }
 func blocked(u *User) { u.Blocked = true }
 
 func TestMessagePush(t *testing.T) {
+	t.Parallel()
 	m := message()
 	e := entry(t, proto.KindMessage, proto.MessageNew.Name, m)
 	got := OfMessage(e, &m, "Family", []User{
@@ -71,6 +72,7 @@ func TestMessagePush(t *testing.T) {
 
 // What a setting does to each type.
 func TestSettings(t *testing.T) {
+	t.Parallel()
 	for typ, want := range map[proto.NotificationType]struct{ muted, quiet, busySound bool }{
 		proto.NotifyMessage: {}, proto.NotifyMention: {muted: true}, proto.NotifyReply: {muted: true}, proto.NotifyInvite: {},
 		proto.NotifyChatUpdated: {}, proto.NotifyReaction: {}, proto.NotifySystem: {},
@@ -90,6 +92,7 @@ func TestSettings(t *testing.T) {
 }
 
 func TestNoticePush(t *testing.T) {
+	t.Parallel()
 	n := proto.Notification{ID: "ntf_1", Type: proto.NotifySystem, Title: "t", Message: "m", Data: proto.Raw(`{"a":1}`), Priority: proto.PriorityLow, Sound: true}
 	e := entry(t, proto.KindNotice, proto.NotificationEvent.Name, n)
 	both := func(u *User) { u.Devices = []Device{phone, desk} }
@@ -106,6 +109,7 @@ func TestNoticePush(t *testing.T) {
 }
 
 func TestRing(t *testing.T) {
+	t.Parallel()
 	in := proto.IncomingCall{
 		CallID: "k", CallerID: "ann", CallerName: "Ann", CallType: proto.CallVideo, Offer: proto.Sdp{Type: "offer", SDP: "SECRET"}, ChatID: "c",
 		CreatedAt: proto.At(now), ExpiresAt: proto.At(now.Add(45 * time.Second)),
@@ -159,6 +163,7 @@ func TestRing(t *testing.T) {
 
 // Whatever is known of whoever: what holds of every push.
 func TestPushesHold(t *testing.T) {
+	t.Parallel()
 	ids := rapid.SampledFrom([]string{"ann", "bob", "cat", strings.Repeat("ü", 128)})
 	rapid.Check(t, func(rt *rapid.T) {
 		var users []User

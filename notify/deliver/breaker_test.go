@@ -23,6 +23,7 @@ func (many) Send(context.Context, *proto.Push, push.Registration) push.Outcome {
 // Anybody can register webhooks at any number of hosts: what is kept of them is
 // bounded, and what is known of one that is down outlives the others.
 func TestBreakersAreBounded(t *testing.T) {
+	t.Parallel()
 	b := newBreakers()
 	down := push.Registration{Token: "down"}
 	for range breakAfter {
@@ -43,6 +44,7 @@ func TestBreakersAreBounded(t *testing.T) {
 
 // A third of failures is no reason to stop, all of them are.
 func TestABreakerIsPatient(t *testing.T) {
+	t.Parallel()
 	one := newBreakers().of(many{}, push.Registration{Token: "x"})
 	for i := range 300 {
 		if i%10 < 6 {

@@ -70,6 +70,7 @@ func metricsOf(h *services.Host) string {
 
 // Every end that a push can come to.
 func TestEnds(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "notify", n, nil)
 	s := workStream(t, h)
@@ -155,6 +156,7 @@ func TestEnds(t *testing.T) {
 
 // While the registrations cannot be read nothing is lost and no try is counted.
 func TestTheStoreIsAway(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "notify", n, nil)
 	s := workStream(t, h)
@@ -173,6 +175,7 @@ func TestTheStoreIsAway(t *testing.T) {
 
 // A provider that is down costs its pushes no tries and the others no time.
 func TestBreaker(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	h := servicestest.NewHost(t, "notify", n, nil)
 	s := workStream(t, h)

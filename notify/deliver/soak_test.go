@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +22,7 @@ import (
 	"supmesh.dev/notify/registry"
 	"supmesh.dev/proto"
 	"supmesh.dev/services/servicestest"
+	"supmesh.dev/services/servicestest/long"
 	"supmesh.dev/services/wire"
 )
 
@@ -162,14 +162,13 @@ const killEvery = 3 * time.Second
 
 // TestSoak is the proof of delivery: a bad webhook, and a worker that is killed with
 // SIGKILL every three seconds; nothing is lost, next to nothing comes twice, and dead
-// letters are exactly what could never be done. PUSH_SOAK=20000 is its long form
-// (make soak-push).
+// letters are exactly what could never be done.
 func TestSoak(t *testing.T) {
-	s := soak{all: 400, over: 9 * time.Second, limit: 5 * time.Minute}
-	if long := os.Getenv("PUSH_SOAK"); long != "" {
-		n, err := strconv.Atoi(long)
-		require.NoError(t, err, "PUSH_SOAK")
-		s = soak{all: n, over: max(12*time.Second, time.Duration(n)*3*time.Millisecond), limit: 12 * time.Minute, most: n / 100}
+	t.Parallel()
+	n := long.Count(t, 400, 20_000)
+	s := soak{all: n, over: max(9*time.Second, time.Duration(n)*3*time.Millisecond), limit: 12 * time.Minute}
+	if n >= 10_000 {
+		s.most = n / 100
 	}
 	s.run(t)
 }

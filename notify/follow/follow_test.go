@@ -269,6 +269,7 @@ func connected(device string) proto.Reach {
 }
 
 func TestMessagesArePushedToWhomTheyDoNotReach(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.members = []string{"ann", "bob", "cat", "dan", "eve", "fay"}
 	w.prefs["dan"] = decide.Prefs{Devices: []decide.Device{{ID: "phone", Provider: proto.PushFCM}}, Muted: []proto.Mute{{ChatID: "c", Muted: true}}}
@@ -295,6 +296,7 @@ func TestMessagesArePushedToWhomTheyDoNotReach(t *testing.T) {
 }
 
 func TestMentionsRepliesReactionsInvites(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.members = []string{"ann", "bob", "cat"}
 	w.decider(100 * time.Millisecond)
@@ -318,6 +320,7 @@ func TestMentionsRepliesReactionsInvites(t *testing.T) {
 }
 
 func TestCallsArePushedAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.reach["bob"] = connected("phone")
 	w.decider(time.Hour)
@@ -336,6 +339,7 @@ func TestCallsArePushedAtOnce(t *testing.T) {
 }
 
 func TestNotificationsArePushedToWhoHasNotGotThem(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.reach["here"], w.reach["both"] = connected("phone"), connected("desk")
 	w.prefs["both"] = decide.Prefs{Devices: []decide.Device{{ID: "phone", Provider: proto.PushFCM}, {ID: "desk", Provider: proto.PushWeb}}, Unread: 4}
@@ -363,6 +367,7 @@ func TestNotificationsArePushedToWhoHasNotGotThem(t *testing.T) {
 
 // Presence is away: pushes go out all the same.
 func TestWithoutPresence(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.members = []string{"ann", "bob"}
 	h := servicestest.NewHost(t, "alone", w.nats, nil)
@@ -378,6 +383,7 @@ func TestWithoutPresence(t *testing.T) {
 // A message that is read on one device is taken back from the others, once, and not
 // before what was pushed last is read.
 func TestWhatIsReadIsTakenBack(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.members = []string{"ann", "cat"}
 	w.prefs["cat"] = decide.Prefs{Unread: 2, Devices: []decide.Device{
@@ -428,6 +434,7 @@ func TestWhatIsReadIsTakenBack(t *testing.T) {
 // A notification is read while its push is being decided, too late to be seen and too
 // early for the push to be known: it is taken back.
 func TestReadWhileItIsPushed(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.read = 2
 	w.decider(50 * time.Millisecond)
@@ -442,6 +449,7 @@ func TestReadWhileItIsPushed(t *testing.T) {
 // What was pushed at once is not pushed once more later, also where the queue has
 // forgotten it meanwhile.
 func TestPushedOnce(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.reach["ann"] = connected("desk")
 	w.decider(50 * time.Millisecond)

@@ -30,6 +30,7 @@ func (w *town) inOrder(chats, each int, users ...string) {
 
 // A thousand messages in fifty chats; the service is away for a while under load.
 func TestNothingIsLostUnderLoad(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.members = []string{"ann", "bob", "cat"}
 	stop := w.decider(50 * time.Millisecond)
@@ -77,6 +78,7 @@ func TestNothingIsLostUnderLoad(t *testing.T) {
 // Decided, and killed before the ack: another instance decides it again before what
 // comes after it, and it stands there once.
 func TestKilledBetweenDecisionAndAck(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.members = []string{"ann", "bob", "cat"}
 	w.killAfter = 7
@@ -111,6 +113,7 @@ func (w *town) repeated() bool {
 
 // The queue is away in the middle of what is decided, and the service stops and starts.
 func TestQueueIsAwayForAWhile(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.members = []string{"ann", "bob", "cat"}
 	w.failAfter = 7 // in the middle of somebody's pushes
@@ -135,6 +138,7 @@ func TestQueueIsAwayForAWhile(t *testing.T) {
 
 // What is too old for a push still makes its notification.
 func TestOldEntriesMakeNotificationsAlone(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.members = []string{"ann", "bob"}
 	stop := w.decider(0)
@@ -151,6 +155,7 @@ func TestOldEntriesMakeNotificationsAlone(t *testing.T) {
 }
 
 func TestWhatIsRefusedIsGivenUp(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.members = []string{"ann", "bob"}
 	w.failing = proto.Errorf(proto.InvalidPayload, "no")

@@ -16,6 +16,7 @@ import (
 func encode(p *proto.Push) ([]byte, error) { return wire.Marshal(p) }
 
 func TestFit(t *testing.T) {
+	t.Parallel()
 	long := proto.Push{Title: strings.Repeat("ä", 200), Message: strings.Repeat("😀", 1000), Data: proto.Raw(`{"a":"` + strings.Repeat("x", 3000) + `"}`)}
 	whole, err := encode(&long)
 	require.NoError(t, err)
@@ -44,6 +45,7 @@ func TestFit(t *testing.T) {
 }
 
 func TestTTL(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	require.Equal(t, push.MaxTTL, push.TTL(&proto.Push{}, now))
 	require.Equal(t, push.MaxTTL, push.TTL(&proto.Push{ExpiresAt: proto.At(now.Add(1000 * time.Hour))}, now))
@@ -53,6 +55,7 @@ func TestTTL(t *testing.T) {
 
 // Parts of an id cannot run into each other.
 func TestIDs(t *testing.T) {
+	t.Parallel()
 	a := push.ID(&proto.Push{UserID: "ab", DeviceID: "c"})
 	require.NotEqual(t, a, push.ID(&proto.Push{UserID: "a", DeviceID: "bc"}))
 	require.Regexp(t, `^[A-Za-z0-9_-]{22}$`, a)

@@ -56,6 +56,7 @@ func (s *Store) write(t *testing.T, user proto.Token, after uint64, key string, 
 }
 
 func TestAppendFollows(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, client redis.UniversalClient) {
 		s, ctx := open(t, client)
 		ann := token(t, "ann: odd.*")
@@ -82,6 +83,7 @@ func TestAppendFollows(t *testing.T) {
 }
 
 func TestBetween(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, client redis.UniversalClient) {
 		s, ctx := open(t, client)
 		ann, bob, eve, odd, nobody := token(t, "ann"), token(t, "bob"), token(t, "eve"), token(t, "ein Name"), token(t, "nobody")
@@ -117,6 +119,7 @@ func TestBetween(t *testing.T) {
 }
 
 func TestKeepTheNewest(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, client redis.UniversalClient) {
 		s, ctx := open(t, client)
 		ann, bob := token(t, "ann"), token(t, "bob")
@@ -157,6 +160,7 @@ func TestKeepTheNewest(t *testing.T) {
 
 // Thousands of each fit into one entry, and one script takes them.
 func TestMany(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, client redis.UniversalClient) {
 		s, ctx := open(t, client)
 		var r proto.Relations
@@ -179,6 +183,7 @@ func TestMany(t *testing.T) {
 }
 
 func TestRedisAway(t *testing.T) {
+	t.Parallel()
 	r := servicestest.RunRedis(t)
 	s, ctx := open(t, r.Client())
 	r.Stop()

@@ -37,6 +37,7 @@ const modelGrace = int64(10_000)
 // never shown offline; whoever has had none for longer than the grace is; nothing
 // is told twice, faster than allowed or with an older version.
 func TestModel(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{
 			now: t0, socket: map[string]string{}, fences: map[string]uint64{}, pids: map[string]string{}, on: map[string]proto.Token{},

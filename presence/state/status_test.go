@@ -16,6 +16,7 @@ func conn(pid, device string, status proto.Status) Conn {
 }
 
 func TestEffective(t *testing.T) {
+	t.Parallel()
 	online, away := conn("a", "phone", proto.StatusOnline), conn("b", "desk", proto.StatusAway)
 	leaving, lost, over := conn("c", "phone", proto.StatusOnline), conn("d", "phone", proto.StatusOnline), conn("e", "phone", proto.StatusOnline)
 	leaving.Until = t0 + 1
@@ -50,6 +51,7 @@ func TestEffective(t *testing.T) {
 }
 
 func TestUpdate(t *testing.T) {
+	t.Parallel()
 	ptr := func(s string) *string { return &s }
 	until := proto.At(time.UnixMilli(t0 + 1000))
 	fresh := func() *Record {
@@ -87,6 +89,7 @@ func TestUpdate(t *testing.T) {
 }
 
 func TestInvisibleLeaksNothing(t *testing.T) {
+	t.Parallel()
 	r := &Record{}
 	fence := r.Open(conn("p", "phone", proto.StatusOnline), t0)
 	require.True(t, r.Publish(t0))
@@ -103,6 +106,7 @@ func TestInvisibleLeaksNothing(t *testing.T) {
 }
 
 func TestPublishedOncePerChange(t *testing.T) {
+	t.Parallel()
 	r := &Record{}
 	fence := r.Open(conn("p", "phone", proto.StatusOnline), t0)
 	require.True(t, r.Publish(t0))
@@ -122,6 +126,7 @@ func TestPublishedOncePerChange(t *testing.T) {
 }
 
 func TestAnnounce(t *testing.T) {
+	t.Parallel()
 	c := conn("p", "phone", proto.StatusOnline)
 	r := &Record{}
 	fence := r.Open(c, t0)

@@ -14,6 +14,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestEveryRowHasAnExampleOfItsTypes(t *testing.T) {
+	t.Parallel()
 	requests := example.Requests()
 	require.Len(t, requests, len(proto.Endpoints))
 	for i, ex := range requests {
@@ -34,6 +35,7 @@ func TestEveryRowHasAnExampleOfItsTypes(t *testing.T) {
 }
 
 func TestRequestsAreValid(t *testing.T) {
+	t.Parallel()
 	for _, ex := range example.Requests() {
 		row, _, _ := ex.Row.Describe()
 		for _, req := range []any{ex.Req, ex.Or} {
@@ -52,6 +54,7 @@ func TestRequestsAreValid(t *testing.T) {
 // TestEveryFieldIsShown keeps the golden files complete: a field that no
 // example sets would never be seen on the wire by a test.
 func TestEveryFieldIsShown(t *testing.T) {
+	t.Parallel()
 	shown, all := map[string]bool{}, map[string]bool{}
 	for _, ex := range example.Requests() {
 		fields(reflect.ValueOf(ex.Req), shown, all)

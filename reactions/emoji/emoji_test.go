@@ -11,6 +11,7 @@ import (
 )
 
 func TestCanonical(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ in, out string }{
 		"family":                  {"👨‍👩‍👧‍👦", "👨‍👩‍👧‍👦"},
 		"heart with selector":     {"❤️", "❤️"},
@@ -51,6 +52,7 @@ func TestCanonical(t *testing.T) {
 // TestTable: every line of the table is its own canonical form, with or without
 // its selectors.
 func TestTable(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("rgi.txt")
 	require.NoError(t, err)
 	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
@@ -65,6 +67,7 @@ func TestTable(t *testing.T) {
 }
 
 func TestShortcode(t *testing.T) {
+	t.Parallel()
 	for s, want := range map[string]bool{
 		":party_parrot:": true, ":+1:": true, ":a:": true, ":" + strings.Repeat("a", 30) + ":": true,
 		":" + strings.Repeat("a", 31) + ":": false, "::": false, ":": false, "": false, "a": false, ":a b:": false, ":a": false, ":ä:": false, ":a::b:": false,

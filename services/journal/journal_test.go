@@ -27,6 +27,7 @@ func start(t *testing.T) (*journal.Journal, *services.Host) {
 }
 
 func TestAppendIsConditional(t *testing.T) {
+	t.Parallel()
 	j, _ := start(t)
 	ctx := t.Context()
 	subject := proto.UserCalls("alice")
@@ -77,6 +78,7 @@ func TestAppendIsConditional(t *testing.T) {
 
 // TestOneWins: of many who build on the same entry one is stored.
 func TestOneWins(t *testing.T) {
+	t.Parallel()
 	j, _ := start(t)
 	subject := proto.UserCalls("alice")
 	var after uint64
@@ -104,6 +106,7 @@ func TestOneWins(t *testing.T) {
 
 // TestPages: pages have every entry once, in order.
 func TestPages(t *testing.T) {
+	t.Parallel()
 	j, h := start(t)
 	subject, other := proto.UserCalls("alice"), proto.UserCalls("bob")
 	const n = journal.MaxPage*2 + 10
@@ -136,6 +139,7 @@ func TestPages(t *testing.T) {
 // TestAsOfLast: what is kept counts as long as its mark is the subject's last entry, or
 // one that is stored by now.
 func TestAsOfLast(t *testing.T) {
+	t.Parallel()
 	j, h := start(t)
 	subject := proto.UserCalls("alice")
 	store := func() uint64 {
@@ -163,6 +167,7 @@ func TestAsOfLast(t *testing.T) {
 }
 
 func TestMark(t *testing.T) {
+	t.Parallel()
 	m := journal.Mark{Epoch: "0a", Position: 7}
 	got, err := journal.ParseMark(m.String())
 	require.NoError(t, err)
@@ -176,6 +181,7 @@ func TestMark(t *testing.T) {
 
 // TestNoLog: a log that is not there is not an empty one.
 func TestNoLog(t *testing.T) {
+	t.Parallel()
 	j, h := start(t)
 	require.NoError(t, h.JetStream().DeleteStream(t.Context(), proto.Events.Name))
 	_, _, err := j.Last(t.Context(), proto.UserCalls("alice"))
@@ -183,6 +189,7 @@ func TestNoLog(t *testing.T) {
 }
 
 func TestUnavailable(t *testing.T) {
+	t.Parallel()
 	j, _ := start(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()

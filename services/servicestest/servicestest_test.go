@@ -6,12 +6,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
+	"supmesh.dev/proto"
 	"supmesh.dev/services/servicestest"
 )
 
 func TestMain(m *testing.M) { servicestest.Leak(m) }
 
 func TestNATSKeepsItsStoreOverARestart(t *testing.T) {
+	t.Parallel()
 	n := servicestest.RunNATS(t)
 	url := n.URL
 	js, err := jetstream.New(n.Connect())
@@ -31,8 +33,28 @@ func TestNATSKeepsItsStoreOverARestart(t *testing.T) {
 }
 
 func TestTheRedisClusterRefusesWhatARealOneWould(t *testing.T) {
+	t.Parallel()
 	plain, cluster := servicestest.RunRedis(t).Client(), servicestest.RunRedisCluster(t).Client()
 	require.NoError(t, plain.MSet(t.Context(), "a", 1, "b", 2).Err())
 	require.ErrorContains(t, cluster.Eval(t.Context(), "return 1", []string{"a", "b"}).Err(), "slot")
 	require.NoError(t, cluster.Eval(t.Context(), "return 1", []string{"{a}1", "{a}2"}).Err())
+}
+
+func TestPersistRepeatsWhatMayBeRepeated(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		code proto.Code
+		want int
+	}{{proto.ServiceUnavailable, 3}, {proto.Timeout, 3}, {proto.InvalidPayload, 1}} {
+		calls := 0
+		got, err := servicestest.Persist(func() (int, error) {
+			calls++
+			if calls < 3 {
+				return 0, &proto.Error{Code: c.code}
+			}
+			return calls, nil
+		})
+		require.Equal(t, c.want, calls, c.code)
+		require.Equal(t, c.want == 3, err == nil && got == 3)
+	}
 }

@@ -18,6 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func deep(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 
 func TestUnmarshalNamesTheField(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ name, in, field, message string }{
 		{"string", `{"chatId":1}`, "chatId", "chatId must be a string"},
 		{"null is absent", `{"chatId":null}`, "", ""},
@@ -58,12 +59,14 @@ func TestUnmarshalNamesTheField(t *testing.T) {
 }
 
 func TestRestoreKnowsNoDepth(t *testing.T) {
+	t.Parallel()
 	var v proto.NewMessage
 	require.NoError(t, wire.Restore([]byte(`{"message":{"metadata":{"a":`+deep(100)+`}}}`), &v))
 	require.Error(t, wire.Restore([]byte(`{"message":1}`), &v))
 }
 
 func TestMarshal(t *testing.T) {
+	t.Parallel()
 	body, err := wire.Marshal(proto.PutChatReq{ChatID: "c", Settings: map[string]proto.Raw{"b": proto.Raw(`1`), "a": proto.Raw(`{"x":"<&>"}`)}})
 	require.NoError(t, err)
 	require.Equal(t, `{"chatId":"c","settings":{"a":{"x":"<&>"},"b":1}}`, string(body)) //nolint:testifylint // the very bytes: sorted, nothing escaped
@@ -75,6 +78,7 @@ func TestMarshal(t *testing.T) {
 }
 
 func TestValid(t *testing.T) {
+	t.Parallel()
 	for _, good := range []string{`{}`, `1`, `"a"`, `null`, ` {"a":[1,2]} `} {
 		require.NoError(t, wire.Valid([]byte(good)), good)
 	}
@@ -130,6 +134,7 @@ func BenchmarkUnmarshal(b *testing.B) {
 }
 
 func TestCanonicalIsOneSpelling(t *testing.T) {
+	t.Parallel()
 	want := `{"a":[1,2.5,"é"],"b":12345678901234567890}`
 	for _, data := range []string{want, ` { "b" : 12345678901234567890, "a":[ 1,2.50 , "\u00e9"]} `} {
 		require.Equal(t, want, string(wire.Canonical([]byte(data))))

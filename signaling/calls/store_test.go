@@ -16,6 +16,7 @@ func TestMain(m *testing.M) { servicestest.Leak(m) }
 // TestWaiting: what waits for a device keeps its order, and of more than there is
 // room for the oldest candidates go, never a description.
 func TestWaiting(t *testing.T) {
+	t.Parallel()
 	for name, redis := range map[string]func(testing.TB) *servicestest.Redis{"plain": servicestest.RunRedis, "cluster": servicestest.RunRedisCluster} {
 		t.Run(name, func(t *testing.T) {
 			client := redis(t).Client()
@@ -51,6 +52,7 @@ func TestWaiting(t *testing.T) {
 // TestWaitingIsOneMessage: however large what waits is, it comes in one; candidates
 // go first, and of descriptions the newest stay.
 func TestWaitingIsOneMessage(t *testing.T) {
+	t.Parallel()
 	client := servicestest.RunRedis(t).Client()
 	t.Cleanup(func() { _ = client.Close() })
 	s := New(client, nil, nil)

@@ -41,7 +41,6 @@ func open(t *testing.T, client redis.UniversalClient) *world {
 // what touches two slots, and on the one that the dev run embeds.
 func onEach(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
-	t.Parallel() // a cluster takes seconds to form
 	t.Run("plain", func(t *testing.T) {
 		t.Parallel()
 		test(t, open(t, servicestest.RunRedis(t).Client()))
@@ -126,6 +125,7 @@ func (w *world) entries(t *testing.T, user proto.Token) uint64 {
 // Every call once and the newest first, whatever the size of a page, also where
 // many began at once and where Redis forgets between two pages or in one.
 func TestPages(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		var want []string
 		for i := range 250 {
@@ -179,6 +179,7 @@ func indexOf(t *testing.T, id string) (i int) {
 }
 
 func TestNobodyHasCalled(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		for range 2 {
 			calls, next, err := w.Page(w.ctx, "nobody", 10, "")
@@ -195,6 +196,7 @@ func TestNobodyHasCalled(t *testing.T) {
 
 // A call goes on only, in whatever order its records come, and by the log as well.
 func TestOlderNeverReplacesNewer(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		for i, order := range [][]proto.CallStatus{
 			{proto.CallRinging, proto.CallAnswered, proto.CallOver},
@@ -224,6 +226,7 @@ func TestOlderNeverReplacesNewer(t *testing.T) {
 // Of two that are as far the later counts, and the earlier is not brought back by
 // who says it again.
 func TestSameRank(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		first, second := call("c", proto.CallOver, 0), call("c", proto.CallOver, 0)
 		first.Reason, second.Reason = proto.EndHangup, proto.EndFailed
@@ -239,6 +242,7 @@ func TestSameRank(t *testing.T) {
 }
 
 func TestNewestAreKept(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		const extra = 30
 		var publish []jetstream.PubAckFuture
@@ -279,6 +283,7 @@ func TestNewestAreKept(t *testing.T) {
 }
 
 func TestCursorsThatNoPageGave(t *testing.T) {
+	t.Parallel()
 	w := open(t, servicestest.RunRedis(t).Client())
 	w.note(t, "ann", call("a", proto.CallMissed, 0))
 	w.note(t, "ann", call("b", proto.CallMissed, time.Second))
@@ -302,6 +307,7 @@ func TestCursorsThatNoPageGave(t *testing.T) {
 
 // What comes while several read the log anew is there afterwards.
 func TestNotesWhileItIsReadAnew(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		const old, users = 700, 4
 		for i := range old {
@@ -347,6 +353,7 @@ func TestNotesWhileItIsReadAnew(t *testing.T) {
 
 // A crash between log and Redis: the next page has it all the same.
 func TestWhatRedisWasNotToldOf(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		w.note(t, "ann", call("a", proto.CallRinging, 0))
 		require.Equal(t, proto.CallRinging, w.all(t, "ann", 10)[0].Status)
@@ -366,6 +373,7 @@ func TestWhatRedisWasNotToldOf(t *testing.T) {
 
 // The log is another: nothing of the old one stays, whatever its positions were.
 func TestAnotherLog(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		for i := range 5 {
 			w.note(t, "ann", call(fmt.Sprint("old", i), proto.CallOver, time.Duration(i)))
@@ -391,6 +399,7 @@ func TestAnotherLog(t *testing.T) {
 }
 
 func TestWithoutRedis(t *testing.T) {
+	t.Parallel()
 	r := servicestest.RunRedis(t)
 	w := open(t, r.Client())
 	w.note(t, "ann", call("a", proto.CallRinging, 0))
@@ -409,6 +418,7 @@ func TestWithoutRedis(t *testing.T) {
 }
 
 func TestWithoutLog(t *testing.T) {
+	t.Parallel()
 	w := open(t, servicestest.RunRedis(t).Client())
 	w.note(t, "ann", call("a", proto.CallRinging, 0))
 	w.note(t, "bob", call("a", proto.CallRinging, 0))

@@ -62,6 +62,7 @@ func speaks(user, device string) act {
 }
 
 func TestTransitions(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name    string
 		targets []string
@@ -132,6 +133,7 @@ func TestTransitions(t *testing.T) {
 }
 
 func TestOffersAndAnswersGo(t *testing.T) {
+	t.Parallel()
 	c := begin("bob", "cat")
 	require.NoError(t, answers("bob", "1")(c))
 	require.Nil(t, c.Party("bob").Offer)
@@ -143,6 +145,7 @@ func TestOffersAndAnswersGo(t *testing.T) {
 }
 
 func TestBlockedAreStrangers(t *testing.T) {
+	t.Parallel()
 	c := begin("bob")
 	c.Parties[1].Blocked = true
 	require.Equal(t, ErrNotFound, answers("bob", "1")(c))
@@ -153,6 +156,7 @@ func TestBlockedAreStrangers(t *testing.T) {
 }
 
 func TestDevicesWithoutANameAreToldApart(t *testing.T) {
+	t.Parallel()
 	c := begin("bob")
 	one, two := Actor{"bob", Unnamed, "s1"}, Actor{"bob", Unnamed, "s2"}
 	require.NoError(t, c.Answer(one, answer, 5000))
@@ -169,6 +173,7 @@ func TestDevicesWithoutANameAreToldApart(t *testing.T) {
 }
 
 func TestRecords(t *testing.T) {
+	t.Parallel()
 	c := begin("bob", "cat", "dan")
 	c.Parties[3].State = proto.ParticipantBusy
 	c = Begin(*c, dev("ann", "1"))

@@ -21,6 +21,7 @@ func token(t *testing.T, id string) proto.Token {
 }
 
 func TestConfig(t *testing.T) {
+	t.Parallel()
 	secret := []byte("s")
 	for _, url := range []string{
 		"stun:stun.example.org", "stun:stun.example.org:3478", "stuns:10.0.0.1:5349", "turn:turn.example.org", "turns:turn.example.org:5349",
@@ -51,6 +52,7 @@ func TestConfig(t *testing.T) {
 }
 
 func TestServers(t *testing.T) {
+	t.Parallel()
 	now := time.UnixMilli(1_700_000_000_750)
 	none, err := New(Config{TTL: time.Hour})
 	require.NoError(t, err)
@@ -82,6 +84,7 @@ func TestServers(t *testing.T) {
 
 // Values of openssl dgst -sha1 -hmac; the last is RFC 2202's second case.
 func TestCredential(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ secret, username, want string }{
 		{"north", "1700043200:call-1.ann", "37z9lR0qSopn/1oc0wDHrNzV+BY="},
 		{"logen", "1433895918:user", "KFLl1sC4biIDkeiqymyJDFWZuhc="},
@@ -93,6 +96,7 @@ func TestCredential(t *testing.T) {
 
 // A user name never outgrows STUN's bound, and always opens with its end.
 func TestLongNames(t *testing.T) {
+	t.Parallel()
 	call := token(t, strings.Repeat(":", 64))
 	seen := map[string]bool{}
 	for _, id := range []string{strings.Repeat("é", 128), strings.Repeat("\U0001F600", 128), strings.Repeat("\U0001F600", 127) + "\U0001F601"} {

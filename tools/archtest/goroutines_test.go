@@ -8,6 +8,7 @@ import (
 )
 
 func TestGoroutinesHaveAnOwner(t *testing.T) {
+	t.Parallel()
 	for _, f := range goFiles(t) {
 		allowed := f.isTest() || slices.ContainsFunc(startsGoroutines, func(prefix string) bool { return below(f.dir(), prefix) })
 		if !allowed && len(f.starts) > 0 {
@@ -17,6 +18,7 @@ func TestGoroutinesHaveAnOwner(t *testing.T) {
 }
 
 func TestLeaksAreLookedFor(t *testing.T) {
+	t.Parallel()
 	tested, looks := map[string]string{}, map[string]bool{}
 	for _, f := range goFiles(t) {
 		if f.isTest() {
@@ -32,6 +34,7 @@ func TestLeaksAreLookedFor(t *testing.T) {
 }
 
 func TestGoroutinesAreSeen(t *testing.T) {
+	t.Parallel()
 	f, err := parse("chat/x.go", []byte("package chat\n\nfunc f() {\n\tgo f()\n}\n"))
 	require.NoError(t, err)
 	require.Equal(t, []int{4}, f.starts)

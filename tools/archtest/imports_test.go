@@ -10,6 +10,7 @@ import (
 )
 
 func TestImports(t *testing.T) {
+	t.Parallel()
 	for _, f := range goFiles(t) {
 		for _, complaint := range wrongImports(f) {
 			t.Error(complaint)
@@ -79,6 +80,7 @@ func below(name, prefix string) bool {
 }
 
 func TestWrongImportsAreSeen(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		path, imported string
 		wrong          bool

@@ -13,6 +13,7 @@ import (
 )
 
 func TestFilesAreShort(t *testing.T) {
+	t.Parallel()
 	for _, f := range goFiles(t) {
 		if !f.made && f.lines > maxFileLines {
 			t.Errorf("%s has %d lines, over %d: a second job is hiding in there", f.path, f.lines, maxFileLines)
@@ -24,6 +25,7 @@ func TestFilesAreShort(t *testing.T) {
 }
 
 func TestNamesSayTheJob(t *testing.T) {
+	t.Parallel()
 	for _, f := range goFiles(t) {
 		stem := strings.TrimSuffix(strings.TrimSuffix(f.name(), ".go"), "_test")
 		if slices.Contains(vagueNames, stem) || slices.Contains(vagueNames, f.pkg) {
@@ -35,6 +37,7 @@ func TestNamesSayTheJob(t *testing.T) {
 // TestPackagesAreDocumented wants a doc.go in every package; a command may
 // carry its comment in main.go instead.
 func TestPackagesAreDocumented(t *testing.T) {
+	t.Parallel()
 	documented := map[string]bool{}
 	var dirs []string
 	for _, f := range goFiles(t) {
@@ -52,6 +55,7 @@ func TestPackagesAreDocumented(t *testing.T) {
 }
 
 func TestModulesHaveReadme(t *testing.T) {
+	t.Parallel()
 	var modules []string
 	top := repository(t, func(rel string) {
 		if path.Base(rel) == "go.mod" {
@@ -72,6 +76,7 @@ func TestModulesHaveReadme(t *testing.T) {
 }
 
 func TestNothingBannedInTree(t *testing.T) {
+	t.Parallel()
 	var names []string
 	top := repository(t, func(rel string) { names = append(names, rel) })
 	for _, rel := range names {
@@ -99,6 +104,7 @@ func bannedIn(line string) (text, why string) {
 }
 
 func TestBannedTextIsSeen(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		line string
 		bad  bool

@@ -48,7 +48,7 @@ func repository(t *testing.T, visit func(rel string)) string {
 			return err
 		case d.IsDir() && notOurs[d.Name()]:
 			return filepath.SkipDir
-		case d.Type().IsRegular():
+		case d.Type().IsRegular() && !notOurs[d.Name()]: // .git is a file in a linked work tree
 			rel, err := filepath.Rel(top, name)
 			if err != nil {
 				return err

@@ -8,6 +8,7 @@ import (
 )
 
 func TestLedger(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name      string
 		delivered []uint64
@@ -42,6 +43,7 @@ func TestLedger(t *testing.T) {
 }
 
 func TestSchedule(t *testing.T) {
+	t.Parallel()
 	s := newSchedule(250, 2*time.Second, 10, 1)
 	require.Equal(t, 500, s.count)
 	require.Zero(t, s.due(0))
@@ -61,6 +63,7 @@ func TestSchedule(t *testing.T) {
 }
 
 func TestSleepUntil(t *testing.T) {
+	t.Parallel()
 	start := time.Now()
 	sleepUntil(start, 3*time.Millisecond)
 	sleepUntil(start, 4*time.Millisecond)
@@ -70,6 +73,7 @@ func TestSleepUntil(t *testing.T) {
 }
 
 func TestMedian(t *testing.T) {
+	t.Parallel()
 	require.Zero(t, median(nil))
 	require.InDelta(t, 3, median([]float64{3}), 0)
 	require.InDelta(t, 2, median([]float64{9, 1, 2}), 0)
@@ -77,6 +81,7 @@ func TestMedian(t *testing.T) {
 }
 
 func TestLatency(t *testing.T) {
+	t.Parallel()
 	l := newLatency()
 	for i := 1; i <= 1000; i++ {
 		l.record(time.Duration(i) * time.Millisecond)
@@ -89,6 +94,7 @@ func TestLatency(t *testing.T) {
 }
 
 func TestMediansOfRuns(t *testing.T) {
+	t.Parallel()
 	run := func(v float64, problems ...string) result {
 		r := result{Offered: 10, Problems: problems}
 		r.add("x", "ms", v)
@@ -104,6 +110,7 @@ func TestMediansOfRuns(t *testing.T) {
 }
 
 func TestSearchNarrows(t *testing.T) {
+	t.Parallel()
 	const capacity = 730
 	var held, broke *result
 	rate, tries := 100.0, 0

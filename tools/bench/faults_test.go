@@ -91,6 +91,7 @@ func (f *faulty) message(ctx context.Context, from *websocket.Conn, data []byte)
 // TestFaultsAreSeen runs a whole step against servers that lose, repeat, swap,
 // refuse or change messages.
 func TestFaultsAreSeen(t *testing.T) {
+	t.Parallel()
 	var kept []byte
 	for _, c := range []struct {
 		name  string
@@ -159,6 +160,7 @@ func TestFaultsAreSeen(t *testing.T) {
 }
 
 func TestRefusedConnectIsTold(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPut {
 			w.WriteHeader(http.StatusServiceUnavailable)

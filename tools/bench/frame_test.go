@@ -22,6 +22,7 @@ func serverFrame(op byte, payload string) []byte {
 }
 
 func TestNextFrame(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{0, 1, 125, 126, 127, 300, 0xFFFF, 0x10000, 100_000} {
 		text := strings.Repeat("x", size)
 		data := append(serverFrame(opText, text), serverFrame(opPing, "p")...)
@@ -42,6 +43,7 @@ func TestNextFrame(t *testing.T) {
 }
 
 func TestNextFrameRefuses(t *testing.T) {
+	t.Parallel()
 	for name, data := range map[string][]byte{
 		"first fragment": {0x01, 0}, "continuation": {0x80, 0}, "compressed": {0xC1, 0}, "masked": {0x81, 0x80},
 		"too large": binary.BigEndian.AppendUint64([]byte{0x81, 127}, maxFrame+1),
@@ -52,6 +54,7 @@ func TestNextFrameRefuses(t *testing.T) {
 }
 
 func TestClientFramesAreMasked(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{0, 125, 126, 0xFFFF, 0x10000} {
 		got := appendFrame(nil, opText, bytes.Repeat([]byte("y"), size))
 		require.Equal(t, byte(0x81), got[0])

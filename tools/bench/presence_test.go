@@ -24,6 +24,7 @@ func watched(t *testing.T) (*watch, presenceLoad, death) {
 }
 
 func TestDeathIsJudged(t *testing.T) {
+	t.Parallel()
 	online := told{user: 0, status: proto.StatusOnline}
 	off := func(user, after, seenBefore int) func(time.Time) told {
 		return func(killed time.Time) told {
@@ -72,6 +73,7 @@ func TestDeathIsJudged(t *testing.T) {
 }
 
 func TestStatesAreJudged(t *testing.T) {
+	t.Parallel()
 	k, _, _ := watched(t)
 	require.Equal(t, []call{{0, []string{"a", "b", "c", "d"}}}, k.calls)
 	ack := `{"success":true,"presences":[{"userId":"a","status":"online","version":1},{"userId":"b","status":"away","version":1}],"denied":["c"],"total":4}]`
@@ -85,6 +87,7 @@ func TestStatesAreJudged(t *testing.T) {
 }
 
 func TestWatchHears(t *testing.T) {
+	t.Parallel()
 	k, _, _ := watched(t)
 	frame := func(user string) packet {
 		return socketIO{}.classify([]byte(`42["presence:update",{"userId":"` + user + `","status":"offline","lastSeen":7,"version":3}]`))
@@ -107,6 +110,7 @@ func TestWatchHears(t *testing.T) {
 }
 
 func TestCommandsAreCounted(t *testing.T) {
+	t.Parallel()
 	page := "# Commandstats\r\ncmdstat_evalsha:calls=12,usec=3,usec_per_call=0.3\r\ncmdstat_info:calls=2,usec=1\r\ncmdstat_client|setinfo:calls=4,usec=1\r\ncmdstat_get:calls=5,usec=1\r\n"
 	got := parseCommands(page)
 	require.Equal(t, map[string]int64{"evalsha": 12, "get": 5}, got)

@@ -13,6 +13,7 @@ import (
 )
 
 func TestParseStat(t *testing.T) {
+	t.Parallel()
 	rest := " S 1 2 3 4 5 6 7 8 9 10 150 50 13 14 15"
 	for _, name := range []string{"gateway", "a b", "x) R 1 (y"} {
 		got, err := parseStat([]byte("42 (" + name + ")" + rest))
@@ -26,18 +27,21 @@ func TestParseStat(t *testing.T) {
 }
 
 func TestKilobytes(t *testing.T) {
+	t.Parallel()
 	text := []byte("Name:\tx\nVmRSS:\t   1234 kB\nVmRSSx: 9 kB\n")
 	require.EqualValues(t, 1234<<10, kilobytes(text, "VmRSS:"))
 	require.Zero(t, kilobytes(text, "Pss:"))
 }
 
 func TestParseMetrics(t *testing.T) {
+	t.Parallel()
 	got, err := parseMetrics(strings.NewReader("# HELP a b\n# TYPE a gauge\na 1.5e+06\nb{x=\"y\"} 2\nc three\n\n"))
 	require.NoError(t, err)
 	require.Equal(t, map[string]float64{"a": 1.5e6}, got)
 }
 
 func TestOwnUsage(t *testing.T) {
+	t.Parallel()
 	_, err := cpuTime(os.Getpid())
 	require.NoError(t, err)
 	m, err := memoryOf(os.Getpid())
@@ -48,6 +52,7 @@ func TestOwnUsage(t *testing.T) {
 }
 
 func TestChildThatDiesIsTold(t *testing.T) {
+	t.Parallel()
 	s, err := newSystem(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, s.run("broken", nil, "sh", "-c", "seq 1 30; echo the reason; exit 3"))
@@ -60,6 +65,7 @@ func TestChildThatDiesIsTold(t *testing.T) {
 }
 
 func TestChildIsStopped(t *testing.T) {
+	t.Parallel()
 	s, err := newSystem(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, s.run("sleeper", []string{"X=1"}, "sleep", "60"))
@@ -69,6 +75,7 @@ func TestChildIsStopped(t *testing.T) {
 }
 
 func TestTail(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{"": "", "a": "a", "a\nb\n": "a\nb", "a\nb\nc\nd\n": "b\nc\nd"} {
 		c := &child{log: t.TempDir() + "/log"}
 		require.NoError(t, os.WriteFile(c.log, []byte(text), 0o600))
@@ -77,11 +84,13 @@ func TestTail(t *testing.T) {
 }
 
 func TestDescriptorLimit(t *testing.T) {
+	t.Parallel()
 	require.NoError(t, checkDescriptors(20_000, 19_000))
 	require.ErrorContains(t, checkDescriptors(1024, 19_000), "ulimit -n")
 }
 
 func TestOptionsAreChecked(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	require.ErrorContains(t, (&IdleCmd{Connections: 0, For: time.Second}).Run(ctx), "--connections")
 	require.ErrorContains(t, (&FanoutCmd{Members: 1}).Run(ctx), "--members")

@@ -13,6 +13,7 @@ import (
 // processes: every message acked and delivered once and in order. Times are
 // not looked at.
 func TestMeshSmoke(t *testing.T) {
+	t.Parallel()
 	cache := t.TempDir()
 	short := Rates{Rate: []float64{100}, For: 300 * time.Millisecond, Warm: 100 * time.Millisecond, Content: 64, Limit: maxLatency}
 	for _, profile := range []string{"socketio", "ws"} {

@@ -227,6 +227,7 @@ func (f *stormy) tell() {
 // TestStormFaultsAreSeen runs the bursts against servers that break each of
 // the bounds, and each of the promises to a client.
 func TestStormFaultsAreSeen(t *testing.T) {
+	t.Parallel()
 	delivered, read, typing := proto.MarkDelivered.Event, proto.MarkRead.Event, proto.StartTyping.Event
 	for _, c := range []struct {
 		name  string
@@ -313,6 +314,7 @@ func runStormy(t *testing.T, seed func(*stormy)) []result {
 
 // TestStormFigures looks at what is shown where nothing is wrong.
 func TestStormFigures(t *testing.T) {
+	t.Parallel()
 	results := runStormy(t, func(*stormy) {})
 	value := func(step int, name string) float64 {
 		v, ok := results[step].value(name)
@@ -338,6 +340,7 @@ func TestStormFigures(t *testing.T) {
 }
 
 func TestHeardAtMost(t *testing.T) {
+	t.Parallel()
 	start := time.Now()
 	var h heard
 	require.Zero(t, h.densest())
@@ -357,6 +360,7 @@ func TestHeardAtMost(t *testing.T) {
 }
 
 func TestLastMemberHasIt(t *testing.T) {
+	t.Parallel()
 	tally := newTally(plain{}, schedule{rate: 1, count: 4, senders: 1}, 0, 1, nil)
 	tally.lastAt = []time.Duration{time.Minute, 1100 * time.Millisecond, 2300 * time.Millisecond, 3200 * time.Millisecond}
 	var r result

@@ -10,6 +10,7 @@ import (
 )
 
 func TestClassify(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		wire wire
 		text string
@@ -44,6 +45,7 @@ func TestClassify(t *testing.T) {
 }
 
 func TestPayload(t *testing.T) {
+	t.Parallel()
 	for w, text := range map[wire]string{
 		socketIO{}: `42["message:new",{"a":[1,"]"]},"offset"]`,
 		plain{}:    `{"event":"message:new","data":{"a":[1,"]"]},"offset":"o"}`,
@@ -57,6 +59,7 @@ func TestPayload(t *testing.T) {
 }
 
 func TestSentMessageIsAValidRequest(t *testing.T) {
+	t.Parallel()
 	event := appendEvent(nil, "c-1", 0x2A, 64)
 	var req proto.SendMessageReq
 	require.NoError(t, json.Unmarshal(event, &req))
@@ -82,6 +85,7 @@ func TestSentMessageIsAValidRequest(t *testing.T) {
 }
 
 func TestScannerReadsWhatWasSent(t *testing.T) {
+	t.Parallel()
 	var s scanner
 	for _, c := range []struct {
 		chat string
@@ -109,6 +113,7 @@ func TestScannerReadsWhatWasSent(t *testing.T) {
 }
 
 func TestOpenResponse(t *testing.T) {
+	t.Parallel()
 	good := "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: " + websocketAccept + "\r\n\r\n"
 	n, err := openResponse([]byte(good + "rest"))
 	require.NoError(t, err)

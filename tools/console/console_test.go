@@ -35,6 +35,7 @@ func ask(method, target, body string, header ...string) *httptest.ResponseRecord
 }
 
 func TestPageIsLockedDown(t *testing.T) {
+	t.Parallel()
 	for _, target := range []string{"/", "/js/app.js", "/nothing-here", "/config.json"} {
 		w := ask(http.MethodGet, "http://localhost:8080"+target, "")
 		policy := w.Header().Get("Content-Security-Policy")
@@ -48,6 +49,7 @@ func TestPageIsLockedDown(t *testing.T) {
 
 // TestWorkerMayShowPushes: a worker of the page's own, for all of the page.
 func TestWorkerMayShowPushes(t *testing.T) {
+	t.Parallel()
 	policy := ask(http.MethodGet, "http://localhost:8080/", "").Header().Get("Content-Security-Policy")
 	require.Contains(t, policy, "worker-src 'self';")
 	require.Contains(t, policy, "trusted-types push-worker")
@@ -60,6 +62,7 @@ func TestWorkerMayShowPushes(t *testing.T) {
 // TestPageHoldsNothingInline keeps the files inside the policy, and text of
 // others out of markup.
 func TestPageHoldsNothingInline(t *testing.T) {
+	t.Parallel()
 	inline := regexp.MustCompile(`(?i)<script(?:>|[^>]*[^c]>[^<])|<style|\sstyle=|\son[a-z]+=|javascript:|https?://`)
 	markup := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser|srcdoc|https?://`)
 	require.NoError(t, fs.WalkDir(files, "static", func(name string, d fs.DirEntry, err error) error {
@@ -79,6 +82,7 @@ func TestPageHoldsNothingInline(t *testing.T) {
 }
 
 func TestConfigNamesTheGatewayAsTheBrowserSeesIt(t *testing.T) {
+	t.Parallel()
 	for host, want := range map[string]string{
 		"localhost:8080": "http://localhost:3001",
 		"127.0.0.1:8080": "http://127.0.0.1:3001",
@@ -91,6 +95,7 @@ func TestConfigNamesTheGatewayAsTheBrowserSeesIt(t *testing.T) {
 }
 
 func TestToken(t *testing.T) {
+	t.Parallel()
 	w := ask(http.MethodPost, "http://localhost:8080/token", `{"userId":"alice","deviceId":"web-1","name":"Alice"}`)
 	require.Equal(t, http.StatusOK, w.Code)
 	require.JSONEq(t, `{"token":"alice/web-1/Alice"}`, w.Body.String())
@@ -98,6 +103,7 @@ func TestToken(t *testing.T) {
 }
 
 func TestTokenRefusals(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		target, body string
 		header       []string
@@ -123,6 +129,7 @@ func TestTokenRefusals(t *testing.T) {
 // TestVendoredClientIsTheStockOne compares it with what npm installed for the
 // end-to-end tests: same version, same bytes.
 func TestVendoredClientIsTheStockOne(t *testing.T) {
+	t.Parallel()
 	stock, err := os.Open("../e2e/node/node_modules/socket.io-client/dist/socket.io.esm.min.js")
 	require.NoError(t, err, "run `make deps`")
 	defer stock.Close()

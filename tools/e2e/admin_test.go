@@ -20,6 +20,7 @@ import (
 
 // The page for backends: each of its examples is run, and answers what the page says.
 func TestAdminPage(t *testing.T) {
+	t.Parallel()
 	page, err := os.ReadFile(filepath.Join(mesh.Root(), "..", "docs", "admin.md"))
 	require.NoError(t, err)
 	examples := regexp.MustCompile("(?s)```sh\n(.*?)```\n```text\n(.*?)```\n").FindAllStringSubmatch(string(page), -1)
@@ -40,6 +41,7 @@ func TestAdminPage(t *testing.T) {
 
 // One key at two gateways and two chats: it runs once, whoever takes it, and its answer outlives both.
 func TestOneKeyIsOneChange(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{Gateways: 2, Chats: 2})
 	m.PutChat(t, "room", "ann")
 	ask := func(gateway int, key, user string) mesh.AdminAnswer {

@@ -20,6 +20,7 @@ import (
 // TestCallInABrowser plays node/call.mjs: a video call between two pages, by the relay alone. In its middle the mesh and the relay are
 // killed and come back, and the call goes on. CONSOLE_PICTURES=folder keeps pictures.
 func TestCallInABrowser(t *testing.T) {
+	t.Parallel()
 	o := mesh.StartOne(t, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()

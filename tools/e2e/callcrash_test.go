@@ -51,6 +51,7 @@ func (c *pair) missed(t *testing.T, p *phones, from time.Time, reason string) {
 // Signaling dies by kill -9 while calls ring, and comes back before they are over, or after: each ends once, within a second of its
 // deadline or of the return. Edge 39.
 func TestRingingEndsThoughSignalingDies(t *testing.T) {
+	t.Parallel()
 	p := newPhones(t, mesh.Options{Gateways: 2})
 	const calls = 3
 	var early, late [calls]*pair
@@ -95,6 +96,7 @@ func TestRingingEndsThoughSignalingDies(t *testing.T) {
 
 // Signaling dies right after it has acked: what the ack says happens, for everybody it concerns.
 func TestWhatWasAckedHappensThoughSignalingDies(t *testing.T) {
+	t.Parallel()
 	p := newPhones(t, mesh.Options{Gateways: 2})
 	names := []string{"initiate", "answer", "reject", "cancel", "hangup"}
 	pairs := map[string]*pair{}

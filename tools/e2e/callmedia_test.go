@@ -208,6 +208,7 @@ func (s *side) way(t *testing.T) *webrtc.ICECandidatePair {
 // Two peers of pion, through the signaling of the mesh and a TURN server that takes its credentials: a data channel and sound go both
 // ways, by the relay alone. Then the relay dies with all it has, another comes, and an ICE restart within the call finds it.
 func TestMediaByTheRelay(t *testing.T) {
+	t.Parallel()
 	turn := startRelay(t, 0)
 	p := newPhones(t, mesh.Options{Gateways: 2, Env: map[string]string{"ICE_URLS": strings.Join(turn.urls, ","), "TURN_SECRET": turnSecret}})
 	ann, bob := newSide(t, p.stock(t, 0, "ann", "")), newSide(t, p.plain(t, 1, "bob", ""))

@@ -170,6 +170,7 @@ func refusedCall(t *testing.T, c mesh.Client, event string, req map[string]any, 
 
 // Calls over two gateways and two instances of signaling, as users see them.
 func TestCalls(t *testing.T) {
+	t.Parallel()
 	p := newPhones(t, mesh.Options{Gateways: 2, Calls: 2})
 	threeDevicesRing(t, p)      // measures, so it runs alone
 	var together sync.WaitGroup // they wait more than they work, so more at once than t.Parallel has

@@ -11,6 +11,7 @@ import (
 
 // An expired token is refused with a message existing apps match on, and the client does not try again. Edge 3.
 func TestRefusedTokens(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{})
 	node := mesh.StartNode(t)
 	for _, c := range []struct {
@@ -40,6 +41,7 @@ func TestRefusedTokens(t *testing.T) {
 
 // A client that never sends CONNECT, or never authenticates, is closed at the deadline. Edge 7.
 func TestConnectDeadlines(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{Env: map[string]string{"CONNECT_TIMEOUT": "1s", "AUTH_TIMEOUT": "1s"}})
 	wire := mesh.DialWire(t, m.Gateways[0].URL)
 	plain := mesh.OpenPlain(t, m.Gateways[0].URL, "")
@@ -49,6 +51,7 @@ func TestConnectDeadlines(t *testing.T) {
 
 // A client that sends CONNECT together with the upgrade is served, every time.
 func TestFastConnect(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{})
 	for range 200 {
 		mesh.DialWire(t, m.Gateways[0].URL).Login(t, mesh.Token(t, "ann", ""))
@@ -57,6 +60,7 @@ func TestFastConnect(t *testing.T) {
 
 // auth.offset of an app's own is not a recovery, and no error. Edge 6.
 func TestForeignOffset(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{})
 	node := mesh.StartNode(t)
 	s := node.Open(t, m.Gateways[0].URL, map[string]any{"token": mesh.Token(t, "ann", ""), "offset": "mine", "pid": "mine"}, nil)

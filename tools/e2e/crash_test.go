@@ -15,6 +15,7 @@ import (
 // Everything dies by kill -9 with traffic in flight and comes back: what was acked is all there, the offline member gets what
 // they missed, in order, once.
 func TestTheLogSurvivesTheDeathOfEverything(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{})
 	m.PutChat(t, "room", "ann", "bob")
 	// Bob's phone is seen once and leaves: from here on, its queue grows.
@@ -60,6 +61,7 @@ func TestTheLogSurvivesTheDeathOfEverything(t *testing.T) {
 // NATS restarts under open sockets: a send meanwhile fails as retryable or succeeds late, never falsely; sockets stay; what was
 // stored arrives. Then a gateway is killed while its clients send, and nothing acked is lost.
 func TestSocketsOutliveNATS(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{})
 	m.PutChat(t, "room", "ann", "bob")
 	ann := mesh.DialPlain(t, m.Gateways[0].URL, mesh.Token(t, "ann", ""))
@@ -82,6 +84,7 @@ func TestSocketsOutliveNATS(t *testing.T) {
 
 // The mesh of separate processes can be seen with the stock tools of NATS.
 func TestTheMeshIsVisibleInMicro(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{Chats: 2})
 	nc, err := nats.Connect(m.NATSURL)
 	require.NoError(t, err)

@@ -21,6 +21,7 @@ var transports = map[string]map[string]any{
 // Two stock clients of every transport and two plain websockets talk in one chat; each sees all of it once, in one order,
 // without an echo of its own. Edges 1, 19, 20: nobody ever calls chat:join.
 func TestClientsOfEveryKindExchangeMessages(t *testing.T) {
+	t.Parallel()
 	for _, gateways := range []int{1, 2} {
 		t.Run(fmt.Sprintf("%d gateways as separate processes", gateways), func(t *testing.T) {
 			m := mesh.Start(t, mesh.Options{Gateways: gateways})
@@ -83,6 +84,7 @@ func exchange(t *testing.T, url func(i int) string, create func(users []string))
 
 // The sender's other devices get the message, the sending socket does not; each socket has a pid of its own. Edges 15, 19.
 func TestOneUserWithFiveSockets(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{Gateways: 2})
 	m.PutChat(t, "room", "ann", "bob")
 	node := mesh.StartNode(t)
@@ -122,6 +124,7 @@ func TestOneUserWithFiveSockets(t *testing.T) {
 
 // Large content passes on the websocket, 2 MiB closes only the one who sent it. Edge 2.
 func TestLargeMessages(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{})
 	m.PutChat(t, "room", "ann", "bob")
 	node := mesh.StartNode(t)
@@ -149,6 +152,7 @@ func TestLargeMessages(t *testing.T) {
 
 // A polling POST over the limit is answered 413 and concerns nobody else. Edge 2 on polling.
 func TestLargePost(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{})
 	node := mesh.StartNode(t)
 	ann := node.Dial(t, m.Gateways[0].URL, mesh.Token(t, "ann", ""), transports["polling only"])

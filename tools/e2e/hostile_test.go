@@ -11,6 +11,7 @@ import (
 
 // Malformed input of every kind: a clean error or a close, never a panic, and the neighbours carry on. Edge 57.
 func TestMalformedInput(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{})
 	m.PutChat(t, "room", "ann", "bob")
 	bob := mesh.DialPlain(t, m.Gateways[0].URL, mesh.Token(t, "bob", ""))
@@ -93,6 +94,7 @@ func TestMalformedInput(t *testing.T) {
 
 // Without an ack id, a failure goes to its own socket as an error event that names the message.
 func TestErrorEvents(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{})
 	m.PutChat(t, "room", "ann", "bob")
 	node := mesh.StartNode(t)
@@ -110,6 +112,7 @@ func TestErrorEvents(t *testing.T) {
 
 // Ids that mean something to NATS, Redis or a log: each user gets what is theirs and nothing else. Edge 58.
 func TestIdsThatMeanSomethingElsewhere(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{})
 	ids := []string{"a.b", "*", ">", "a b", "a.*", "live.>", "{x}", "a:b", "%2e", "=YS5i", "ünï", "😀", strings.Repeat("z", 128)}
 	clients := map[string]*mesh.Plain{}

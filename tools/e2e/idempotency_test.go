@@ -21,6 +21,7 @@ func sent(t *testing.T, ack mesh.Ack) mesh.SentMessage {
 
 // The same tempId twice, ten times at once, across a gateway's and a chat's kill -9 and after Redis lost everything: one message. Edge 16.
 func TestOneTempIdIsOneMessage(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{Chats: 2})
 	m.PutChat(t, "room", "ann", "bob")
 	ann := mesh.DialPlain(t, m.Gateways[0].URL, mesh.Token(t, "ann", ""))
@@ -90,6 +91,7 @@ func TestOneTempIdIsOneMessage(t *testing.T) {
 // A stock client with retries and a service that hangs for three seconds: one message, and receipts and typing do not block
 // its queue, since everything is acked. Edge 17.
 func TestStockRetriesMakeOneMessage(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{})
 	m.PutChat(t, "room", "ann", "bob")
 	node := mesh.StartNode(t)

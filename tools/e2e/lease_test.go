@@ -30,6 +30,7 @@ func crowd(t *testing.T, node *mesh.Node, m *mesh.Mesh, gateway, n int) (users [
 // kill -9 of a gateway with 200 users: those who return are never seen offline, the others are within 70 s, and were last seen when
 // their gateway was last heard of. Edge 32; `sup bench presence` is the long form.
 func TestKilledGatewaysUsers(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{Gateways: 2})
 	node := mesh.StartNode(t)
 	users, sockets := crowd(t, node, m, 1, 200)
@@ -75,6 +76,7 @@ func TestKilledGatewaysUsers(t *testing.T) {
 // Presence is killed and started again, Redis loses everything, both restart: what is shown is the truth again by itself, and
 // nobody flickers meanwhile. Edges 28, 33.
 func TestPresenceConvergesAfterLoss(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{Gateways: 2, Presence: 2})
 	m.PutChat(t, "room", "ann", "bob", "cat", "dan")
 	node := mesh.StartNode(t)

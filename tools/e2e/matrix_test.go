@@ -67,6 +67,7 @@ var harmless = map[string]bool{"chat:leave": true, "message:stop-typing": true}
 // Every client event, by stock clients: by a member, by one whose membership has ended, and by a stranger: members are served, the
 // others hear that there is no such chat, and nobody hears of them. Edges 21, 22 and CONTRACT §3 (no existence oracle).
 func TestEveryEventByMembersAndOthers(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{Gateways: 2})
 	m.PutChat(t, "room", "watcher", "member", "former")
 	m.PutChat(t, "elsewhere", "stranger")

@@ -90,6 +90,7 @@ func register(t *testing.T, c mesh.Client, url string) {
 // Who is on no device is pushed to, though they never opened the chat; so is who has a socket and does not say that they
 // have the message; who says so is not. A push holds nothing of what is encrypted. Edges 20, 24, 26.
 func TestPushReachesWhoIsNotThere(t *testing.T) {
+	t.Parallel()
 	stub := newHooks(t)
 	m := mesh.Start(t, mesh.Options{Gateways: 2, Env: withWebhooks(nil)})
 	m.PutChat(t, "room", "ann", "bob", "cid", "dan")
@@ -135,6 +136,7 @@ func TestPushReachesWhoIsNotThere(t *testing.T) {
 // A mention is stored, counts on every device and is read on all of them at once; what was pushed for it is taken back.
 // Both work with nothing but a callback, and clearing takes only what was there. Edges 26, 50, 51.
 func TestNotificationsOnAllDevices(t *testing.T) {
+	t.Parallel()
 	stub := newHooks(t)
 	m := mesh.Start(t, mesh.Options{Gateways: 2, Env: withWebhooks(nil)})
 	m.PutChat(t, "room", "ann", "bob")
@@ -205,6 +207,7 @@ func TestNotificationsOnAllDevices(t *testing.T) {
 
 // A call to somebody who is on no device is pushed at once, and a missed one is one notification. Edges 39, 43.
 func TestCallsArePushed(t *testing.T) {
+	t.Parallel()
 	stub := newHooks(t)
 	m := mesh.Start(t, mesh.Options{Gateways: 1, Env: withWebhooks(nil)})
 	ann := mesh.DialPlain(t, m.Gateways[0].URL, mesh.Token(t, "ann", "phone"))
@@ -241,6 +244,7 @@ func down(t *testing.T) time.Duration {
 
 // With notify down under load, killed with SIGKILL, nothing is lost: the backlog drains, each once and in the order of the messages.
 func TestNotifyWasDown(t *testing.T) {
+	t.Parallel()
 	const mentions = 60
 	m := mesh.Start(t, mesh.Options{Gateways: 1, Env: withWebhooks(nil)})
 	users := []string{"ann", "bob", "cid", "dan"}

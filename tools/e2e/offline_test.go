@@ -19,6 +19,7 @@ func decode(t *testing.T, raw []byte, v any) {
 // A recipient whose network is gone while TCP stays open: the message stays in the device's queue until message:delivered, and
 // comes again on each connection until then. Edge 24.
 func TestAMessageStaysUntilItIsDelivered(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{})
 	m.PutChat(t, "room", "ann", "bob")
 	node := mesh.StartNode(t)
@@ -63,6 +64,7 @@ func TestAMessageStaysUntilItIsDelivered(t *testing.T) {
 
 // A backlog of a thousand messages comes in order and paged, while live messages of another chat pass it. Edge 27.
 func TestABacklogDoesNotStarveTheLiveStream(t *testing.T) {
+	t.Parallel()
 	const backlog = 1000
 	m := mesh.Start(t, mesh.Options{})
 	m.PutChat(t, "busy", "ann", "bob")
@@ -96,6 +98,7 @@ func TestABacklogDoesNotStarveTheLiveStream(t *testing.T) {
 
 // Members who never called chat:join get every message; someone who is not a member learns nothing, not even that the chat exists. Edges 20, 23.
 func TestMembersAndStrangers(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{Gateways: 2, Chats: 2})
 	m.PutChat(t, "room", "ann", "bob")
 	m.PutChat(t, "other", "ann")

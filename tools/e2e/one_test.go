@@ -11,6 +11,7 @@ import (
 
 // The same exchange in one process, as `make run` has it.
 func TestClientsOfEveryKindInOneProcess(t *testing.T) {
+	t.Parallel()
 	o := mesh.StartOne(t, nil)
 	exchange(t, func(int) string { return o.Gateways[0].URL }, func(users []string) { o.PutChat(t, "room", users...) })
 	o.Interrupt(t)
@@ -19,6 +20,7 @@ func TestClientsOfEveryKindInOneProcess(t *testing.T) {
 // Nobody makes a chat: under the policy of the dev run the first to come makes it, and joining makes a member. Then the process
 // is killed, with its Redis in memory, and everything is there again.
 func TestOneProcessSurvivesKill(t *testing.T) {
+	t.Parallel()
 	o := mesh.StartOne(t, nil)
 	url := o.Gateways[0].URL
 	node := mesh.StartNode(t)

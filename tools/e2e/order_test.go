@@ -15,6 +15,7 @@ import (
 // Ten senders, fifty messages each at once, into one chat, over two gateways and two chat instances: every member sees one dense
 // order, and the acks say the same. Edge 18.
 func TestTenSendersSeeOneDenseOrder(t *testing.T) {
+	t.Parallel()
 	const senders, each = 10, 50
 	m := mesh.Start(t, mesh.Options{Gateways: 2, Chats: 2})
 	users := make([]string, senders)

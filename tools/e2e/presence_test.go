@@ -90,6 +90,7 @@ var stay = map[string]any{"transports": []string{"websocket"}, "reconnection": f
 // A user's phone and desk on two gateways: the best of the devices shows, busy and invisible are of the user, the invisible still get
 // messages and are not among the active, and come back as they had set themselves. Edges 31, 34, 35.
 func TestPresenceOfSeveralDevices(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{Gateways: 2})
 	m.PutChat(t, "room", "ann", "bob")
 	node := mesh.StartNode(t)
@@ -169,6 +170,7 @@ func activeMembers(t *testing.T, c mesh.Client) []string {
 
 // Who shares no chat and is no contact, and who is blocked, sees offline and not since when; what backends change is seen at once. Edge 36.
 func TestPresenceOfStrangersContactsAndTheBlocked(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{Gateways: 2})
 	m.PutChat(t, "room", "ann", "bob")
 	node := mesh.StartNode(t)

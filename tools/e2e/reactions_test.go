@@ -20,6 +20,7 @@ func reactTo(m mesh.SentMessage, reaction string) map[string]any {
 // of every member hears of the rest, the acting one too. It is there after Redis has lost it, after the service
 // died, and for a member who was away. Edges 48, 49.
 func TestReactions(t *testing.T) {
+	t.Parallel()
 	c := newCouple(t, nil)
 	m := c.say(c.annPhone, "react to this")
 	added := func(client mesh.Client, reaction string) proto.AddReactionRes {
@@ -87,6 +88,7 @@ func TestReactions(t *testing.T) {
 
 // 50 users toggle 20 reactions on one message at once: what every device counts in the end is what the log says.
 func TestManyToggle(t *testing.T) {
+	t.Parallel()
 	const users, reactions = 50, 20
 	m := mesh.Start(t, mesh.Options{Gateways: 2, Chats: 1, Env: map[string]string{"RATE_LIMITS": "off"}})
 	names := make([]string, users)

@@ -78,6 +78,7 @@ func answer[T any](t *testing.T, ack mesh.Ack) (v T) {
 // Delivered goes to the author once, from whichever device is first; read goes to the author and to the reader's other
 // sockets with the badge; neither goes back, whatever order and clock they come with. Edges 24, 25, 26.
 func TestReceiptsOverTwoGateways(t *testing.T) {
+	t.Parallel()
 	c := newCouple(t, nil)
 	one, two := c.say(c.annPhone, "one"), c.say(c.annDesk, "two")
 	c.bobPhone.Await(t, "message:new", 2)
@@ -152,6 +153,7 @@ type joinAck struct {
 // An edit and a deletion reach every device of every member, in one order; history, sync and a device that was away show
 // the same; a deleted message is answered by nobody. Edges 13, 23.
 func TestEditsAndDeletionsOverTwoGateways(t *testing.T) {
+	t.Parallel()
 	c := newCouple(t, nil)
 	first := c.say(c.annPhone, "frist")
 	gone := c.say(c.annDesk, "said too much")
@@ -234,6 +236,7 @@ func contentsOf(messages []mesh.SentMessage) []string {
 
 // A message with a time to live is gone for everyone when it is over, also when everything was killed and came back later.
 func TestDisappearingMessageAcrossKills(t *testing.T) {
+	t.Parallel()
 	c := newCouple(t, nil)
 	short := c.say(c.annPhone, "soon gone", map[string]any{"ttlSec": 5})
 	long := c.say(c.annPhone, "gone while all is down", map[string]any{"ttlSec": 9})
@@ -263,6 +266,7 @@ func TestDisappearingMessageAcrossKills(t *testing.T) {
 
 // Changes of a chat by a backend reach every device of every member, once.
 func TestChatChangesOverTwoGateways(t *testing.T) {
+	t.Parallel()
 	c := newCouple(t, nil)
 	status, answer := c.m.Admin(t, http.MethodPatch, "/v1/chats/room", map[string]any{"name": "The room", "settings": map[string]any{"theme": "dark"}})
 	require.Equal(t, http.StatusOK, status, "%v", answer)

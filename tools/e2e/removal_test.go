@@ -14,6 +14,7 @@ import (
 // While a thousand messages a second flow, members are removed: each has every message before the removal, then
 // chat:member-left, and then nothing, on whichever gateway and socket. Edges 21, 22.
 func TestRemovalUnderLoad(t *testing.T) {
+	t.Parallel()
 	const victims, messages = 8, 4000
 	m := mesh.Start(t, mesh.Options{Gateways: 2, Chats: 2})
 	users := []string{"ann"}

@@ -24,6 +24,7 @@ func back(t *testing.T, node *mesh.Node, url, token, pid string) *mesh.Stock {
 // A new socket presents the pid while the old one is half-open: the old one is closed at once, nobody sees anything of it, and what it
 // had subscribed and opened is there again without asking. Edge 9.
 func TestReturnTakesOverAtOnce(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{Gateways: 2})
 	m.PutChat(t, "room", "ann", "bob")
 	node := mesh.StartNode(t)
@@ -70,6 +71,7 @@ func TestReturnTakesOverAtOnce(t *testing.T) {
 
 // A gateway that hangs, and goes on later, neither ends the connections that have moved on nor brings back those that are over. Edge 33.
 func TestLateWordOfAHangingGateway(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{Gateways: 2})
 	m.PutChat(t, "room", "ann", "bob", "cat")
 	node := mesh.StartNode(t)

@@ -15,6 +15,7 @@ import (
 // A service of the next version writes fields, headers and event kinds that this version does not know: they pass through or
 // are left alone, and the order goes on. Edge 56.
 func TestANewerServiceBesideThisOne(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{})
 	m.PutChat(t, "room", "ann", "bob")
 	ann := mesh.DialPlain(t, m.Gateways[0].URL, mesh.Token(t, "ann", ""))

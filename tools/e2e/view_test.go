@@ -26,6 +26,7 @@ func last[T any](t *testing.T, events []mesh.Received) (v T) {
 // a message. When the typist's gateway is killed, the indicator ends within 6 s and the typist is active no more within the
 // lease; after Redis was lost, who is active is known again. Edges 19, 37, 51.
 func TestViewingAndTypingOverTwoGateways(t *testing.T) {
+	t.Parallel()
 	m := mesh.Start(t, mesh.Options{Gateways: 2})
 	m.PutChat(t, "room", "ann", "bob", "cat")
 	node := mesh.StartNode(t)

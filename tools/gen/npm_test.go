@@ -17,6 +17,7 @@ const nodeDir = "../e2e/node"
 // TestReadersAccept: the reference parsers of each format read the generated
 // documents, and examples and golden files fit their schemas.
 func TestReadersAccept(t *testing.T) {
+	t.Parallel()
 	_, err := os.Stat(filepath.Join(nodeDir, "node_modules", "typescript"))
 	require.NoError(t, err, "the npm packages are not installed: make deps")
 	for name, args := range map[string][]string{

@@ -15,10 +15,12 @@ const protoDir = "../../proto"
 // TestCommittedContract is the check on what is committed: generated files as
 // gen writes them, and nothing that an older client could not live with.
 func TestCommittedContract(t *testing.T) {
+	t.Parallel()
 	require.NoError(t, run("../..", true, false))
 }
 
 func TestGenerateIsRepeatable(t *testing.T) {
+	t.Parallel()
 	first, err := generate(protoDir)
 	require.NoError(t, err)
 	second, err := generate(protoDir)
@@ -30,6 +32,7 @@ func TestGenerateIsRepeatable(t *testing.T) {
 }
 
 func TestDrift(t *testing.T) {
+	t.Parallel()
 	files := map[string][]byte{"API.md": []byte("a"), "json/X.json": []byte("{}")}
 	for name, c := range map[string]struct {
 		change func(dir string) error
@@ -58,6 +61,7 @@ func TestDrift(t *testing.T) {
 }
 
 func TestSettingsDrift(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	page := []byte("a page")
 	require.ErrorContains(t, pageDrift(root, page), "docs/configuration.md has drifted", "missing")
@@ -67,6 +71,7 @@ func TestSettingsDrift(t *testing.T) {
 }
 
 func TestReleaseRefusesAnIncompatibleChange(t *testing.T) {
+	t.Parallel()
 	files, err := generate(protoDir)
 	require.NoError(t, err)
 	dir := t.TempDir()

@@ -18,6 +18,7 @@ import (
 // TestWireWritesTheGoldenBytes: the encoder that services use writes exactly
 // what proto's own tests have committed, and reads it back.
 func TestWireWritesTheGoldenBytes(t *testing.T) {
+	t.Parallel()
 	for _, ex := range example.Requests() {
 		row, _, _ := ex.Row.Describe()
 		name := row.Subject

@@ -14,6 +14,7 @@ import (
 func TestMain(m *testing.M) { servicestest.Leak(m) }
 
 func TestFree(t *testing.T) {
+	t.Parallel()
 	seen := map[int]bool{}
 	for range 200 {
 		port, err := ports.Free(t.Context())

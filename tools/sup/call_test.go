@@ -11,6 +11,7 @@ import (
 )
 
 func TestShowCall(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	ago := func(d time.Duration) *proto.Timestamp { at := proto.At(now.Add(-d)); return &at }
 	for _, c := range []struct {

@@ -38,6 +38,7 @@ func deadLetters(t *testing.T) (*services.Host, jetstream.Stream, string) {
 }
 
 func TestEveryQueueHasDeadLetters(t *testing.T) {
+	t.Parallel()
 	for _, q := range proto.Queues {
 		found, err := (&letters{Queue: q.Name}).queues()
 		require.NoError(t, err)
@@ -49,6 +50,7 @@ func TestEveryQueueHasDeadLetters(t *testing.T) {
 }
 
 func TestListDeadLetters(t *testing.T) {
+	t.Parallel()
 	_, s, _ := deadLetters(t)
 	list := func(c dlqList) string {
 		var out strings.Builder
@@ -90,7 +92,7 @@ func run(t *testing.T, url string, args ...string) error {
 }
 
 // What is put back is done as if it were new, and is a letter no more.
-func TestReplayDeadLetters(t *testing.T) {
+func TestReplayDeadLetters(t *testing.T) { //nolint:paralleltest // sets the environment
 	h, s, url := deadLetters(t)
 	require.ErrorContains(t, run(t, url, "replay"), "--all")
 	require.NoError(t, run(t, url, "replay", "--queue", "notify-push", "--reason", "gone"))
@@ -106,7 +108,7 @@ func TestReplayDeadLetters(t *testing.T) {
 }
 
 // A letter that dies again is not put back by the same command again.
-func TestReplayOfTheHopeless(t *testing.T) {
+func TestReplayOfTheHopeless(t *testing.T) { //nolint:paralleltest // sets the environment
 	h, s, url := deadLetters(t)
 	servicestest.Run(t, h, servicestest.Service{})
 	h.Work(proto.PushJobs, func(context.Context, []byte) error { return &services.Hopeless{Reason: "still"} })
@@ -117,7 +119,7 @@ func TestReplayOfTheHopeless(t *testing.T) {
 	})
 }
 
-func TestDropDeadLetters(t *testing.T) {
+func TestDropDeadLetters(t *testing.T) { //nolint:paralleltest // sets the environment
 	_, s, url := deadLetters(t)
 	require.ErrorContains(t, run(t, url, "drop"), "--all")
 	require.ErrorContains(t, run(t, url, "drop", "--reason", "gone"), "--all")

@@ -11,6 +11,7 @@ import (
 )
 
 func TestShowPresence(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	later := proto.At(now.Add(time.Hour))
 	for _, c := range []struct {

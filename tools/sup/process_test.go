@@ -145,6 +145,7 @@ func (s *process) kill(t *testing.T) {
 }
 
 func TestCommandsOnARunningMesh(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	_, errs, err := p.run(t, "token", "--user", "alice")
 	require.Error(t, err, "there is no key yet")
@@ -203,6 +204,7 @@ func TestCommandsOnARunningMesh(t *testing.T) {
 }
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	p.env = append(p.env, "DRAIN_NOTICE=20s") // a stop that takes its time
 	mesh := p.up(t)
@@ -251,6 +253,7 @@ func vapidKey(t *testing.T) string {
 
 // TestConsoleInABrowser plays tools/e2e/node/console.mjs, and kills the mesh in the middle.
 func TestConsoleInABrowser(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	p.env = append(p.env, "VAPID_PRIVATE_KEY="+vapidKey(t), "VAPID_SUBJECT=mailto:console@example.com")
 	mesh := p.up(t)

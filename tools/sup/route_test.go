@@ -9,6 +9,7 @@ import (
 )
 
 func TestRoute(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		row          proto.Row
 		ids          []string
@@ -26,6 +27,7 @@ func TestRoute(t *testing.T) {
 }
 
 func TestMembers(t *testing.T) {
+	t.Parallel()
 	require.Equal(t, []proto.Member{{UserID: "alice"}, {UserID: "bob", Role: proto.RoleAdmin}, {UserID: "urn:x:1"}},
 		members([]string{"alice", "bob:admin", "urn:x:1"}))
 }

@@ -40,6 +40,7 @@ func (s *step) Commands() []redis.Cmder { return []redis.Cmder{s.cmd} }
 func (s *step) Done(err error)          { s.done(err) }
 
 func TestOrderAndErrors(t *testing.T) {
+	t.Parallel()
 	r := servicestest.RunRedis(t)
 	client := r.Client()
 	script := redis.NewScript(`return redis.call('APPEND', KEYS[1], ARGV[1])`)

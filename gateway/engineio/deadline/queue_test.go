@@ -50,6 +50,7 @@ func receive(t *testing.T, from <-chan int) int {
 }
 
 func TestOrder(t *testing.T) {
+	t.Parallel()
 	const total = 500
 	q := deadline.New(time.Millisecond)
 	due := make(chan int, total)
@@ -71,6 +72,7 @@ func TestOrder(t *testing.T) {
 }
 
 func TestNeverEarly(t *testing.T) {
+	t.Parallel()
 	q := run(t, time.Millisecond)
 	due := make(chan int, 1)
 	i := &item{due: due}
@@ -81,6 +83,7 @@ func TestNeverEarly(t *testing.T) {
 }
 
 func TestEarlierEntryWakesTheQueue(t *testing.T) {
+	t.Parallel()
 	q := run(t, time.Hour)
 	due := make(chan int, 2)
 	late, early := &item{n: 1, due: due}, &item{n: 2, due: due}
@@ -90,6 +93,7 @@ func TestEarlierEntryWakesTheQueue(t *testing.T) {
 }
 
 func TestRemove(t *testing.T) {
+	t.Parallel()
 	q := run(t, time.Millisecond)
 	due := make(chan int, 2)
 	gone, kept := &item{n: 1, due: due}, &item{n: 2, due: due}
@@ -104,6 +108,7 @@ func TestRemove(t *testing.T) {
 
 // TestHeapAgainstModel moves and removes entries at random and checks what is left.
 func TestHeapAgainstModel(t *testing.T) {
+	t.Parallel()
 	q := deadline.New(time.Millisecond)
 	due := make(chan int, 200)
 	items := make([]*item, 200)

@@ -47,6 +47,7 @@ func newProvider(t *testing.T, stub *pushtest.Stub, client *guard.Client) push.P
 func reason(text string) string { return `{"reason":"` + text + `"}` }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	says := func(status int, text string, want push.Status, after time.Duration) pushtest.Said {
 		return pushtest.Said{Name: text, Status: status, Body: reason(text), Want: want, After: after}
 	}
@@ -107,6 +108,7 @@ func start(t *testing.T) (*pushtest.Stub, push.Provider) {
 }
 
 func TestWhatIsSent(t *testing.T) {
+	t.Parallel()
 	stub, p := start(t)
 	for _, c := range []struct {
 		name                  string
@@ -156,6 +158,7 @@ func TestWhatIsSent(t *testing.T) {
 
 // A VoIP token gets calls and nothing else: the system ends an app that shows none.
 func TestVoIPIsForCallsAlone(t *testing.T) {
+	t.Parallel()
 	stub, p := start(t)
 	to := push.Registration{Token: device, VoIP: true}
 	job := pushtest.Push(proto.PushAPNs)
@@ -167,6 +170,7 @@ func TestVoIPIsForCallsAlone(t *testing.T) {
 
 // A provider token that is refused as too old is made anew.
 func TestProviderTokens(t *testing.T) {
+	t.Parallel()
 	stub, p := start(t)
 	to := push.Registration{Token: device}
 	var refused string
@@ -185,6 +189,7 @@ func TestProviderTokens(t *testing.T) {
 
 // Apple speaks HTTP/2 alone.
 func TestHTTP2(t *testing.T) {
+	t.Parallel()
 	var major atomic.Int64
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { major.Store(int64(r.ProtoMajor)) }))
 	server.EnableHTTP2 = true
@@ -203,6 +208,7 @@ func TestHTTP2(t *testing.T) {
 }
 
 func TestTokensThatAreRefused(t *testing.T) {
+	t.Parallel()
 	stub, p := start(t)
 	for _, token := range []string{"", "abc", "../../x", device + "/x", "zz", device + "?x", strings.Repeat("ab", 200)} {
 		require.Equal(t, push.Rejected, p.Send(t.Context(), pushtest.Push(proto.PushAPNs), push.Registration{Token: token}).Status, token)
@@ -211,6 +217,7 @@ func TestTokensThatAreRefused(t *testing.T) {
 }
 
 func TestSettingsThatAreRefused(t *testing.T) {
+	t.Parallel()
 	good := apns.Config{Key: key(t, elliptic.P256()), KeyID: "K1", TeamID: "T1", Topic: "x"}
 	for _, change := range []func(*apns.Config){
 		func(c *apns.Config) { c.Key = "" }, func(c *apns.Config) { c.Key = "secret-but-no-key" }, func(c *apns.Config) { c.Key = key(t, elliptic.P384()) },

@@ -91,6 +91,7 @@ func failure(code string) string {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	pushtest.Run(t, pushtest.Target{
 		New: newProvider, Client: guard.Options{Trusted: true},
 		To: func(*pushtest.Stub) push.Registration { return push.Registration{Token: device} },
@@ -143,6 +144,7 @@ func start(t *testing.T) (*pushtest.Stub, *atomic.Int64, *fcm.Provider) {
 }
 
 func TestWhatIsSent(t *testing.T) {
+	t.Parallel()
 	stub, _, p := start(t)
 	send := func(change func(*proto.Push)) sent {
 		stub.Answer(nil)
@@ -185,6 +187,7 @@ func TestWhatIsSent(t *testing.T) {
 
 // A token is asked for once, and again after it was refused.
 func TestAccessTokens(t *testing.T) {
+	t.Parallel()
 	stub, n, p := start(t)
 	to := push.Registration{Token: device}
 	for range 3 {
@@ -203,6 +206,7 @@ func TestAccessTokens(t *testing.T) {
 
 // Without a token nothing is lost, and nothing is told.
 func TestNoAccessToken(t *testing.T) {
+	t.Parallel()
 	stub, _, p := start(t)
 	for what, answer := range map[string]http.HandlerFunc{
 		"answered 400": func(w http.ResponseWriter, r *http.Request) {
@@ -221,6 +225,7 @@ func TestNoAccessToken(t *testing.T) {
 }
 
 func TestCredentialsThatAreRefused(t *testing.T) {
+	t.Parallel()
 	good := credentials(t, "https://example.com").Reveal()
 	for _, wrong := range []string{
 		"", "{}", "secret-but-no-json", strings.ReplaceAll(good, "service_account", "authorized_user"), strings.ReplaceAll(good, "a-project\"", "\""),

@@ -18,6 +18,7 @@ import (
 )
 
 func TestPublic(t *testing.T) {
+	t.Parallel()
 	for _, ip := range []string{"8.8.8.8", "93.184.215.14", "100.63.255.255", "100.128.0.0", "172.15.0.1", "172.32.0.1", "2606:2800:220:1::1", "2a00::1", "::ffff:8.8.8.8", "64:ff9b::808:808"} {
 		require.True(t, guard.Public(netip.MustParseAddr(ip)), ip)
 	}
@@ -52,6 +53,7 @@ func client(t *testing.T, o guard.Options) *guard.Client {
 // The check is of the address that is connected to: a name that resolves to one of
 // ours, whatever it looked like when it was registered, is refused as well.
 func TestNamesAreJudgedByTheirAddress(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "in") }))
 	t.Cleanup(server.Close)
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(server.URL, "http://"))
@@ -87,6 +89,7 @@ func TestNoProxy(t *testing.T) {
 }
 
 func TestErrorsNameNoAddress(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
 	closed := httptest.NewServer(nil)

@@ -37,6 +37,7 @@ func body(t *testing.T, seen pushtest.Seen) (e struct {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	pushtest.Run(t, pushtest.Target{
 		New: newProvider, Client: guard.Options{Allow: []string{"127.0.0.1"}},
 		To: func(stub *pushtest.Stub) push.Registration {
@@ -59,6 +60,7 @@ func TestConformance(t *testing.T) {
 
 // A receiver can verify every try with the library, and tells a withdrawal by its type.
 func TestSignature(t *testing.T) {
+	t.Parallel()
 	stub := pushtest.NewStub(t)
 	client := guard.New(guard.Options{Allow: []string{"127.0.0.1"}})
 	t.Cleanup(client.Close)
@@ -84,6 +86,7 @@ func TestSignature(t *testing.T) {
 }
 
 func TestSecretsThatAreRefused(t *testing.T) {
+	t.Parallel()
 	for _, wrong := range []services.Secret{"", "whsec_", "whsec_c2hvcnQ=", "not base64!", "whsec_*" + secret} {
 		_, err := webhook.New(wrong, guard.New(guard.Options{}))
 		require.Error(t, err)
@@ -94,6 +97,7 @@ func TestSecretsThatAreRefused(t *testing.T) {
 }
 
 func TestDestination(t *testing.T) {
+	t.Parallel()
 	p, err := webhook.New(secret, guard.New(guard.Options{}))
 	require.NoError(t, err)
 	require.Equal(t, "example.com:8443", p.Destination(push.Registration{Token: "https://example.com:8443/secret"}))

@@ -77,6 +77,7 @@ func vapid(t *testing.T) (secret services.Secret, public string) {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	secret, _ := vapid(t)
 	b := newBrowser(t)
 	pushtest.Run(t, pushtest.Target{
@@ -112,6 +113,7 @@ func TestConformance(t *testing.T) {
 
 // A browser reads the push, and its service who sends it.
 func TestWhatABrowserGets(t *testing.T) {
+	t.Parallel()
 	secret, public := vapid(t)
 	stub, b := pushtest.NewStub(t), newBrowser(t)
 	client := guard.New(guard.Options{Allow: []string{"127.0.0.1"}})
@@ -140,6 +142,7 @@ func TestWhatABrowserGets(t *testing.T) {
 }
 
 func TestSubscriptionsThatAreRefused(t *testing.T) {
+	t.Parallel()
 	secret, _ := vapid(t)
 	client := guard.New(guard.Options{})
 	p, err := webpush.New(webpush.Config{PrivateKey: secret, Subject: "https://example.com"}, client)
@@ -162,6 +165,7 @@ func TestSubscriptionsThatAreRefused(t *testing.T) {
 }
 
 func TestSettingsThatAreRefused(t *testing.T) {
+	t.Parallel()
 	secret, _ := vapid(t)
 	for _, c := range []webpush.Config{
 		{PrivateKey: secret}, {PrivateKey: secret, Subject: "ops@example.com"}, {PrivateKey: secret, Subject: "mailto:"},

@@ -43,6 +43,7 @@ func parse(t *testing.T, s string) map[string]any {
 type edit struct{ from, to string }
 
 func TestSchemas(t *testing.T) {
+	t.Parallel()
 	const req, res = compat.Request, compat.Response
 	both := []compat.Direction{req, res}
 	for _, c := range []struct {
@@ -127,6 +128,7 @@ func folder(edits ...edit) fs.FS {
 }
 
 func TestTables(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		edit edit
@@ -166,6 +168,7 @@ func TestTables(t *testing.T) {
 }
 
 func TestPayloadRemoved(t *testing.T) {
+	t.Parallel()
 	now := folder().(fstest.MapFS)
 	delete(now, "json/C.json")
 	got, err := compat.Check(folder(), now)
@@ -174,6 +177,7 @@ func TestPayloadRemoved(t *testing.T) {
 }
 
 func TestCheckNeedsARelease(t *testing.T) {
+	t.Parallel()
 	_, err := compat.Check(fstest.MapFS{}, folder())
 	require.Error(t, err)
 	broken := folder().(fstest.MapFS)

@@ -21,6 +21,7 @@ import (
 // and expects no complaint about the field. So a `rule` tag cannot drift from
 // the code beside it.
 func TestBoundsAreWhatValidateEnforces(t *testing.T) {
+	t.Parallel()
 	m := load(t)
 	tried := 0
 	for _, r := range m.Requests {

@@ -20,6 +20,7 @@ func load(t *testing.T) *contract.Model {
 }
 
 func TestModelHasEveryRow(t *testing.T) {
+	t.Parallel()
 	m := load(t)
 	require.Len(t, m.Requests, len(proto.Endpoints))
 	require.Len(t, m.Events, len(proto.ServerEvents))
@@ -30,6 +31,7 @@ func TestModelHasEveryRow(t *testing.T) {
 }
 
 func TestEveryAckHasItsEnvelope(t *testing.T) {
+	t.Parallel()
 	m := load(t)
 	for _, r := range m.Requests {
 		s := m.Types[r.Ack]
@@ -46,6 +48,7 @@ func TestEveryAckHasItsEnvelope(t *testing.T) {
 // TestFixedFields reads off a few of CONTRACT's ‡ marks: the comments of
 // proto's source are where they stand.
 func TestFixedFields(t *testing.T) {
+	t.Parallel()
 	m := load(t)
 	for typ, want := range map[string]map[string]bool{
 		"SendMessageReq": {"chatId": true, "encryptedContent": true, "messageType": true, "replyToId": true, "metadata": true, "tempId": true, "threadId": false, "ttlSec": false},
@@ -65,6 +68,7 @@ func TestFixedFields(t *testing.T) {
 }
 
 func TestEnumsListEachValueOnce(t *testing.T) {
+	t.Parallel()
 	for name, def := range load(t).Types {
 		if def.Properties == nil {
 			continue
@@ -80,6 +84,7 @@ func TestEnumsListEachValueOnce(t *testing.T) {
 }
 
 func TestLoadNeedsTheSource(t *testing.T) {
+	t.Parallel()
 	_, err := contract.Load(t.TempDir())
 	require.ErrorContains(t, err, "no Go files")
 }

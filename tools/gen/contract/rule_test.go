@@ -12,6 +12,7 @@ import (
 )
 
 func TestApplyRule(t *testing.T) {
+	t.Parallel()
 	str := func() *jsonschema.Schema { return &jsonschema.Schema{Type: "string"} }
 	list := func() *jsonschema.Schema { return &jsonschema.Schema{Type: "array", Items: str()} }
 	raw := func() *jsonschema.Schema { return mapped(reflect.TypeFor[proto.Raw]()) }

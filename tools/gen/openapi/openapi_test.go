@@ -59,6 +59,7 @@ func load(t *testing.T) (m *contract.Model, raw string, paths map[string]map[str
 }
 
 func TestEveryRouteIsAnOperation(t *testing.T) {
+	t.Parallel()
 	m, raw, paths := load(t)
 	rows, operations := 0, 0
 	for _, r := range m.Requests {
@@ -96,6 +97,7 @@ func TestEveryRouteIsAnOperation(t *testing.T) {
 }
 
 func TestFieldsTravelWhereTheirMethodPutsThem(t *testing.T) {
+	t.Parallel()
 	_, _, paths := load(t)
 	where := func(op operation) (out []string) {
 		for _, p := range op.Parameters {

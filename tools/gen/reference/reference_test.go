@@ -15,6 +15,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestEveryRowAndLinkIsThere(t *testing.T) {
+	t.Parallel()
 	m, err := contract.Load("../../../proto")
 	require.NoError(t, err)
 	b, err := reference.File(m)

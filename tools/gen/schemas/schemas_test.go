@@ -17,6 +17,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestFilesStandAlone(t *testing.T) {
+	t.Parallel()
 	m, err := contract.Load("../../../proto")
 	require.NoError(t, err)
 	files, err := schemas.Files(m)
@@ -40,6 +41,7 @@ func TestFilesStandAlone(t *testing.T) {
 var reference = regexp.MustCompile(`"\$ref": "#/\$defs/(\w+)"`)
 
 func TestTables(t *testing.T) {
+	t.Parallel()
 	m, err := contract.Load("../../../proto")
 	require.NoError(t, err)
 	c := schemas.NewCatalogue(m)

@@ -43,6 +43,7 @@ func titles(page string) []string {
 // TestSharedSettingsStandOnce: services read the chassis's settings too, the
 // page names them in one place.
 func TestSharedSettingsStandOnce(t *testing.T) {
+	t.Parallel()
 	all, err := sections()
 	require.NoError(t, err)
 	seen := map[string]string{}
@@ -60,6 +61,7 @@ func TestSharedSettingsStandOnce(t *testing.T) {
 }
 
 func TestSettingsThatAPageCannotShow(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		config any
 		want   string

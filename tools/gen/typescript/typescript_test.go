@@ -13,6 +13,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestFile(t *testing.T) {
+	t.Parallel()
 	m, err := contract.Load("../../../proto")
 	require.NoError(t, err)
 	b, err := typescript.File(m)

@@ -14,6 +14,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestParse(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		line string
 		want command
@@ -33,6 +34,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestCount(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]int{"": 20, "1": 1, "100": 100} {
 		n, ok := count(text)
 		require.True(t, ok, text)
@@ -45,6 +47,7 @@ func TestCount(t *testing.T) {
 }
 
 func TestTextOfOthersIsHarmless(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"plain text":           "plain text",
 		"héllo 👨‍👩‍👧 ❤️":       "héllo 👨‍👩‍👧 ❤️",
@@ -59,6 +62,7 @@ func TestTextOfOthersIsHarmless(t *testing.T) {
 }
 
 func TestScreenLine(t *testing.T) {
+	t.Parallel()
 	var out strings.Builder
 	s := &screen{out: &out}
 	s.event("chat:updated", []byte("{\"name\":\"a\x1bb\"}"))
@@ -66,6 +70,7 @@ func TestScreenLine(t *testing.T) {
 }
 
 func TestComesBack(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		err  error
 		want bool

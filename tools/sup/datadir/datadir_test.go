@@ -13,6 +13,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestSecretIsMadeOnceAndPrivate(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "data")
 	dir, err := Open(path)
 	require.NoError(t, err)
@@ -44,6 +45,7 @@ func TestSecretIsMadeOnceAndPrivate(t *testing.T) {
 }
 
 func TestSecondProcessIsRefused(t *testing.T) {
+	t.Parallel()
 	path := t.TempDir()
 	first, err := Open(path)
 	require.NoError(t, err)
@@ -56,6 +58,7 @@ func TestSecondProcessIsRefused(t *testing.T) {
 }
 
 func TestReadOfNothing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	_, err := Read(dir, NATSURL)
 	require.ErrorIs(t, err, fs.ErrNotExist)

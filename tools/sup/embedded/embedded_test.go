@@ -17,6 +17,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestNATSKeepsWhatItStored(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for round := range uint64(3) {
 		n, err := StartNATS(dir, 0, slog.New(slog.DiscardHandler))
@@ -36,6 +37,7 @@ func TestNATSKeepsWhatItStored(t *testing.T) {
 }
 
 func TestNATSListensForTools(t *testing.T) {
+	t.Parallel()
 	n, err := StartNATS(t.TempDir(), 0, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	defer n.Stop()
@@ -47,6 +49,7 @@ func TestNATSListensForTools(t *testing.T) {
 }
 
 func TestRedisExpiresKeys(t *testing.T) {
+	t.Parallel()
 	r, err := StartRedis()
 	require.NoError(t, err)
 	defer r.Stop()

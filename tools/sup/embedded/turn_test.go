@@ -73,6 +73,7 @@ func udp(t *testing.T) net.PacketConn {
 }
 
 func TestTURNRelaysOverBothTransports(t *testing.T) {
+	t.Parallel()
 	at, stop := startTURN(t)
 	defer stop()
 	over := map[string]net.PacketConn{"udp": udp(t)}
@@ -92,6 +93,7 @@ func TestTURNRelaysOverBothTransports(t *testing.T) {
 }
 
 func TestTURNRefuses(t *testing.T) {
+	t.Parallel()
 	at, stop := startTURN(t)
 	defer stop()
 	_, _, err := allocate(t, udp(t), at, "another secret", time.Minute)
@@ -107,6 +109,7 @@ func TestTURNRefuses(t *testing.T) {
 }
 
 func TestTURNPortInUse(t *testing.T) {
+	t.Parallel()
 	first, err := ListenTURN(t.Context(), 0, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	defer first.Stop()

@@ -15,6 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const key = "a key of at least thirty-two bytes"
 
 func TestTokenRoundTrip(t *testing.T) {
+	t.Parallel()
 	token, err := Token(key, "alice", "phone", "Alice A.", time.Hour)
 	require.NoError(t, err)
 	var got Claims
@@ -31,6 +32,7 @@ func TestTokenRoundTrip(t *testing.T) {
 }
 
 func TestTokenRefuses(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		key, user, device string
 		ttl               time.Duration

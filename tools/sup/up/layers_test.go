@@ -9,6 +9,7 @@ import (
 )
 
 func TestLayersEndFromTheTop(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	var ended []string
 	started := make(chan string, 3)
@@ -31,6 +32,7 @@ func TestLayersEndFromTheTop(t *testing.T) {
 }
 
 func TestLayerThatEndsEndsAll(t *testing.T) {
+	t.Parallel()
 	broken := errors.New("broken")
 	waits := layer{"waits", func(ctx context.Context) error { <-ctx.Done(); return nil }}
 	err := runLayers(t.Context(), waits, layer{"breaks", func(context.Context) error { return broken }}, waits)
@@ -41,6 +43,7 @@ func TestLayerThatEndsEndsAll(t *testing.T) {
 }
 
 func TestErrorAtStopIsTold(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	broken := errors.New("broken")

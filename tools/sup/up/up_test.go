@@ -119,7 +119,7 @@ func sitWith(t *testing.T, m Mesh, token, chat string) *terminal {
 	return c
 }
 
-func TestMeshInOneProcess(t *testing.T) {
+func TestMeshInOneProcess(t *testing.T) { //nolint:paralleltest // sets the environment
 	dir := filepath.Join(t.TempDir(), "data")
 	m, stop := start(t, dir)
 	require.Equal(t, []datadir.File{datadir.TURNSecret, datadir.VAPIDKey, datadir.JWTSecret, datadir.AdminToken}, m.Made)
@@ -158,7 +158,7 @@ func TestMeshInOneProcess(t *testing.T) {
 	require.NoError(t, stop())
 }
 
-func TestDataSurvivesRestart(t *testing.T) {
+func TestDataSurvivesRestart(t *testing.T) { //nolint:paralleltest // sets the environment
 	dir := t.TempDir()
 	m, stop := start(t, dir)
 	token, err := m.Token("alice", "laptop", "", time.Hour)
