@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,15 +28,19 @@ type Options struct {
 	Chats    int               // 1 by default
 	Presence int               // instances of presence, 1 by default
 	Calls    int               // instances of signaling, 1 by default
+	Reacts   int               // instances of reactions, 1 by default
+	Notify   int               // instances of notify, 1 by default
+	Nodes    int               // NATS servers, 1 by default; each stream has a copy on each of them
 	Env      map[string]string // on top of the defaults, for every service
 }
 
 // Mesh is a running mesh of separate processes.
 type Mesh struct {
 	Dir      string
-	NATSURL  string
+	NATSURL  string // of every node, separated by commas
 	RedisURL string
-	NATS     *Process
+	NATS     *Process   // the first node
+	Nodes    []*Process // every node, the first one included
 	Redis    *Process
 	Chats    []*Process
 	Presence []*Process
@@ -44,8 +49,10 @@ type Mesh struct {
 	Notify   []*Process
 	Gateways []*Gateway
 
-	opts                Options
-	natsPort, redisPort int
+	opts      Options
+	redisPort int
+	natsPorts []int
+	routes    []int // ports between the nodes, where there are several
 }
 
 // Gateway is one gateway process with its addresses.
@@ -61,9 +68,14 @@ type Gateway struct {
 func Start(t testing.TB, opts Options) *Mesh {
 	t.Helper()
 	opts.Gateways, opts.Chats, opts.Presence = max(1, opts.Gateways), max(1, opts.Chats), max(1, opts.Presence)
-	opts.Calls = max(1, opts.Calls)
-	m := &Mesh{Dir: t.TempDir(), opts: opts, natsPort: freePort(t), redisPort: freePort(t)}
-	m.NATSURL = "nats://" + addr(m.natsPort)
+	opts.Calls, opts.Reacts, opts.Notify, opts.Nodes = max(1, opts.Calls), max(1, opts.Reacts), max(1, opts.Notify), max(1, opts.Nodes)
+	m := &Mesh{Dir: t.TempDir(), opts: opts, redisPort: freePort(t), Nodes: make([]*Process, opts.Nodes)}
+	var urls []string
+	for range opts.Nodes {
+		m.natsPorts, m.routes = append(m.natsPorts, freePort(t)), append(m.routes, freePort(t))
+		urls = append(urls, "nats://"+addr(m.natsPorts[len(urls)]))
+	}
+	m.NATSURL = strings.Join(urls, ",")
 	m.RedisURL = "redis://" + addr(m.redisPort)
 	m.StartRedis(t)
 	m.StartNATS(t)
@@ -76,8 +88,12 @@ func Start(t testing.TB, opts Options) *Mesh {
 	for i := range opts.Calls {
 		m.Calls = append(m.Calls, m.startService(t, "signaling", i))
 	}
-	m.Reacts = append(m.Reacts, m.startService(t, "reactions", 0))
-	m.Notify = append(m.Notify, m.startService(t, "notify", 0))
+	for i := range opts.Reacts {
+		m.Reacts = append(m.Reacts, m.startService(t, "reactions", i))
+	}
+	for i := range opts.Notify {
+		m.Notify = append(m.Notify, m.startService(t, "notify", i))
+	}
 	for i := range opts.Gateways {
 		g := &Gateway{name: fmt.Sprintf("gateway-%d", i), ports: [3]int{freePort(t), freePort(t), freePort(t)}}
 		g.URL, g.AdminURL = "http://"+addr(g.ports[0]), "http://"+addr(g.ports[1])
@@ -106,25 +122,50 @@ func (m *Mesh) FlushRedis(t testing.TB) {
 	require.NoError(t, client.FlushAll(t.Context()).Err())
 }
 
-// StartNATS starts nats-server with JetStream files in the mesh's folder, again after it was killed.
+// StartNATS starts every nats-server, with JetStream files in the mesh's folder, again after they were killed.
 func (m *Mesh) StartNATS(t testing.TB) {
 	t.Helper()
-	store := filepath.Join(m.Dir, "jetstream")
-	conf := filepath.Join(m.Dir, "nats.conf")
-	require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, "listen: %q\nmax_payload: 256KB\njetstream { store_dir: %q, max_file_store: 8GB }\n", addr(m.natsPort), store), 0o600))
-	m.NATS = start(t, "nats", nil, Binary(t, "nats-server"), "-c", conf)
-	Eventually(t, 20*time.Second, "nats-server listens", func() bool { return listens(m.natsPort) })
+	for i := range m.Nodes {
+		m.Nodes[i] = m.startNode(t, i)
+	}
+	m.NATS = m.Nodes[0]
+	for _, port := range m.natsPorts {
+		Eventually(t, 30*time.Second, "nats-server listens", func() bool { return listens(port) })
+	}
 }
 
-// StartGateway starts gateway i at its addresses, again after it was killed.
+func (m *Mesh) startNode(t testing.TB, i int) *Process {
+	t.Helper()
+	name := fmt.Sprint("nats-", i)
+	text := fmt.Sprintf("server_name: %q\nlisten: %q\nmax_payload: 256KB\njetstream { store_dir: %q, max_file_store: 8GB }\n",
+		name, addr(m.natsPorts[i]), filepath.Join(m.Dir, name))
+	if len(m.Nodes) > 1 {
+		var routes []string
+		for _, port := range m.routes {
+			routes = append(routes, fmt.Sprintf("%q", "nats://"+addr(port)))
+		}
+		text += fmt.Sprintf("cluster { name: mesh, listen: %q, routes: [%s] }\n", addr(m.routes[i]), strings.Join(routes, ", "))
+	}
+	conf := filepath.Join(m.Dir, name+".conf")
+	require.NoError(t, os.WriteFile(conf, []byte(text), 0o600))
+	return start(t, name, nil, Binary(t, "nats-server"), "-c", conf)
+}
+
+// StartGateway starts gateway i at its addresses, again after it was killed, and waits until it is ready.
 func (m *Mesh) StartGateway(t testing.TB, i int) {
+	t.Helper()
+	m.LaunchGateway(t, i)
+	waitReady(t, m.Gateways[i].name, m.Gateways[i].ports[2])
+}
+
+// LaunchGateway is StartGateway without the wait.
+func (m *Mesh) LaunchGateway(t testing.TB, i int) {
 	t.Helper()
 	g := m.Gateways[i]
 	g.Process = start(t, g.name, m.env(map[string]string{
 		"PORT": fmt.Sprint(g.ports[0]), "ADMIN_PORT": fmt.Sprint(g.ports[1]), "METRICS_PORT": fmt.Sprint(g.ports[2]),
 		"JWT_SECRET": Secret, "ADMIN_TOKEN": AdminToken, "INSTANCE_ID": g.name,
 	}), Binary(t, "gateway"))
-	waitReady(t, g.name, g.ports[2])
 }
 
 // StartChat starts chat instance i again after it was killed.
@@ -173,7 +214,9 @@ func (m *Mesh) KillAll() {
 	for _, c := range m.Chats {
 		c.Kill()
 	}
-	m.NATS.Kill()
+	for _, n := range m.Nodes {
+		n.Kill()
+	}
 	m.Redis.Kill()
 }
 
@@ -206,6 +249,7 @@ func (m *Mesh) env(own map[string]string) []string {
 	all := map[string]string{
 		"NATS_URL": m.NATSURL, "REDIS_URL": m.RedisURL, "LOG_FORMAT": "json", "LOG_LEVEL": "info", "RATE_LIMITS": "off",
 		"RATE_LIMIT_MAX_CONNECTIONS": "0", "STREAM_MAX_BYTES": fmt.Sprint(1 << 30),
+		"STREAM_REPLICAS": fmt.Sprint(len(m.Nodes)),
 	}
 	for _, set := range []map[string]string{own, m.opts.Env} {
 		maps.Copy(all, set)

@@ -7,9 +7,32 @@ const clients = new Map();
 const say = (line) => process.stdout.write(JSON.stringify(line) + '\n');
 const plainError = (err) => ({ message: err.message, data: err.data ?? null, description: String(err.description ?? '') });
 
-function connect({ id, url, auth, options = {}, autoDeliver }) {
-  const socket = io(url, { auth, forceNew: true, ...options });
+// Confirms delivery as an app does: the newest seq of each chat, one request at a time. What the server has
+// confirmed is reported as an event of its own name, in line with the events that the socket gets.
+function confirmer(id, socket) {
+  const newest = new Map();
+  let busy = false;
+  const next = () => {
+    const [first] = newest;
+    if (!first || !socket.connected) { busy = false; return; }
+    const [chatId, upToSeq] = first;
+    newest.delete(chatId);
+    socket.timeout(10000).emit('message:delivered', { chatId, upToSeq }, (err, ack) => {
+      if (!err && ack?.success) say({ type: 'event', id, event: 'confirmed', data: { chatId, upToSeq }, offset: null });
+      next();
+    });
+  };
+  return ({ chatId, seq }) => {
+    newest.set(chatId, Math.max(seq, newest.get(chatId) ?? 0));
+    if (!busy) { busy = true; next(); }
+  };
+}
+
+function connect({ id, url, auth, options = {} }) {
+  const { confirm, ...own } = options; // confirm is the driver's: every message is confirmed as delivered
+  const socket = io(url, { auth, forceNew: true, ...own });
   clients.set(id, socket);
+  const deliver = confirmer(id, socket);
   socket.on('connect', () => {
     say({ type: 'connect', id, sid: socket.id, recovered: socket.recovered, transport: socket.io.engine.transport.name });
     socket.io.engine.once('upgrade', () => say({ type: 'upgrade', id, transport: socket.io.engine.transport.name }));
@@ -18,9 +41,7 @@ function connect({ id, url, auth, options = {}, autoDeliver }) {
   socket.on('disconnect', (reason) => say({ type: 'disconnect', id, reason, active: socket.active }));
   socket.onAny((event, ...args) => {
     say({ type: 'event', id, event, data: args[0] ?? null, offset: typeof args[1] === 'string' ? args[1] : null });
-    if (autoDeliver && event === 'message:new') {
-      socket.emit('message:delivered', { chatId: args[0].message.chatId, upToSeq: args[0].message.seq }, () => {});
-    }
+    if (confirm && event === 'message:new') deliver(args[0].message);
   });
 }
 

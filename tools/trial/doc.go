@@ -1,0 +1,6 @@
+// Package trial puts a mesh of real processes through faults and then compares what every client
+// has with what the log has: two gateways, two instances of each service, three NATS servers with
+// three copies of each stream, stock socket.io-client and plain websocket clients.
+//
+// The trials are tests. `go test` runs a short form of them, `make trial` the full one.
+package trial
