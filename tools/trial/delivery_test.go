@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"supmesh.dev/services/servicestest/long"
 	"supmesh.dev/tools/e2e/mesh"
 )
 
@@ -28,6 +28,8 @@ const (
 	sendEvery = 40 * time.Millisecond
 	// settle is how long the mesh may take, after the last fault, until everything has arrived.
 	settle = 2 * time.Minute
+	// roundLength is how long one mesh is under faults at most.
+	roundLength = 5 * time.Minute
 )
 
 // member is a user with their devices.
@@ -50,13 +52,12 @@ type outgoing struct {
 // Gateways die by kill -9 while thirty users write to each other and NATS servers are frozen in turn.
 // At the end every device has every message of its chats, in order, and none that it had confirmed
 // came again. The messages are those of the log, and every acked one is among them.
-func TestEveryDeviceHasEveryMessage(t *testing.T) {
-	rounds, length := 1, 40*time.Second
-	if os.Getenv("SUP_TRIAL") == "full" {
-		rounds, length = 3, 5*time.Minute
-	}
-	for round := range rounds {
-		t.Run(fmt.Sprint("round ", round+1), func(t *testing.T) { deliver(t, length) })
+func TestTrialDelivery(t *testing.T) {
+	long.Only(t)
+	rest := time.Duration(long.Count(t, 0, 900)) * time.Second
+	for round := 1; rest > 0; round++ {
+		t.Run(fmt.Sprint("round ", round), func(t *testing.T) { deliver(t, min(rest, roundLength)) })
+		rest -= roundLength
 	}
 }
 

@@ -2,5 +2,5 @@
 // has with what the log has: two gateways, two instances of each service, three NATS servers with
 // three copies of each stream, stock socket.io-client and plain websocket clients.
 //
-// The trials are tests. `go test` runs a short form of them, `make trial` the full one.
+// The trials are tests of `make test-long`. CI runs a tenth of their length.
 package trial

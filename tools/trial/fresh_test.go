@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"supmesh.dev/services/servicestest/long"
 	"supmesh.dev/tools/e2e/mesh"
 )
 
@@ -22,11 +22,9 @@ const couples = 8
 // Whoever has just got a message reacts to it, confirms it and reads it, and its sender edits it,
 // while NATS servers are frozen in turn: a copy of the log that is behind must not make a message
 // unknown. A receipt is never lowered.
-func TestFreshMessagesAreFound(t *testing.T) {
-	requests := 1000
-	if os.Getenv("SUP_TRIAL") == "full" {
-		requests = 10_000
-	}
+func TestTrialFreshMessages(t *testing.T) {
+	long.Only(t)
+	requests := long.Count(t, 500, 10_000)
 	m := cluster(t)
 	var done, repeated atomic.Int64
 	errs := make(chan error, couples)
