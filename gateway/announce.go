@@ -42,9 +42,10 @@ type announcer struct {
 	order []*Session // of news, oldest first
 
 	// The loop's own.
-	begun bool // the name has a lease
-	names int  // that there have been
-	most  int  // sessions of one report: fewer while one that is refused is looked for
+	begun bool   // the name has a lease
+	names int    // that there have been
+	seq   uint64 // of the last report
+	most  int    // sessions of one report: fewer while one that is refused is looked for
 }
 
 func newAnnouncer(svc *Service) *announcer {

@@ -124,7 +124,8 @@ type part struct {
 func (a *announcer) take() *batch {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	b := &batch{req: proto.ReportReq{Gateway: a.name, Inbox: a.svc.run}}
+	a.seq++
+	b := &batch{req: proto.ReportReq{Gateway: a.name, Inbox: a.svc.run, Seq: a.seq}}
 	first := true
 	for n := len(a.order); n > 0 && b.room() && len(b.parts) < a.most; n-- {
 		s := a.order[0]

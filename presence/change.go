@@ -49,6 +49,15 @@ func giveWay(ctx context.Context, round int) error {
 // tells what others are to know of it. fn may be called again with a newer record.
 // Whoever stores a change tells it: so it is told once, by whichever instance.
 func (s *Service) change(ctx context.Context, users []proto.Token, socket string, fn func(e *registry.Entry, now int64) error) (map[proto.Token]*changed, error) {
+	return s.changeAfter(ctx, users, socket, nil, fn)
+}
+
+// changeAfter is change with a read of what else fn depends on. read runs between the
+// read of the records and their replacement, in each round. A record is replaced only if
+// it has not changed since: what read found of its sessions still holds then.
+func (s *Service) changeAfter(
+	ctx context.Context, users []proto.Token, socket string, read func(context.Context) error, fn func(e *registry.Entry, now int64) error,
+) (map[proto.Token]*changed, error) {
 	out := make(map[proto.Token]*changed, len(users))
 	left := users
 	for round := 0; len(left) > 0; round++ {
@@ -61,6 +70,11 @@ func (s *Service) change(ctx context.Context, users []proto.Token, socket string
 		entries, err := s.records.Load(ctx, left...)
 		if err != nil {
 			return out, err
+		}
+		if read != nil {
+			if err := read(ctx); err != nil {
+				return out, err
+			}
 		}
 		var write []*registry.Entry
 		var dues []int64

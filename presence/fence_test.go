@@ -40,7 +40,7 @@ func TestLateAnnouncement(t *testing.T) {
 	require.Empty(t, active, "nothing would end it")
 	w.forget()
 
-	back := a.connect(t, "g1", "ann", "phone", "p", "p")
+	back := a.connectAs(t, "sid-back", "g1", "ann", "phone", "p", "p")
 	require.True(t, back.Returned, "a return does")
 	w.eventually("presence:update ann online")
 

@@ -181,8 +181,8 @@ func (k *keeper) orphans(ctx context.Context, gateway proto.Token, out map[proto
 		left = append(left, registry.Left{Of: o, Gateway: gateway, Fence: known[i].Fence})
 		ends = append(ends, ended{of: o, had: known[i], quiet: c.hid})
 	}
-	if err := k.svc.endViews(ctx, ends); err != nil {
+	if err := k.svc.records.Leave(ctx, left...); err != nil {
 		return err
 	}
-	return k.svc.records.Leave(ctx, left...)
+	return k.svc.endViews(ctx, ends) // losePage strikes them
 }

@@ -12,7 +12,9 @@ import (
 )
 
 // open notes a connection before its client is greeted. A session that returns goes
-// on: what it had open moves along, and the connection it still has is closed.
+// on: what it had open moves along, and the connection it still has is closed. A repeat
+// for the same session and socket gets the fence that the first try got, and changes
+// nothing: a connection that has ended, or has gone on elsewhere, stays so.
 func (s *Service) open(ctx context.Context, req proto.OpenSessionReq) (proto.OpenSessionRes, error) {
 	res, err := s.openSession(ctx, &req)
 	return res, unavailable(err)
@@ -45,9 +47,23 @@ func (s *Service) openSession(ctx context.Context, req *proto.OpenSessionReq) (r
 	}
 	var before state.Conn // the session's last connection
 	var had bool
-	out, err := s.change(ctx, []proto.Token{who.user}, who.Socket, func(e *registry.Entry, now int64) error {
+	var known []registry.Session // the session that is opened
+	var ended bool               // an earlier try has opened it, and it has ended since
+	readSession := func(ctx context.Context) (err error) {
+		known, err = s.records.Sessions(ctx, mine)
+		return err
+	}
+	out, err := s.changeAfter(ctx, []proto.Token{who.user}, who.Socket, readSession, func(e *registry.Entry, now int64) error {
 		status := proto.StatusOnline
-		had = false
+		had, ended = false, false
+		if c, ok := e.Conn(req.PID); ok && c.Socket == who.Socket { // a repeat, or the try that it repeats
+			res.Status, res.Fence = c.Status, c.Fence
+			return nil
+		}
+		if ended = known[0].OpenedBy(who.Socket); ended {
+			res.Status, res.Fence = status, known[0].FenceOf(who.Socket)
+			return nil
+		}
 		if res.Returned {
 			if before, had = e.Take(oldPID); had {
 				status = before.Status
@@ -67,15 +83,18 @@ func (s *Service) openSession(ctx context.Context, req *proto.OpenSessionReq) (r
 	if res.Returned {
 		res.Was = continued(&was, &before, who.Socket)
 	}
-	err = s.records.BeginSessions(ctx, registry.Begin{
+	if ended {
+		return res, s.records.Unlist(ctx, gateway, mine)
+	}
+	begun, err := s.records.BeginSessions(ctx, registry.Begin{
 		Of: mine, Gateway: gateway, Fence: res.Fence, Device: who.Device, Since: s.now(), Socket: who.Socket,
 		Session: registry.Session{Was: res.Was, Views: was.Views, Watches: was.Watches},
 	})
-	if err != nil {
+	if err != nil || !res.Returned {
 		return res, err
 	}
-	if !res.Returned {
-		return res, nil
+	if begun[0] == registry.BeginRefused {
+		return res, s.records.Unlist(ctx, gateway, mine)
 	}
 	if had && before.Until == 0 && before.Socket != who.Socket { // else this is said again
 		s.takeOver(ctx, who.User, &before)
@@ -154,6 +173,9 @@ func (s *Service) move(ctx context.Context, from, to registry.Of, had registry.S
 		return err
 	}
 	if err := s.tellTurned(ctx, began, first, true); err != nil { // of those that it had left already
+		return err
+	}
+	if err := s.confirmViews(ctx, began, true, false); err != nil {
 		return err
 	}
 	return s.records.Move(ctx, from, to, fence, had.Device)

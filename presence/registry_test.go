@@ -110,7 +110,13 @@ func (c *socket) actor() proto.Actor {
 
 func (s *Service) connect(t testing.TB, gateway, user, device, pid, returns string) *socket {
 	t.Helper()
-	c := &socket{user: user, device: device, pid: pid, gateway: gateway, since: time.Now(), sid: "sid-" + pid + "-" + gateway}
+	return s.connectAs(t, "sid-"+pid+"-"+gateway, gateway, user, device, pid, returns)
+}
+
+// connectAs is connect with the name of the socket: the same one again is a repeat.
+func (s *Service) connectAs(t testing.TB, sid, gateway, user, device, pid, returns string) *socket {
+	t.Helper()
+	c := &socket{user: user, device: device, pid: pid, gateway: gateway, since: time.Now(), sid: sid}
 	var err error
 	c.OpenSessionRes, err = s.open(calledBy(t, c.actor()), proto.OpenSessionReq{Gateway: gateway, Inbox: "box." + gateway, PID: pid, Returns: returns})
 	require.NoError(t, err)

@@ -16,19 +16,19 @@ func (s *Service) report(ctx context.Context, req proto.ReportReq) (res proto.Re
 		return res, err
 	}
 	if err = s.closed(ctx, req.Closed); err == nil {
-		err = s.opened(ctx, names[0], names[1], req.Opened, &res)
+		err = s.opened(ctx, names[0], names[1], &req, &res)
 	}
 	if err == nil {
-		err = s.viewed(ctx, req.Ended, false, req.Quiet)
+		err = s.viewed(ctx, &req, req.Ended, false)
 	}
 	if err == nil {
-		err = s.viewed(ctx, req.Began, true, req.Quiet)
+		err = s.viewed(ctx, &req, req.Began, true)
 	}
 	if err == nil {
-		err = s.watched(ctx, req.Unwatched, true)
+		err = s.watched(ctx, req.Seq, req.Unwatched, true)
 	}
 	if err == nil {
-		err = s.watched(ctx, req.Watched, false)
+		err = s.watched(ctx, req.Seq, req.Watched, false)
 	}
 	return res, unavailable(err)
 }
@@ -51,12 +51,12 @@ func (s *Service) closed(ctx context.Context, all []proto.Closed) error {
 
 // opened notes connections that are there: after the registry was lost, or where it
 // could not be told at once.
-func (s *Service) opened(ctx context.Context, gateway, inbox proto.Token, all []proto.Opened, res *proto.ReportRes) error {
-	if len(all) == 0 {
+func (s *Service) opened(ctx context.Context, gateway, inbox proto.Token, req *proto.ReportReq, res *proto.ReportRes) error {
+	if len(req.Opened) == 0 {
 		return nil
 	}
-	of := make(map[proto.Token][]*proto.Opened, len(all))
-	users, err := byUser(all, func(o *proto.Opened) string { return o.UserID }, of)
+	of := make(map[proto.Token][]*proto.Opened, len(req.Opened))
+	users, err := byUser(req.Opened, func(o *proto.Opened) string { return o.UserID }, of)
 	if err != nil {
 		return err
 	}
@@ -71,26 +71,29 @@ func (s *Service) opened(ctx context.Context, gateway, inbox proto.Token, all []
 			names, each = append(names, name), append(each, o)
 		}
 	}
-	sessions, err := s.records.Sessions(ctx, names...)
-	if err != nil {
-		return err
-	}
-	known := make(map[*proto.Opened]uint64, len(each))
-	for i, o := range each {
-		known[o] = sessions[i].Fence
-		if sessions[i].Closed {
-			known[o]++ // nothing revives it but a return
-		}
-	}
 	if err := s.records.List(ctx, gateway, names...); err != nil {
 		return err
 	}
+	known := make(map[*proto.Opened]uint64, len(each))
+	readSessions := func(ctx context.Context) error {
+		sessions, err := s.records.Sessions(ctx, names...)
+		if err != nil {
+			return err
+		}
+		for i, o := range each {
+			known[o] = sessions[i].Fence
+			if sessions[i].Closed {
+				known[o]++ // nothing revives it but a return
+			}
+		}
+		return nil
+	}
 	fences := make(map[*proto.Opened]uint64, len(each))
-	if _, err = s.change(ctx, users, "", func(e *registry.Entry, now int64) error {
+	if _, err = s.changeAfter(ctx, users, "", readSessions, func(e *registry.Entry, now int64) error {
 		for _, o := range of[e.User] {
 			fence, ok := e.Announce(state.Conn{
 				PID: o.PID, Fence: o.Fence, Gateway: gateway, Inbox: inbox, Socket: o.SocketID, Device: o.DeviceID,
-				Status: o.Status, Since: o.Since.UnixMilli(),
+				Status: o.Status, Since: o.Since.UnixMilli(), Seq: req.Seq,
 			}, known[o], now)
 			if ok {
 				e.Adopt(o.Own)
@@ -115,12 +118,13 @@ func (s *Service) opened(ctx context.Context, gateway, inbox proto.Token, all []
 			res.Fences = append(res.Fences, proto.Fenced{PID: o.PID, Fence: fence})
 		}
 	}
-	return s.records.BeginSessions(ctx, begun...)
+	_, err = s.records.BeginSessions(ctx, begun...)
+	return err
 }
 
 // viewed notes that connections have chats open, or no more. The first and the last
 // viewing session of a user are told to the others who view.
-func (s *Service) viewed(ctx context.Context, all []proto.View, began, quiet bool) error {
+func (s *Service) viewed(ctx context.Context, req *proto.ReportReq, all []proto.View, began bool) error {
 	notes := make([]registry.Note, 0, len(all))
 	viewers := make([]viewing.Viewer, 0, len(all))
 	for i := range all {
@@ -130,7 +134,7 @@ func (s *Service) viewed(ctx context.Context, all []proto.View, began, quiet boo
 			return err
 		}
 		notes = append(notes, registry.Note{
-			Of: registry.Of{User: names[1], PID: names[2]}, Fence: v.Fence, Ended: !began, Views: names[:1],
+			Of: registry.Of{User: names[1], PID: names[2]}, Fence: v.Fence, Seq: req.Seq, Ended: !began, Views: names[:1],
 		})
 		viewers = append(viewers, viewing.Viewer{Chat: names[0], User: names[1], PID: names[2]})
 	}
@@ -151,14 +155,55 @@ func (s *Service) viewed(ctx context.Context, all []proto.View, began, quiet boo
 		note = s.views.Began
 	}
 	turned, err := note(ctx, viewers...)
-	if err != nil || quiet {
+	if err == nil && !req.Quiet {
+		err = s.tellTurned(ctx, viewers, turned, began)
+	}
+	if err != nil {
 		return err
 	}
-	return s.tellTurned(ctx, viewers, turned, began)
+	return s.confirmViews(ctx, viewers, began, req.Quiet)
+}
+
+// confirmViews compares what was just written of viewers with their sessions, which come
+// first and count. A request that was held up and has been repeated meanwhile may write
+// what is not so any more: then it is put right.
+func (s *Service) confirmViews(ctx context.Context, viewers []viewing.Viewer, viewing, quiet bool) error {
+	for range maxRounds {
+		of, chats := make([]registry.Of, len(viewers)), make([]proto.Token, len(viewers))
+		for i, v := range viewers {
+			of[i], chats[i] = registry.Of{User: v.User, PID: v.PID}, v.Chat
+		}
+		has, err := s.records.Viewing(ctx, of, chats)
+		if err != nil {
+			return err
+		}
+		wrong := viewers[:0:0]
+		for i, v := range viewers {
+			if has[i] != viewing {
+				wrong = append(wrong, v)
+			}
+		}
+		if len(wrong) == 0 {
+			return nil
+		}
+		viewers, viewing = wrong, !viewing
+		note := s.views.Ended
+		if viewing {
+			note = s.views.Began
+		}
+		turned, err := note(ctx, viewers...)
+		if err == nil && !quiet {
+			err = s.tellTurned(ctx, viewers, turned, viewing)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return errContended
 }
 
 // watched notes whose presence connections have subscribed, or no more.
-func (s *Service) watched(ctx context.Context, all []proto.Watch, ended bool) error {
+func (s *Service) watched(ctx context.Context, seq uint64, all []proto.Watch, ended bool) error {
 	notes := make([]registry.Note, 0, len(all))
 	for i := range all {
 		w := &all[i]
@@ -170,7 +215,7 @@ func (s *Service) watched(ctx context.Context, all []proto.Watch, ended bool) er
 		if err != nil {
 			return err
 		}
-		notes = append(notes, registry.Note{Of: registry.Of{User: names[0], PID: names[1]}, Fence: w.Fence, Ended: ended, Watches: users})
+		notes = append(notes, registry.Note{Of: registry.Of{User: names[0], PID: names[1]}, Fence: w.Fence, Seq: seq, Ended: ended, Watches: users})
 	}
 	_, err := s.records.Note(ctx, notes...)
 	return err

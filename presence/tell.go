@@ -107,6 +107,10 @@ func (s *Service) leave(ctx context.Context, all []*changed) error {
 			}
 		}
 	}
+	if err := s.records.Leave(ctx, left...); err != nil {
+		return err
+	}
+	// Read after that: no note can add to them any more.
 	sessions, err := s.records.Sessions(ctx, of...)
 	if err != nil {
 		return err
@@ -120,7 +124,7 @@ func (s *Service) leave(ctx context.Context, all []*changed) error {
 	if err := s.endViews(ctx, ends); err != nil {
 		return err
 	}
-	return s.records.Leave(ctx, left...)
+	return s.records.Strike(ctx, left...)
 }
 
 // endViews ends what sessions had open.

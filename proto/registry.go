@@ -46,10 +46,11 @@ type Takeover struct {
 
 // ReportReq is what changed of the connections of one gateway, in the order
 // ended, began: closed, opened, ended, began, unwatched, watched. Repeating it
-// changes nothing; what concerns a connection under an older fence than is known
-// changes nothing either.
+// changes nothing, also after a later one; what concerns a connection under an older
+// fence than is known changes nothing either.
 type ReportReq struct {
 	Gateway   string   `json:"gateway" rule:"id"`                 // as in LeaseReq
+	Seq       uint64   `json:"seq,omitzero"`                      // of the gateway's reports: a later one has a larger; a repeat has the same
 	Inbox     string   `json:"inbox" rule:"id"`                   // as in OpenSessionReq
 	Quiet     bool     `json:"quiet,omitzero"`                    // clients were told of the views before: nobody is told again
 	Closed    []Closed `json:"closed,omitzero" rule:"n=..256"`    // these connections have ended

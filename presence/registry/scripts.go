@@ -34,39 +34,49 @@ return 1`
 
 // openScript begins or goes on with a session: KEYS session; ARGV fence, device,
 // since, socket, socket that it continues (of one that is there already, nothing
-// changes that), then fields that it takes over. A newer fence stays; what had ended,
-// or had gone on elsewhere, is a session again.
+// changes that), then fields that it takes over. A newer fence stays. What had ended, or
+// had gone on elsewhere, is a session again under a newer fence only. The same fence again
+// takes nothing over: the connection may have ended some of it since. Returns a Begun.
 const openScript = `
 local have = redis.call('HGET', KEYS[1], '.fence')
 if have and tonumber(have) > tonumber(ARGV[1]) then return 0 end
+local again = have == ARGV[1]
+if again and redis.call('HGET', KEYS[1], '.left') == '1' then return 0 end
 redis.call('HDEL', KEYS[1], '.left', '.moved')
 if redis.call('HGET', KEYS[1], '.socket') ~= ARGV[4] then redis.call('HSET', KEYS[1], '.socket', ARGV[4], '.was', ARGV[5]) end
 redis.call('HSET', KEYS[1], '.fence', ARGV[1], '.device', ARGV[2], '.since', ARGV[3])
-for i = 6, #ARGV do redis.call('HSET', KEYS[1], ARGV[i], '') end
 redis.call('PERSIST', KEYS[1])
+if again then return 2 end
+redis.call('HDEL', KEYS[1], '.seq')
+for i = 6, #ARGV do redis.call('HSET', KEYS[1], ARGV[i], '') end
 return 1`
 
 // moveScript leaves word of where a session has gone on, so that who still knows it by the
-// old name finds it, and nobody revives it: KEYS session; ARGV fence, device, new pid, seconds.
+// old name finds it, and nobody revives it, nor a late repeat of what opened it:
+// KEYS session; ARGV fence, device, new pid, seconds.
 const moveScript = `
+local socket = redis.call('HMGET', KEYS[1], '.socket', '.was')
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], '.fence', ARGV[1], '.device', ARGV[2], '.moved', ARGV[3])
+redis.call('HSET', KEYS[1], '.fence', ARGV[1], '.device', ARGV[2], '.moved', ARGV[3], '.socket', socket[1] or '', '.was', socket[2] or '')
 return redis.call('EXPIRE', KEYS[1], ARGV[4])`
 
 // noteScript adds fields to a session, or takes them away, if the fence is its own and
-// it has not left, since nothing would end them: KEYS session; ARGV fence, HSET or HDEL, most fields, fields. Returns 0 if it is not, or
-// there is no room for all of them.
+// it has not left, since nothing would end them, and if no later report has been noted:
+// KEYS session; ARGV fence, report, HSET or HDEL, most fields, fields. Returns 0 if it is
+// not, or there is no room for all of them.
 //
 //nolint:dupword // blocks of Lua end inside one another
 const noteScript = `
 if redis.call('HGET', KEYS[1], '.fence') ~= ARGV[1] then return 0 end
 if redis.call('HEXISTS', KEYS[1], '.left') == 1 then return 0 end
+if tonumber(redis.call('HGET', KEYS[1], '.seq') or '0') > tonumber(ARGV[2]) then return 0 end
+redis.call('HSET', KEYS[1], '.seq', ARGV[2])
 local all = 1
-for i = 4, #ARGV do
-  if ARGV[2] == 'HDEL' then
+for i = 5, #ARGV do
+  if ARGV[3] == 'HDEL' then
     redis.call('HDEL', KEYS[1], ARGV[i])
   elseif redis.call('HEXISTS', KEYS[1], ARGV[i]) == 0 then
-    if redis.call('HLEN', KEYS[1]) < tonumber(ARGV[3]) then redis.call('HSET', KEYS[1], ARGV[i], '') else all = 0 end
+    if redis.call('HLEN', KEYS[1]) < tonumber(ARGV[4]) then redis.call('HSET', KEYS[1], ARGV[i], '') else all = 0 end
   end
 end
 return all`

@@ -22,7 +22,7 @@ const (
 	// KeepSession is how long a session may return.
 	KeepSession = 24 * time.Hour
 	// maxNoted bounds what is kept of one session: subscriptions, and chats it has open.
-	maxNoted = 5 + proto.MaxSubscriptions + 500
+	maxNoted = 6 + proto.MaxSubscriptions + 500
 )
 
 // ErrDown: Redis does not answer. What was to be written may be written or not.
@@ -178,23 +178,6 @@ func (s *Store) Waiting(ctx context.Context, now int64) (all, due int64, err err
 	return a.Val(), d.Val(), nil
 }
 
-// Of names one session of one user.
-type Of struct{ User, PID proto.Token }
-
-func (o Of) member() string { return string(o.User) + "/" + string(o.PID) }
-
-// Session is what is kept of a session.
-type Session struct {
-	Fence   uint64 // 0: there is no such session
-	Device  string
-	Socket  string        // of its last connection
-	Was     string        // of the connection that this one continued
-	Closed  bool          // its gateway has said that it is over
-	Moved   proto.Token   // it goes on as this one
-	Views   []proto.Token // chats it has open
-	Watches []proto.Token // users whose presence it has subscribed
-}
-
 const (
 	viewField  = "v:"
 	watchField = "w:"
@@ -245,24 +228,34 @@ func (s *Store) Sessions(ctx context.Context, of ...Of) ([]Session, error) {
 	return out, nil
 }
 
-// Begin is a session that a gateway has a connection of.
-type Begin struct {
-	Of
-	Gateway proto.Token
-	Fence   uint64
-	Device  string
-	Since   int64
-	Socket  string
-	Session // what it takes over
+// Viewing reports of each session whether it is there and has the chat at its index open.
+func (s *Store) Viewing(ctx context.Context, of []Of, chats []proto.Token) ([]bool, error) {
+	if len(of) == 0 {
+		return nil, nil
+	}
+	pipe := s.client.Pipeline()
+	cmds := make([]*redis.SliceCmd, len(of))
+	for i, o := range of {
+		cmds[i] = pipe.HMGet(ctx, proto.SessionKey(o.User, o.PID), ".left", viewField+string(chats[i]))
+	}
+	if err := Exec(ctx, pipe); err != nil {
+		return nil, fmt.Errorf("read what %d sessions view: %w", len(of), err)
+	}
+	out := make([]bool, len(of))
+	for i, cmd := range cmds {
+		out[i] = cmd.Val()[0] == nil && cmd.Val()[1] != nil
+	}
+	return out, nil
 }
 
 // BeginSessions notes sessions. Its gateway's own list comes first: by that they are found
 // again should the gateway die.
-func (s *Store) BeginSessions(ctx context.Context, begun ...Begin) error {
+func (s *Store) BeginSessions(ctx context.Context, begun ...Begin) ([]Begun, error) {
 	if len(begun) == 0 {
-		return nil
+		return nil, nil
 	}
 	pipe := s.client.Pipeline()
+	cmds := make([]*redis.Cmd, len(begun))
 	for i := range begun {
 		b := &begun[i]
 		pipe.SAdd(ctx, proto.GatewaySessionsKey(b.Gateway), b.member())
@@ -277,12 +270,20 @@ func (s *Store) BeginSessions(ctx context.Context, begun ...Begin) error {
 		for _, w := range b.Watches {
 			args = append(args, watchField+string(w))
 		}
-		openLua.Eval(ctx, pipe, []string{proto.SessionKey(b.User, b.PID)}, args...)
+		cmds[i] = openLua.Eval(ctx, pipe, []string{proto.SessionKey(b.User, b.PID)}, args...)
 	}
 	if err := Exec(ctx, pipe); err != nil {
-		return fmt.Errorf("begin %d sessions: %w", len(begun), err)
+		return nil, fmt.Errorf("begin %d sessions: %w", len(begun), err)
 	}
-	return nil
+	out := make([]Begun, len(begun))
+	for i, cmd := range cmds {
+		n, err := cmd.Int64()
+		if err != nil {
+			return nil, err
+		}
+		out[i] = Begun(n)
+	}
+	return out, nil
 }
 
 // List puts sessions on their gateway's list, before anything else is known of them.
@@ -303,16 +304,8 @@ func (s *Store) List(ctx context.Context, gateway proto.Token, of ...Of) error {
 	return nil
 }
 
-// Note is what a connection has begun, or ended, to have: chats and watches.
-type Note struct {
-	Of
-	Fence   uint64
-	Ended   bool
-	Views   []proto.Token
-	Watches []proto.Token
-}
-
-// Note writes to sessions, each if the fence is still its own; done says which were.
+// Note writes to sessions, each if the fence is still its own and no later report has
+// been noted; done says which were.
 func (s *Store) Note(ctx context.Context, notes ...Note) (done []bool, err error) {
 	if len(notes) == 0 {
 		return nil, nil
@@ -325,7 +318,7 @@ func (s *Store) Note(ctx context.Context, notes ...Note) (done []bool, err error
 		if n.Ended {
 			verb = "HDEL"
 		}
-		args := []any{n.Fence, verb, maxNoted}
+		args := []any{n.Fence, n.Seq, verb, maxNoted}
 		for _, v := range n.Views {
 			args = append(args, viewField+string(v))
 		}
@@ -348,15 +341,8 @@ func (s *Store) Note(ctx context.Context, notes ...Note) (done []bool, err error
 	return done, nil
 }
 
-// Left is a session whose connection is gone.
-type Left struct {
-	Of
-	Gateway proto.Token
-	Fence   uint64
-	Lost    bool // it may be there: its gateway is not heard of
-}
-
-// Leave lets sessions be forgotten in time, and takes them off their gateways' lists.
+// Leave ends sessions that have not gone on; they are forgotten in time. From then on
+// they get no notes, and what they had is to be ended.
 func (s *Store) Leave(ctx context.Context, left ...Left) error {
 	if len(left) == 0 {
 		return nil
@@ -365,10 +351,24 @@ func (s *Store) Leave(ctx context.Context, left ...Left) error {
 	for i := range left {
 		l := &left[i]
 		leaveLua.Eval(ctx, pipe, []string{proto.SessionKey(l.User, l.PID)}, l.Fence, int(KeepSession/time.Second), !l.Lost)
-		pipe.SRem(ctx, proto.GatewaySessionsKey(l.Gateway), l.member())
 	}
 	if err := Exec(ctx, pipe); err != nil {
 		return fmt.Errorf("leave %d sessions: %w", len(left), err)
+	}
+	return nil
+}
+
+// Strike takes sessions off their gateways' lists: nothing of them is left to be ended.
+func (s *Store) Strike(ctx context.Context, left ...Left) error {
+	if len(left) == 0 {
+		return nil
+	}
+	pipe := s.client.Pipeline()
+	for i := range left {
+		pipe.SRem(ctx, proto.GatewaySessionsKey(left[i].Gateway), left[i].member())
+	}
+	if err := Exec(ctx, pipe); err != nil {
+		return fmt.Errorf("strike %d sessions: %w", len(left), err)
 	}
 	return nil
 }

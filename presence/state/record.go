@@ -18,6 +18,7 @@ type Conn struct {
 	Since   int64        `json:"at"`
 	Until   int64        `json:"until,omitzero"` // not 0: it has ended, and counts until then
 	Lost    bool         `json:"lost,omitzero"`  // it has ended with its gateway, maybe
+	Seq     uint64       `json:"seq,omitzero"`   // of the gateway's report that announced it last
 }
 
 // live says whether the connection is there, as far as is known.
@@ -118,6 +119,12 @@ func (r *Record) Announce(c Conn, known uint64, now int64) (fence uint64, ok boo
 		return 0, false
 	}
 	r.Fence = max(r.Fence, c.Fence)
+	if had, ok := r.Conn(c.PID); ok && had.Fence == c.Fence {
+		if c.Seq < had.Seq {
+			return c.Fence, true // a later report has said where it is
+		}
+		c.Status = had.Status
+	}
 	c.Until, c.Lost = 0, false
 	r.put(c)
 	return c.Fence, true

@@ -207,7 +207,7 @@ func Requests() []Request {
 			}},
 		{Row: proto.ReportSessions,
 			Req: proto.ReportReq{
-				Gateway: "gateway-0.3f2a.0", Inbox: "3f2a", Quiet: true,
+				Gateway: "gateway-0.3f2a.0", Inbox: "3f2a", Seq: 7, Quiet: true,
 				Closed: []proto.Closed{{UserID: "alice", PID: "kQ8w2mB4Rt6yUi1o", Fence: 1773059405000, At: When, Final: true}},
 				Opened: []proto.Opened{{
 					UserID: "bob", DeviceID: "phone", PID: "pVb3nq0gT1-x_9aZ", SocketID: "wJ0c5o1mQm2eAAAB", Fence: 1773059405001,

@@ -1431,10 +1431,12 @@ export interface ReportAck {
   requestId: string;
 }
 
-/** ReportReq is what changed of the connections of one gateway, in the order ended, began: closed, opened, ended, began, unwatched, watched. Repeating it changes nothing; what concerns a connection under an older fence than is known changes nothing either. */
+/** ReportReq is what changed of the connections of one gateway, in the order ended, began: closed, opened, ended, began, unwatched, watched. Repeating it changes nothing, also after a later one; what concerns a connection under an older fence than is known changes nothing either. */
 export interface ReportReq {
   /** as in LeaseReq */
   gateway: string;
+  /** of the gateway's reports: a later one has a larger; a repeat has the same */
+  seq?: number;
   /** as in OpenSessionReq */
   inbox: string;
   /** clients were told of the views before: nobody is told again */
