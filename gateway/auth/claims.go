@@ -103,10 +103,12 @@ func (v *Verifier) checkDates(c *claims) (expires time.Time, err error) {
 	now, leeway := v.cfg.Now(), v.cfg.Leeway
 	expires, issued := dateOf(*c.ExpiresAt), dateOf(*c.IssuedAt)
 	switch {
-	case expires.After(now.AddDate(maxYears, 0, 0)) || expires.Before(issued):
+	case expires.After(now.AddDate(maxYears, 0, 0)):
 		return expires, badPayload("exp is out of range")
 	case !now.Before(expires.Add(leeway)):
 		return expires, expired()
+	case expires.Before(issued):
+		return expires, badPayload("exp is before iat")
 	case now.Add(leeway).Before(issued), c.NotBefore != nil && now.Add(leeway).Before(dateOf(*c.NotBefore)):
 		return expires, invalid("not valid yet")
 	case v.cfg.MaxLifetime > 0 && expires.Sub(issued) > v.cfg.MaxLifetime:
