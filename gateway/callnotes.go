@@ -160,7 +160,7 @@ func (s *Session) note(w *callWord) (fresh, ask bool) {
 func (n *callNotes) talks(call string) { n.talk, n.since = call, time.Now() }
 
 // tookPart notes the answer to a request of calls. One that was not answered in
-// time may have succeeded. A session that has closed meanwhile has left.
+// time may have succeeded. If the connection has ended, its lane reports that.
 func (s *Session) tookPart(part callPart, r *services.Reply) {
 	if r.Err != nil && r.Err.Code != proto.Timeout {
 		return
@@ -180,15 +180,11 @@ func (s *Session) tookPart(part callPart, r *services.Reply) {
 	if part == callAnswer && body.CallID != "" {
 		n.talks(body.CallID)
 	}
-	left := s.phase == closed
 	s.mu.Unlock()
-	if left {
-		s.svc.asker.left(s, time.Now())
-	}
 }
 
 // isSide notes that a side of a call is on the session, which continues another that
-// was it. A session that has closed meanwhile has left.
+// was it. The end of a connection that was reported before this was known is reported.
 func (s *Session) isSide(side *proto.CallSide) {
 	s.mu.Lock()
 	n := s.notesLocked()
@@ -196,10 +192,10 @@ func (s *Session) isSide(side *proto.CallSide) {
 	if side.Talks && n.talk != side.CallID {
 		n.talks(side.CallID)
 	}
-	left := s.phase == closed
+	over := s.phase == closed && s.laneLocked(serviceCalls) == nil
 	s.mu.Unlock()
-	if left {
-		s.svc.asker.left(s, time.Now())
+	if over {
+		s.reportEnd(serviceCalls)
 	}
 }
 

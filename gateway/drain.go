@@ -12,13 +12,17 @@ import (
 // told, and after the notice they are closed at DRAIN_RATE, in random order,
 // in the way that makes a client come back by itself. Requests under way are
 // answered first. Those who leave by themselves take none of the time. It returns
-// when all are gone, or with ctx.
+// when all are gone and what they had asked for is done, or with ctx.
 func (svc *Service) drain(ctx context.Context) {
 	svc.admission.draining.Store(true)
-	sessions := svc.hub.everyone()
-	if len(sessions) == 0 {
-		return
+	if sessions := svc.hub.everyone(); len(sessions) > 0 {
+		svc.drainAll(ctx, sessions)
 	}
+	for svc.leaving.sessions.Load() > 0 && wait(ctx, 20*time.Millisecond) {
+	}
+}
+
+func (svc *Service) drainAll(ctx context.Context, sessions []*Session) {
 	window := time.Duration(len(sessions)) * time.Second / time.Duration(svc.cfg.DrainRate)
 	svc.host.Log().InfoContext(ctx, "draining", "connections", len(sessions), "window", window)
 	svc.drainWindow.Store(int64(window))

@@ -29,7 +29,8 @@ type request struct {
 // in the order in which the client sent them. It exists only while there are
 // any, and has no goroutine: the first is made by whoever brings it, the next
 // by whoever brings the end of the one before. A slow service holds up no other
-// lane.
+// lane. The end of the connection does not end a lane: what was read is carried
+// out within its deadline, and only its answers are lost (leaving.go).
 type lane struct {
 	session *Session
 	service string
@@ -63,16 +64,13 @@ func newLane() any {
 func (s *Session) enqueue(q request) (idle *lane, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.phase == closed {
-		return nil, true // nobody is there to hear of it
+	if s.phase == closed || s.revoked {
+		return nil, true // the connection is over: there is no one to answer
 	}
 	if s.bytes > 0 && s.bytes+len(q.data) > maxWaitingBytes {
 		return nil, false
 	}
-	l := s.lanes
-	for l != nil && l.service != q.route.service {
-		l = l.next
-	}
+	l := s.laneLocked(q.route.service)
 	if l == nil {
 		l = s.svc.lanes.Get().(*lane) //nolint:forcetypeassert // the pool holds nothing else
 		l.session, l.service, l.next = s, q.route.service, s.lanes
@@ -108,11 +106,9 @@ func (l *lane) over() {
 func (l *lane) take() bool {
 	s := l.session
 	s.mu.Lock()
-	open := s.phase != closed
-	if open {
-		s.bytes -= len(l.made.data)
-	}
-	if open && len(l.queue) > 0 {
+	gone, done := s.phase == closed, len(l.made.data)
+	s.bytes -= done
+	if len(l.queue) > 0 {
 		l.made = l.queue[0]
 		n := copy(l.queue, l.queue[1:])
 		l.queue[n] = request{}
@@ -121,6 +117,9 @@ func (l *lane) take() bool {
 			s.header = s.actor.Header()
 		}
 		s.mu.Unlock()
+		if gone {
+			s.svc.leaving.carryOn(s.svc, done)
+		}
 		return true
 	}
 	for at := &s.lanes; *at != nil; at = &(*at).next {
@@ -129,7 +128,12 @@ func (l *lane) take() bool {
 			break
 		}
 	}
+	last, service := s.lanes == nil, l.service
 	s.mu.Unlock()
+	if gone {
+		s.reportEnd(service)
+		s.svc.leaving.laneEnded(done, last)
+	}
 	if cap(l.queue) > keepWaiting {
 		l.queue = nil
 	}

@@ -20,6 +20,8 @@ type metrics struct {
 	ends        metric.Int64Counter
 	limits      metric.Int64Counter
 	unknown     metric.Int64Counter
+	finished    metric.Int64Counter
+	drops       metric.Int64Counter
 	gaps        metric.Int64Counter
 	rechecks    metric.Int64Counter
 	typed       metric.Int64Counter
@@ -53,6 +55,8 @@ func (m *metrics) register(svc *Service) error {
 	m.ends = counter("gateway_disconnects_total", "Connections that ended, by reason.")
 	m.limits = counter("gateway_rate_limited_total", "Requests over a user's limit, by event.")
 	m.unknown = counter("gateway_unknown_events_total", "Events that nobody answers.")
+	m.finished = counter("gateway_requests_after_close_total", "Requests carried out after their connection had ended.")
+	m.drops = counter("gateway_requests_dropped_total", "Queued requests dropped at the end of their connection, by reason.")
 	m.gaps = counter("gateway_gaps_total", "Live copies that were found missing and read from the log.")
 	m.rechecks = counter("gateway_rechecks_total", "Times that everything hosted was compared with the log.")
 	m.typed = counter("gateway_typing_published_total", "Typing that the other gateways were told of.")
@@ -76,6 +80,7 @@ func (m *metrics) register(svc *Service) error {
 		}))
 	failed = append(failed, err)
 	observe("gateway_live_waiting", "Live copies that wait for the fan-out.", func() int64 { return int64(svc.store.backlog()) })
+	observe("gateway_leaving_connections", "Connections that have ended and whose requests are still carried out.", svc.leaving.sessions.Load)
 	observe("gateway_viewers", "Chats that are open on connections here.", m.viewers.Load)
 	observe("gateway_presence_subscriptions", "Presence that is subscribed on connections here.", m.watches.Load)
 	observe("gateway_presence_watched", "Users whose presence somebody here has subscribed.", m.watched.Load)
@@ -90,6 +95,13 @@ func (m *metrics) closed(code proto.CloseCode) {
 }
 func (m *metrics) disconnected(reason string) { count(m.ends, "reason", reason) }
 func (m *metrics) limited(event string)       { count(m.limits, "event", event) }
+
+// dropped counts n requests that are not carried out.
+func (m *metrics) dropped(reason string, n int) {
+	if n > 0 {
+		m.drops.Add(context.Background(), int64(n), metric.WithAttributes(attribute.String("reason", reason)))
+	}
+}
 
 func count(c metric.Int64Counter, label, value string) {
 	c.Add(context.Background(), 1, metric.WithAttributes(attribute.String(label, value)))

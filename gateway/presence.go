@@ -54,7 +54,7 @@ func (svc *Service) registered(s *Session, res *proto.OpenSessionRes, name strin
 	s.mu.Lock()
 	s.announced = true
 	s.away, s.own = res.Status == proto.StatusAway, res.Own
-	over := s.phase == closed
+	over := s.phase == closed && s.laneLocked(servicePresence) == nil
 	s.mu.Unlock()
 	if res.Fence != 0 {
 		s.fence.Store(res.Fence)
@@ -65,7 +65,7 @@ func (svc *Service) registered(s *Session, res *proto.OpenSessionRes, name strin
 		svc.announcer.open(s)
 	}
 	if over {
-		svc.announcer.close(s, time.Now(), false)
+		s.reportEnd(servicePresence)
 	}
 }
 

@@ -25,13 +25,14 @@ type presenceService struct {
 
 	mu sync.Mutex
 	registry
-	down   bool
-	hangs  bool   // open answers nobody in time
-	refuse string // no report of this user is taken
-	users  map[string]proto.Presence
-	denied map[[2]string]bool // watcher, watched
-	made   func()             // not nil: called when an answer to subscribe is made and not yet sent
-	asked  []string           // "<watcher> <watched>" of each subscribe
+	down     bool
+	hangs    bool   // open answers nobody in time
+	refuse   string // no report of this user is taken
+	users    map[string]proto.Presence
+	denied   map[[2]string]bool // watcher, watched
+	updating func()             // not nil: called before a status is taken
+	made     func()             // not nil: called when an answer to subscribe is made and not yet sent
+	asked    []string           // "<watcher> <watched>" of each subscribe
 }
 
 // registry is what presence knows of connections, and may lose.
@@ -262,6 +263,12 @@ func (p *presenceService) subscribe(ctx context.Context, req proto.SubscribePres
 
 func (p *presenceService) update(ctx context.Context, req proto.UpdatePresenceReq) (proto.UpdatePresenceRes, error) {
 	actor := actorOf(ctx)
+	p.mu.Lock()
+	updating := p.updating
+	p.mu.Unlock()
+	if updating != nil {
+		updating()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.down {

@@ -35,6 +35,7 @@ type Service struct {
 	messages  *socketio.Server
 	admission *admission
 	timers    *deadline.Queue
+	leaving   leaving
 
 	store       *store
 	announcer   *announcer
@@ -191,10 +192,15 @@ func (svc *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-// drainBudget is how long a drain may take in all.
+// drainBudget is how long a drain may take in all: the notice, the paced closes, and the
+// longest deadline that a request may have.
 func (svc *Service) drainBudget() time.Duration {
+	var longest time.Duration
+	for _, r := range svc.events {
+		longest = max(longest, r.row.Timeout)
+	}
 	sessions := len(svc.hub.everyone())
-	return svc.cfg.DrainNotice + time.Duration(sessions)*time.Second/time.Duration(svc.cfg.DrainRate) + proto.RequestTimeout + time.Second
+	return svc.cfg.DrainNotice + time.Duration(sessions)*time.Second/time.Duration(svc.cfg.DrainRate) + longest + time.Second
 }
 
 // part runs a loop as a part of the host; wg waits for it.

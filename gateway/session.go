@@ -39,6 +39,7 @@ type Session struct {
 	active  atomic.Int64  // last event, Unix milliseconds
 	fence   atomic.Uint64 // given by presence; 0: none yet
 	since   int64         // Unix milliseconds
+	ended   int64         // Unix milliseconds, of the end of the connection; mu guards it
 
 	// settling is held by whoever finds the session its places in chats: when it opens,
 	// and in a recheck. It is taken before every other lock.
@@ -61,6 +62,7 @@ type Session struct {
 	announced bool      // presence has been told of it, or is
 	taken     bool      // another connection continues it
 	final     bool      // it will not return
+	revoked   bool      // its token is void: nothing more is done for it
 	stale     bool      // while opening: memberships changed, or may have
 	unsure    bool      // while opening: copies may have been dropped
 	behind    bool      // a goroutine sends what is owed
@@ -207,7 +209,13 @@ func (s *Session) close(code proto.CloseCode) {
 	was := s.ending
 	s.ending = true
 	s.final = s.final || !was && (code == proto.CloseRevoked || code == proto.CloseIdle)
+	dropped := 0
+	if code == proto.CloseRevoked {
+		s.revoked = true
+		dropped = s.dropQueuedLocked()
+	}
 	s.mu.Unlock()
+	s.svc.metrics.dropped(dropReasonRevoked, dropped)
 	if !was {
 		s.svc.metrics.closed(code)
 		s.peer.close(code)
@@ -216,24 +224,25 @@ func (s *Session) close(code proto.CloseCode) {
 
 func (s *Session) closeSlow() { s.close(proto.CloseSlowConsumer) }
 
-// gone is called once, when the connection has ended.
+// gone is called when the connection has ended; only the first call counts. Requests
+// that were read before are carried out all the same.
 func (s *Session) gone() {
 	s.mu.Lock()
-	was, counted := s.phase, s.counted
-	s.phase = closed
-	topics, watches := s.topics, s.watches
-	tell, final := s.announced && !s.taken, s.final
-	calls := s.calls != nil && s.calls.acted
-	s.topics, s.watches, s.lanes, s.bytes = nil, nil, nil, 0
-	s.mu.Unlock()
-	if was == closed {
+	if s.phase == closed {
+		s.mu.Unlock()
 		return
 	}
-	if tell { // before what follows: a return may be on its way
-		s.svc.announcer.close(s, time.Now(), final)
-	}
-	if calls {
-		s.svc.asker.left(s, time.Now())
+	s.phase, s.ended = closed, time.Now().UnixMilli()
+	topics, watches, counted := s.topics, s.watches, s.counted
+	s.topics, s.watches = nil, nil
+	dropped := s.svc.leaving.enterLocked(s)
+	idle := [...]bool{s.laneLocked(servicePresence) == nil, s.laneLocked(serviceCalls) == nil}
+	s.mu.Unlock()
+	s.svc.metrics.dropped(dropReasonFull, dropped)
+	for i, service := range [...]string{servicePresence, serviceCalls} {
+		if idle[i] { // before what follows: a return may be on its way
+			s.reportEnd(service)
+		}
 	}
 	s.svc.timers.Remove(&s.timer)
 	for _, w := range watches {

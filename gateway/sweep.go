@@ -117,7 +117,9 @@ func (svc *Service) refresh(ctx context.Context, s *Session, data []byte) ([]byt
 	s.mu.Lock()
 	s.warned = false
 	s.mu.Unlock()
-	svc.timers.Set(&s.timer, s, s.next(time.Now()))
+	if !s.is(closed) {
+		svc.timers.Set(&s.timer, s, s.next(time.Now()))
+	}
 	body, err := wire.Marshal(struct {
 		Success bool `json:"success"`
 		proto.AuthRefreshRes

@@ -1,8 +1,9 @@
-// Package auth decides who a client is: it verifies the access token of
-// CONTRACT §3 and says, in the words existing apps match on, why one is refused.
+// Package auth verifies access tokens (CONTRACT §3) and returns who they stand for. A
+// refusal carries the words that existing apps match on.
 //
-// It owns the keys. Exactly the configured algorithms are accepted, each only
-// with a key of its own kind; there is no built-in secret, and without a key
-// there is no Verifier. It never does I/O on NATS or Redis, and a token is
-// never part of an error or a log line.
+// It owns the keys. Exactly the configured algorithms are accepted, each only with a key
+// of its own kind. There is no built-in secret, and without a key there is no Verifier.
+// Header and claims are read like all other input: exact names, each once, nothing of a
+// claim before the signature is verified. The package does no I/O on NATS or Redis, and
+// a token is never part of an error or a log line.
 package auth

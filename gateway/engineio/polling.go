@@ -18,15 +18,14 @@ type polling struct {
 	// what came first is delivered first.
 	recv sync.Mutex
 
-	queue      []*wsconn.Frame
-	bytes      int           // payload bytes queued, control packets not counted
-	waiting    chan struct{} // wakes the pending poll; nil if there is none
-	last       []byte        // the packet that ends the transport, once it has been decided
-	posting    bool          // a POST is being read or handled
-	delivering bool          // its packets are being delivered
-	upgraded   bool          // a websocket has taken over
-	over       bool          // the session id is gone, or the last packet has been fetched
-	probe      *probe        // the websocket that wants to take over
+	queue    []*wsconn.Frame
+	bytes    int           // payload bytes queued, control packets not counted
+	waiting  chan struct{} // wakes the pending poll; nil if there is none
+	last     []byte        // the packet that ends the transport, once it has been decided
+	posting  bool          // a POST is being read or handled
+	upgraded bool          // a websocket has taken over
+	over     bool          // the session id is gone, or the last packet has been fetched
+	probe    *probe        // the websocket that wants to take over
 
 	lingerUntil time.Time // how long a finished session waits for its last poll
 }
@@ -207,16 +206,22 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 	p.posting = true
 	s.mu.Unlock()
 
-	refusal := s.post(p, w, r)
-
-	s.mu.Lock()
-	p.posting = false
-	s.mu.Unlock()
+	refusal := s.receivePost(p, w, r)
 	if refusal != nil {
 		refusal.write(w)
 		return
 	}
 	writeBody(w, http.StatusOK, "text/html", []byte("ok"))
+}
+
+func (s *Session) receivePost(p *polling, w http.ResponseWriter, r *http.Request) *wireError {
+	defer func() { // also when the handler panics, which costs this request only
+		s.mu.Lock()
+		p.posting = false
+		s.mu.Unlock()
+		s.finish()
+	}()
+	return s.post(p, w, r)
 }
 
 func (s *Session) post(p *polling, w http.ResponseWriter, r *http.Request) *wireError {
@@ -234,26 +239,16 @@ func (s *Session) post(p *polling, w http.ResponseWriter, r *http.Request) *wire
 	}
 
 	p.recv.Lock()
+	defer p.recv.Unlock()
 	s.mu.Lock()
+	upgraded, takes := p.upgraded, s.takesLocked()
+	s.mu.Unlock()
 	switch {
-	case p.upgraded: // behind the upgrade packet: its place in the order is lost
-		s.mu.Unlock()
-		p.recv.Unlock()
+	case upgraded: // behind the upgrade packet: its place in the order is lost
 		return &errBadRequest
-	case s.state != stateOpen: // the client does not know yet; its poll tells it
-		s.mu.Unlock()
-		p.recv.Unlock()
+	case !takes: // the client does not know yet; its poll tells it
 		return nil
 	}
-	p.delivering = true
-	s.mu.Unlock()
-	defer func() { // also when the handler panics, which costs this request only
-		p.recv.Unlock()
-		s.mu.Lock()
-		p.delivering = false
-		s.mu.Unlock()
-		s.finish()
-	}()
 	if err := s.deliver(body); err != nil {
 		s.fail(ReasonParseError, payloadClose)
 		return &errBadRequest
@@ -276,7 +271,8 @@ func (s *Session) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 	return body.Bytes(), err
 }
 
-// deliver hands over the packets of a payload until the session ends or a packet is malformed.
+// deliver hands over the packets of a payload until the session ends or a packet is malformed. A client that goes meanwhile
+// ends the session, but not this: what it had sent before counts.
 func (s *Session) deliver(payload []byte) error {
 	for n := 0; ; n++ {
 		if n == s.srv.cfg.MaxPacketsPerPayload {
@@ -287,7 +283,10 @@ func (s *Session) deliver(payload []byte) error {
 			return err
 		}
 		s.receive(p)
-		if !more || !s.isOpen() {
+		s.mu.Lock()
+		takes := s.takesLocked()
+		s.mu.Unlock()
+		if !more || !takes || p.kind == packetClose || p.kind == packetPing {
 			return nil
 		}
 		payload = rest

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"supmesh.dev/gateway/engineio"
@@ -102,11 +103,11 @@ func withoutHeader(r reply) reply { r.header = nil; return r }
 func TestSecondPostEndsSession(t *testing.T) {
 	t.Parallel()
 	s := start(t, engineio.Config{}).openPolling()
-	entered, leave := make(chan struct{}), make(chan struct{})
-	s.echo.onMessage = func(*engineio.Session, bool, []byte) { close(entered); <-leave }
+	entered, leave := make(chan string, 2), make(chan struct{})
+	s.echo.onMessage = func(_ *engineio.Session, _ bool, data []byte) { entered <- string(data); <-leave }
 	first := make(chan reply, 1)
 	go func() {
-		r, _ := s.request(context.Background(), http.MethodPost, s.query, "4x\x1e4never delivered")
+		r, _ := s.request(context.Background(), http.MethodPost, s.query, "4x\x1e4came before")
 		first <- r
 	}()
 	receive(t, entered, "the first POST")
@@ -115,6 +116,34 @@ func TestSecondPostEndsSession(t *testing.T) {
 	close(leave)
 	require.Equal(t, engineio.ReasonTransportError, receive(t, s.echo.closed, "the end of the session"))
 	receive(t, first, "the first POST's answer")
+	require.Equal(t, "came before", receive(t, entered, "what the first POST had brought"))
+}
+
+// TestPostOutlivesItsSession: what a POST brings is delivered up to its end, or to a CLOSE
+// packet in it, although the client cancels its poll meanwhile. Closed comes after it.
+func TestPostOutlivesItsSession(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string][]string{
+		"4a\x1e4b\x1e4c":      {"a", "b", "c"},
+		"4a\x1e4b\x1e1\x1e4c": {"a", "b"},
+		"4a\x1e4b\x1e9\x1e4c": {"a", "b"},
+	} {
+		s := start(t, engineio.Config{}).openPolling()
+		ctx, cancel := context.WithCancel(context.Background())
+		polled := s.pollBeside(ctx)
+		var got []string
+		s.echo.onMessage = func(_ *engineio.Session, _ bool, data []byte) {
+			if got = append(got, string(data)); len(got) == 1 {
+				cancel()
+				assert.Eventually(t, func() bool { return s.engine.Len() == 0 }, 2*patience, time.Millisecond, "the session ends")
+			}
+			assert.Empty(t, s.echo.closed, "not while a message is being handled")
+		}
+		s.post(body)
+		require.Equal(t, engineio.ReasonTransportError, receive(t, s.echo.closed, "the end of the session"))
+		require.Equal(t, want, got)
+		receive(t, polled, "the poll")
+	}
 }
 
 func TestCancelledPollEndsSession(t *testing.T) {

@@ -184,11 +184,11 @@ func (s *Session) endLocked(reason Reason) {
 	s.srv.deadlines.Set(&s.beat, (*heartbeat)(s), 0)
 }
 
-// finish calls Handler.Closed once the session has ended and no message is being delivered; if one is, whoever delivers it
-// calls finish afterwards. What is queued for a poll then waits for LingerTimeout to be fetched.
+// finish calls Handler.Closed once the session has ended and no POST is being read; if one is, whoever reads it calls
+// finish afterwards. What is queued for a poll then waits for LingerTimeout to be fetched.
 func (s *Session) finish() {
 	s.mu.Lock()
-	if s.finished || s.state != stateEnded || s.poll != nil && s.poll.delivering {
+	if s.finished || s.state != stateEnded || s.poll != nil && s.poll.posting {
 		s.mu.Unlock()
 		return
 	}
@@ -221,6 +221,18 @@ func (s *Session) expireEnded() {
 		return
 	}
 	s.srv.remove(s)
+}
+
+// takesLocked reports whether packets of a POST may be delivered: the session is open, or its client has gone, which takes
+// back nothing that came before.
+func (s *Session) takesLocked() bool {
+	switch {
+	case s.state == stateOpen:
+		return true
+	case s.finished:
+		return false
+	}
+	return s.reason == ReasonTransportClose || s.reason == ReasonTransportError || s.reason == ReasonPingTimeout
 }
 
 // isOpen reports whether messages may still be delivered.

@@ -1,7 +1,9 @@
 package wsconn
 
 import (
+	"errors"
 	"fmt"
+	"syscall"
 	"time"
 )
 
@@ -55,7 +57,7 @@ func (c *Conn) writeWaiting(p []byte) error {
 		_ = c.nc.SetWriteDeadline(time.Now().Add(c.engine.cfg.WriteTimeout))
 		if _, err := c.nc.Write(part); err != nil {
 			c.discardUnsent()
-			c.Abort(writeError(err))
+			c.writeFailed(err)
 			return err //nolint:wrapcheck // the caller only stops
 		}
 		c.took(len(part))
@@ -73,4 +75,19 @@ func (c *Conn) drainInto(k *kit) []byte {
 	return k.message[:0]
 }
 
-func writeError(err error) error { return fmt.Errorf("write to websocket: %w", err) }
+// writeFailed ends a connection that cannot be written to. A peer that has closed its socket
+// may have sent messages before: they are still read, up to the end that the kernel reports
+// behind them. A peer that only does not take what is written is dropped at once.
+func (c *Conn) writeFailed(err error) {
+	why := fmt.Errorf("write to websocket: %w", err)
+	closed := errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+	c.mu.Lock()
+	reads := closed && c.ending == nil
+	if reads {
+		c.ending = &ending{why: why}
+	}
+	c.mu.Unlock()
+	if !reads {
+		c.Abort(why)
+	}
+}

@@ -121,7 +121,7 @@ func (s *shard) flush(c *Conn) {
 		n, err := s.out.send(c.raw, buf)
 		s.writes.Add(1)
 		if err != nil {
-			c.Abort(writeError(err))
+			c.writeFailed(err)
 			s.engine.recycle(b)
 			return // writing stays set: nobody writes to this connection again
 		}

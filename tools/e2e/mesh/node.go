@@ -208,6 +208,13 @@ func (s *Stock) Disconnect(t testing.TB) {
 	s.AwaitNote(t, "disconnect", len(s.Notes("disconnect"))+1)
 }
 
+// Leave emits events without acks and disconnects in the same turn of the client's event
+// loop. Each event is its name and its arguments.
+func (s *Stock) Leave(t testing.TB, events ...[]any) {
+	t.Helper()
+	s.node.command(t, map[string]any{"cmd": "leave", "id": s.ID, "events": events})
+}
+
 // Drop loses the transport: the client comes back by itself.
 func (s *Stock) Drop(t testing.TB) {
 	t.Helper()

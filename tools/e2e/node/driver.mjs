@@ -55,6 +55,12 @@ const commands = {
       socket.emit(event, ...args, (...res) => say({ type: 'ack', id, ref, res: res.map((r) => (r instanceof Error ? plainError(r) : r)) }));
     }
   },
+  // Events and the end of the connection in one go, as an app does that is being closed.
+  leave({ id, events }) {
+    const socket = clients.get(id);
+    for (const [event, ...args] of events) socket.emit(event, ...args);
+    socket.disconnect();
+  },
   disconnect({ id }) { clients.get(id).disconnect(); },
   reconnect({ id }) { clients.get(id).connect(); },
   drop({ id }) { clients.get(id).io.engine.close(); },
