@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 
 	"github.com/coder/websocket"
 )
@@ -22,21 +23,22 @@ type AcceptOptions struct {
 	// CheckOrigin decides whether the request's Origin may connect; a refusal is answered with 403. Nil: the Origin's host
 	// must be the request's, or there is none.
 	CheckOrigin func(*http.Request) bool
-	// Subprotocols this server speaks, in order of preference.
-	Subprotocols []string
 }
 
 // Accept upgrades the request. On an error the response has been written. The HTTP handler must return after Accept, so that
 // its memory is released; the connection lives on. Nothing is read until Serve is called, and one of Serve, Close and Abort
 // has to be.
+//
+// A request with two Origin headers is refused: which of them a browser has written cannot be told. Of the subprotocols that
+// the client offers the first is chosen: a browser fails a connection that chooses none (WHATWG WebSockets, section 3).
 func (e *Engine) Accept(w http.ResponseWriter, r *http.Request, opts AcceptOptions) (*Conn, error) {
-	if opts.CheckOrigin != nil && !opts.CheckOrigin(r) {
+	if len(r.Header.Values("Origin")) > 1 || opts.CheckOrigin != nil && !opts.CheckOrigin(r) {
 		http.Error(w, http.StatusText(http.StatusForbidden), http.StatusForbidden)
-		return nil, fmt.Errorf("accept websocket: origin %q is not allowed", r.Header.Get("Origin"))
+		return nil, fmt.Errorf("accept websocket: origin %q is not allowed", r.Header.Values("Origin"))
 	}
 	c := &Conn{engine: e}
 	ws, err := websocket.Accept(&upgrade{ResponseWriter: w, conn: c}, r, &websocket.AcceptOptions{
-		Subprotocols:       opts.Subprotocols,
+		Subprotocols:       firstOffered(r.Header),
 		InsecureSkipVerify: opts.CheckOrigin != nil,
 	})
 	if err != nil {
@@ -55,6 +57,16 @@ func (e *Engine) Accept(w http.ResponseWriter, r *http.Request, opts AcceptOptio
 		return nil, fmt.Errorf("accept websocket: %w", err)
 	}
 	return c, nil
+}
+
+// firstOffered is the first subprotocol that the client offers, if it offers any (RFC 6455, section 4.1).
+func firstOffered(h http.Header) []string {
+	for offered := range strings.SplitSeq(strings.Join(h.Values("Sec-WebSocket-Protocol"), ","), ",") {
+		if offered = strings.TrimSpace(offered); offered != "" {
+			return []string{offered}
+		}
+	}
+	return nil
 }
 
 // upgrade hands the library our transport instead of the socket. Hijack is net/http's public seam for that.

@@ -65,10 +65,16 @@ func (c *Conn) startClose(f *Frame, why error, library bool) {
 	c.interruptRead()
 }
 
+// libraryClose queues a close frame of the library: its verdict, or the echo of the peer's own. The library does not look at
+// the peer's reason, which must be UTF-8 (RFC 6455 sections 5.5.1 and 8.1).
 func (c *Conn) libraryClose(f *Frame) {
 	why := LocalClose{Code: 1005}
 	if p := f.Payload(); len(p) >= 2 {
 		why.Code, why.Reason = int(binary.BigEndian.Uint16(p)), string(p[2:])
+	}
+	if !utf8.ValidString(why.Reason) {
+		c.Close(closeUTF8, "close reason is not valid UTF-8")
+		return
 	}
 	c.startClose(f, why, true)
 }

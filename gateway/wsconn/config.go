@@ -15,8 +15,11 @@ type Config struct {
 	MaxQueueBytes int
 	// WriteTimeout is how long a full socket may take to accept the next 16 KiB before the connection is dropped. Default 10 s.
 	WriteTimeout time.Duration
-	// MessageTimeout is how long an inbound message may take from its first to its last byte; later closes with 1008. Default 10 s.
+	// MessageTimeout is how long the next MessagePart bytes of an unfinished inbound message may take, or its end if that is
+	// nearer; later closes with 1008. So a message has a least rate and a time that grows with its size. Default 10 s.
 	MessageTimeout time.Duration
+	// MessagePart is what has to come in each MessageTimeout, in bytes. Default 5 KiB, which makes 512 bytes a second.
+	MessagePart int
 	// CloseTimeout bounds a graceful close: flushing the queue, the close frame and the peer's answer. Default 1 s.
 	CloseTimeout time.Duration
 	// ReadBytesPerSecond is the sustained inbound rate of one connection; a faster peer is slowed down by not reading from it,
@@ -40,6 +43,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.MaxQueueBytes, 1<<20)
 	setDefault(&c.WriteTimeout, 10*time.Second)
 	setDefault(&c.MessageTimeout, 10*time.Second)
+	setDefault(&c.MessagePart, 5<<10)
 	setDefault(&c.CloseTimeout, time.Second)
 	setDefault(&c.ReadBytesPerSecond, 256<<10)
 	setDefault(&c.ReadBurst, 2<<20)
@@ -47,8 +51,8 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.SocketWriteBuffer, 64<<10)
 	setDefault(&c.Shards, runtime.GOMAXPROCS(0))
 	switch {
-	case c.ReadLimit < 0, c.MaxQueueBytes < 0, c.Shards < 0, c.ReadBurst < 0:
-		return c, errors.New("wsconn: read limit, queue bound, read burst and shards must not be negative")
+	case c.ReadLimit < 0, c.MaxQueueBytes < 0, c.Shards < 0, c.ReadBurst < 0, c.MessagePart < 0:
+		return c, errors.New("wsconn: read limit, queue bound, read burst, message part and shards must not be negative")
 	case c.WriteTimeout < 0, c.MessageTimeout < 0, c.CloseTimeout < 0:
 		return c, errors.New("wsconn: timeouts must not be negative")
 	case c.ReadBurst > 1<<30 || c.ReadBytesPerSecond > 1<<30:

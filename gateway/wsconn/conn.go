@@ -49,6 +49,7 @@ type Conn struct {
 	reading atomic.Uint32 // readIdle, readActive or readAgain
 	phase   atomic.Uint32 // bits, see close.go
 	hangup  atomic.Bool   // the poller saw the peer's FIN or an error
+	partial atomic.Bool   // the rest of a message is being waited for
 	seen    atomic.Int64  // Engine time of the last inbound byte
 
 	mu       sync.Mutex // guards what follows
@@ -134,6 +135,10 @@ func (c *Conn) QueuedBytes() int {
 
 // LastSeen is when the last bytes, of whatever frame, came from the peer.
 func (c *Conn) LastSeen() time.Time { return c.engine.start.Add(time.Duration(c.seen.Load())) }
+
+// Receiving reports whether the rest of an inbound message, or of a frame, is being waited for. While it is, nothing else can
+// come from the peer.
+func (c *Conn) Receiving() bool { return c.partial.Load() }
 
 // RemoteAddr is the peer's address as the socket knows it.
 func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }

@@ -67,6 +67,7 @@ func FuzzInbound(f *testing.F) {
 		if got != want {
 			t.Fatalf("at once %q, in pieces %q", want, got)
 		}
+		whole.recent, split.recent = 0, 0 // counts from the read before
 		if got == "" && whole != split {
 			t.Fatalf("at once %+v, in pieces %+v", whole, split)
 		}

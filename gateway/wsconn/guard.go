@@ -6,7 +6,7 @@ import "time"
 //
 //	1002  a frame that breaks the protocol: not masked, reserved bits, unknown opcode, bad length, bad close payload
 //	1007  a text message that is not UTF-8
-//	1008  too many pings, too many fragments, a message that takes too long
+//	1008  too many pings, too many fragments, a message that comes too slowly
 //	1009  a message over Config.ReadLimit
 //
 // The library checks the protocol; it does not count pings, fragments or time, and leaves the connection open after some
@@ -22,6 +22,9 @@ const (
 	maxEmptyFragments = 64
 )
 
+// tooSlow is the close reason for a message whose next part does not come in time.
+const tooSlow = "message comes too slowly"
+
 // Where in a frame the next inbound byte is.
 const (
 	atOpcode uint8 = iota
@@ -33,10 +36,11 @@ const (
 // inbound follows the frames of the inbound bytes: where they begin and end, and what they add up to.
 type inbound struct {
 	left    uint64 // bytes of mask and payload to come
-	started int64  // Engine time at which the first byte of the unfinished message or frame came
+	since   int64  // Engine time from which the next part of the unfinished message or frame is waited for
 	second  int64  // the second that controls counts in
 	tokens  int    // what the byte bucket holds
 
+	recent    uint32 // bytes of the unfinished message that came since then
 	fragments uint16 // of the unfinished message
 	empty     uint16
 	controls  uint16
@@ -86,6 +90,9 @@ func (in *inbound) feed(p []byte, now int64, cfg *Config) string {
 		case atBody:
 			n := min(in.left, uint64(len(p)))
 			in.left -= n
+			if in.first&0x08 == 0 { // pings inside a message do not bring it on
+				in.recent += uint32(n) // at most what one read brings
+			}
 			p = p[n:]
 		}
 		if in.at == atBody && in.left == 0 {
@@ -96,10 +103,11 @@ func (in *inbound) feed(p []byte, now int64, cfg *Config) string {
 	if in.border() {
 		return ""
 	}
-	if was || fresh {
-		in.started = now
-	} else if now-in.started > int64(cfg.MessageTimeout) {
-		return "message took too long"
+	switch {
+	case was || fresh || int64(in.recent) >= int64(cfg.MessagePart):
+		in.since, in.recent = now, 0
+	case now-in.since > int64(cfg.MessageTimeout):
+		return tooSlow
 	}
 	return ""
 }

@@ -75,7 +75,7 @@ func newEdge(t testing.TB, cfg Config, secure bool, accept func(*Conn) Handler) 
 	require.NoError(t, err)
 	e := &edge{t: t, engine: engine}
 	e.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := engine.Accept(w, r, AcceptOptions{Subprotocols: []string{"chat"}})
+		c, err := engine.Accept(w, r, AcceptOptions{})
 		if err != nil {
 			return
 		}

@@ -35,6 +35,8 @@ func TestHostileFrames(t *testing.T) {
 		{"message inside a message", join(masked(opText, 1), masked(finBit|opText, 1)), 1002},
 		{"close with one byte", masked(finBit|opClose, 1), 1002},
 		{"close with a code that may not be sent", clientFrame(finBit|opClose, []byte{0x03, 0xed}), 1002},
+		{"close reason that is not UTF-8", clientFrame(finBit|opClose, []byte("\x03\xe8\xff\xfe")), 1007},
+		{"close reason that ends in half a rune", clientFrame(finBit|opClose, []byte("\x0f\xa1bye\xe2\x82")), 1007},
 		{"text that is not UTF-8", clientFrame(finBit|opText, []byte{0xff, 0xfe}), 1007},
 		{"half a rune", clientFrame(finBit|opText, []byte("\xe2\x82")), 1007},
 		{"message over the limit", masked(finBit|opBinary, 70_000), 1009},
@@ -91,7 +93,7 @@ func TestMessageTimeout(t *testing.T) {
 			code, err := client.closeCode()
 			require.NoError(t, err, name)
 			require.Equal(t, closePolicy, code, name)
-			require.Equal(t, LocalClose{Code: 1008, Reason: "message took too long"}, h.why(t), name)
+			require.Equal(t, LocalClose{Code: 1008, Reason: tooSlow}, h.why(t), name)
 		}
 	})
 }
@@ -114,7 +116,7 @@ func TestDripFedMessage(t *testing.T) {
 			stream = stream[1:]
 		}
 		require.Less(t, time.Since(began), 20*time.Second)
-		require.Equal(t, LocalClose{Code: 1008, Reason: "message took too long"}, h.why(t))
+		require.Equal(t, LocalClose{Code: 1008, Reason: tooSlow}, h.why(t))
 	})
 }
 

@@ -218,7 +218,7 @@ func TestOriginAndSubprotocol(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- engine.Run(ctx) }()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		opts := AcceptOptions{Subprotocols: []string{"v2", "v1"}}
+		opts := AcceptOptions{}
 		if r.URL.Path == "/checked" {
 			opts.CheckOrigin = func(r *http.Request) bool { return r.Header.Get("Origin") == "https://app.example" }
 		}
@@ -227,24 +227,31 @@ func TestOriginAndSubprotocol(t *testing.T) {
 		}
 	}))
 	for _, tt := range []struct {
-		path, origin string
-		status       int
+		path    string
+		origins []string
+		status  int
 	}{
-		{"/", "", 101}, {"/", server.URL, 101}, {"/", "https://app.example", 403},
-		{"/checked", "https://app.example", 101}, {"/checked", "https://evil.example", 403}, {"/checked", "", 403},
+		{"/", nil, 101}, {"/", []string{server.URL}, 101}, {"/", []string{"https://app.example"}, 403},
+		{"/", []string{server.URL, "https://app.example"}, 403}, {"/", []string{server.URL, server.URL}, 403},
+		{"/checked", []string{"https://app.example"}, 101}, {"/checked", []string{"https://evil.example"}, 403}, {"/checked", nil, 403},
+		{"/checked", []string{"https://app.example", "https://evil.example"}, 403},
 	} {
 		client, response, err := websocket.Dial(t.Context(), server.URL+tt.path, &websocket.DialOptions{
-			HTTPHeader: http.Header{"Origin": {tt.origin}}, Subprotocols: []string{"v1"},
+			HTTPHeader: http.Header{"Origin": tt.origins}, Subprotocols: []string{"v1", "v2"},
 		})
-		require.Equal(t, tt.status, response.StatusCode, "%s %s: %v", tt.path, tt.origin, err)
+		require.Equal(t, tt.status, response.StatusCode, "%s %s: %v", tt.path, tt.origins, err)
 		if err == nil {
 			require.Equal(t, "v1", client.Subprotocol())
 			_ = client.CloseNow()
 		}
 	}
+	client, _, err := websocket.Dial(t.Context(), server.URL, nil)
+	require.NoError(t, err)
+	require.Empty(t, client.Subprotocol(), "none was offered")
+	_ = client.CloseNow()
 	cancel()
 	require.NoError(t, <-done)
-	client, _, err := websocket.Dial(t.Context(), server.URL, nil)
+	client, _, err = websocket.Dial(t.Context(), server.URL, nil)
 	if err == nil { // the upgrade was answered before it could be refused
 		_, _, err = client.Read(t.Context())
 		_ = client.CloseNow()

@@ -192,13 +192,14 @@ func (c *Conn) readDirect(p []byte) (int, error) {
 	return n, err
 }
 
-// readWaiting blocks until bytes come, for no longer than the message they belong to may take.
+// readWaiting blocks until bytes come, for no longer than the next part of their message may take.
 func (c *Conn) readWaiting(p []byte) (int, error) {
 	c.drained = false
 	if !c.in.border() {
-		by := c.engine.start.Add(time.Duration(c.in.started) + c.engine.cfg.MessageTimeout)
+		by := c.engine.start.Add(time.Duration(c.in.since) + c.engine.cfg.MessageTimeout)
 		_ = c.nc.SetReadDeadline(by)
 		c.timed = true
+		c.partial.Store(true)
 	} else if c.timed {
 		_ = c.nc.SetReadDeadline(time.Time{})
 		c.timed = false
@@ -215,7 +216,7 @@ func (c *Conn) readWaiting(p []byte) (int, error) {
 	case c.phase.Load()&phaseClosing != 0:
 		return 0, errClosing
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		c.failure.broken = LocalClose{Code: closePolicy, Reason: "message took too long"}
+		c.failure.broken = LocalClose{Code: closePolicy, Reason: tooSlow}
 		return 0, errClosing
 	}
 	c.failure.socket = err
@@ -231,20 +232,38 @@ func (c *Conn) received(p []byte) (int, error) {
 		c.failure.broken = LocalClose{Code: closePolicy, Reason: broken}
 		return 0, errClosing
 	}
+	if c.in.border() && c.partial.Load() {
+		c.partial.Store(false)
+	}
 	return len(p), nil
 }
 
-// throttle sleeps as long as the peer is over its rate: not reading fills the peer's window. The clock of an unfinished
-// message stands still meanwhile.
+// throttle sleeps as long as the peer is over its rate: not reading fills the peer's window. A peer that does not take the
+// answers to what it has sent is read more slowly too, but it is read: its pongs must come through. The clock of an
+// unfinished message stands still meanwhile.
 func (c *Conn) throttle() error {
-	const slice = 50 * time.Millisecond // a closing connection is noticed after that
+	const (
+		slice   = 50 * time.Millisecond // a closing connection is noticed after that
+		crowded = time.Second           // the longest wait for room in the queue, for each read
+	)
 	for rest := c.in.debt(&c.engine.cfg); rest > 0; rest -= slice {
-		nap := min(rest, slice)
-		time.Sleep(nap) //nolint:forbidigo // standing still is what it does; a closing connection is looked for after each slice
-		c.in.started += int64(nap)
-		if c.phase.Load()&phaseClosing != 0 {
-			return errClosing
+		if err := c.nap(min(rest, slice)); err != nil {
+			return err
 		}
+	}
+	for rest := crowded; rest > 0 && c.QueuedBytes() > c.engine.cfg.MaxQueueBytes/2; rest -= slice {
+		if err := c.nap(slice); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Conn) nap(d time.Duration) error {
+	time.Sleep(d) //nolint:forbidigo // standing still is what it does; a closing connection is looked for after each slice
+	c.in.since += int64(d)
+	if c.phase.Load()&phaseClosing != 0 {
+		return errClosing
 	}
 	return nil
 }
