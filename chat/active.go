@@ -8,6 +8,9 @@ import (
 	"supmesh.dev/services"
 )
 
+// activeFrame is what the answer has beside the users, in bytes.
+const activeFrame = 1 << 10
+
 // activeMembers is who has a chat open: presence knows who, the roster knows
 // which of them are members still.
 func (s *Service) activeMembers(ctx context.Context, req proto.ActiveMembersReq) (proto.ActiveMembersRes, error) {
@@ -40,7 +43,7 @@ func (s *Service) activeMembers(ctx context.Context, req proto.ActiveMembersReq)
 	if err != nil {
 		return proto.ActiveMembersRes{}, unavailable(err)
 	}
-	active, count := stillMembers(viewers, are, proto.MaxActive)
+	active, count := stillMembers(viewers, are, proto.MaxActive, s.host.AnswerRoom())
 	return proto.ActiveMembersRes{ChatID: req.ChatID, ActiveMembers: active, Count: count}, nil
 }
 
@@ -60,15 +63,16 @@ func (s *Service) viewers(ctx context.Context, chatID string) (proto.ViewersRes,
 	return res, nil
 }
 
-// stillMembers lists the first viewers who are members, and counts all viewers
-// but those who were looked at and are not.
-func stillMembers(viewers proto.ViewersRes, are []bool, limit int) (active []string, count int) {
+// stillMembers lists the first viewers who are members, as many as fit an answer, and
+// counts all viewers but those who were looked at and are not.
+func stillMembers(viewers proto.ViewersRes, are []bool, limit int, room *services.Room) (active []string, count int) {
+	room.Fits(activeFrame)
 	active, count = []string{}, viewers.Count
 	for i, id := range viewers.UserIDs {
 		switch {
 		case !are[i]:
 			count--
-		case len(active) < limit:
+		case len(active) < limit && room.Fits(proto.EncodedLen(id)+1):
 			active = append(active, id)
 		}
 	}

@@ -93,7 +93,7 @@ func TestStillMembers(t *testing.T) {
 		"none is a member": {[]string{"a"}, 1, []bool{false}, []string{}, 0},
 		"a count too low":  {[]string{"a"}, 0, []bool{true}, []string{"a"}, 1},
 	} {
-		active, count := stillMembers(proto.ViewersRes{UserIDs: c.listed, Count: c.count}, c.are, 2)
+		active, count := stillMembers(proto.ViewersRes{UserIDs: c.listed, Count: c.count}, c.are, 2, services.RoomOf(1<<20))
 		require.Equal(t, c.active, active, name)
 		require.Equal(t, c.want, count, name)
 	}

@@ -35,6 +35,9 @@ func (s *Service) amend(ctx context.Context, c *chatState, a amendment) (amended
 		if cur.Version == 0 && !a.create {
 			return amended{}, errNoChat()
 		}
+		if err := checkSettings(&a, &cur); err != nil {
+			return amended{}, err
+		}
 		event, payload, changed, ok := entryOf(&a, c.id, &cur, proto.At(s.host.Now()))
 		if !ok {
 			return amended{Chat: cur, created: done.created, changed: done.changed}, nil
@@ -63,6 +66,8 @@ func (s *Service) amend(ctx context.Context, c *chatState, a amendment) (amended
 				return amended{}, err
 			}
 			wait = min(2*wait, lastPause)
+		case errors.Is(err, eventlog.ErrTooLarge):
+			return amended{}, &proto.Error{Code: proto.PayloadTooLarge, Field: "members", Message: "members are too many for one request: the change is one entry of the log"}
 		default:
 			return amended{}, err
 		}
@@ -70,6 +75,25 @@ func (s *Service) amend(ctx context.Context, c *chatState, a amendment) (amended
 			return amended{}, ctx.Err()
 		}
 	}
+}
+
+// checkSettings bounds the settings that a chat would have.
+func checkSettings(a *amendment, cur *roster.Chat) error {
+	if len(a.set.Settings) == 0 {
+		return nil
+	}
+	all := chatRes("", cur).Settings
+	if all == nil {
+		all = make(map[string]proto.Raw, len(a.set.Settings))
+	}
+	for name, value := range a.set.Settings {
+		if string(value) == "null" {
+			delete(all, name)
+		} else {
+			all[name] = value
+		}
+	}
+	return proto.CheckSettings(all)
 }
 
 // applied brings Redis up to an entry that has just been stored.

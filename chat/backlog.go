@@ -29,6 +29,14 @@ func (s *Service) backlogPage(ctx context.Context, who caller, req *proto.Backlo
 	if err != nil {
 		return res, err
 	}
+	// Chats that are gone take room of the messages: a page of them alone gets further too.
+	room := s.host.AnswerRoom()
+	for i, id := range gone {
+		if !room.Fits(proto.EncodedLen(id) + 1) {
+			res.Gone, res.More = gone[:i], true
+			return res, nil
+		}
+	}
 	res.Gone = gone
 	for {
 		if len(owed) == 0 {
@@ -49,7 +57,7 @@ func (s *Service) backlogPage(ctx context.Context, who caller, req *proto.Backlo
 		if err != nil {
 			return res, err
 		}
-		page, through, err := s.fetch(ctx, items, upTo)
+		page, through, err := s.fetch(ctx, items, upTo, room)
 		if err != nil {
 			return res, err
 		}

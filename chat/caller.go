@@ -61,6 +61,8 @@ func unavailable(err error) error {
 		return nil
 	case errors.As(err, &known) && known.Code != proto.ServiceUnavailable:
 		return err
+	case errors.Is(err, eventlog.ErrTooLarge):
+		return proto.Errorf(proto.PayloadTooLarge, "the request is too large to be stored")
 	case errors.Is(err, projection.ErrDown), errors.Is(err, eventlog.ErrUnavailable), errors.Is(err, eventlog.ErrFull),
 		errors.As(err, &known), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &proto.Error{Code: proto.ServiceUnavailable, Message: "chat is unavailable for a moment", RetryAfter: time.Second}

@@ -9,12 +9,12 @@ import (
 	"supmesh.dev/proto"
 )
 
-// membersBytes bounds the members of one answer: a thousand of the longest ids
-// would not fit into a NATS message of the smallest bound one may set.
-const membersBytes = 100_000
-
-// memberBytes is what a member takes beside the id.
-const memberBytes = len(`{"userId":"","role":"member"},`)
+// memberFrame is what a member has in an answer beside the id, and chatFrame what a chat
+// has beside its texts, settings and members, in bytes.
+const (
+	memberFrame = len(`{"userId":,"role":"member"},`)
+	chatFrame   = 2 << 10
+)
 
 // putChat creates a chat, or sets what is given and adds the members listed.
 func (s *Service) putChat(ctx context.Context, req proto.PutChatReq) (proto.ChatRes, error) {
@@ -78,13 +78,14 @@ func (s *Service) getChat(ctx context.Context, req proto.GetChatReq) (proto.Chat
 	if err != nil {
 		return proto.ChatRes{}, unavailable(err)
 	}
-	room := membersBytes
-	for i, m := range page {
+	room := s.host.AnswerRoom()
+	room.Fits(chatLen(&res))
+	for _, m := range page {
 		id, err := m.User.ID()
 		if err != nil {
 			return proto.ChatRes{}, err
 		}
-		if room -= len(id) + memberBytes; room < 0 && i > 0 {
+		if !room.Fits(proto.EncodedLen(id) + memberFrame) {
 			more = true
 			break
 		}
@@ -94,6 +95,15 @@ func (s *Service) getChat(ctx context.Context, req proto.GetChatReq) (proto.Chat
 		res.NextCursor = string(page[len(res.Members)-1].User)
 	}
 	return res, nil
+}
+
+// chatLen is how many bytes a chat without members takes in an answer, at most.
+func chatLen(c *proto.ChatRes) int {
+	n := chatFrame + proto.EncodedLen(c.ChatID) + proto.EncodedLen(c.Name) + proto.EncodedLen(c.Avatar) + proto.EncodedLen(c.Description)
+	for name, value := range c.Settings {
+		n += proto.EncodedLen(name) + len(value) + len(`:,`)
+	}
+	return n
 }
 
 func (s *Service) shown(ctx context.Context, c *chatState, cur *roster.Chat) (proto.ChatRes, error) {

@@ -122,7 +122,7 @@ func (s *Service) advance(ctx context.Context, done *received, v verb) error {
 			if errors.Is(err, eventlog.ErrUncertain) {
 				tried, triedMove = next, m
 			}
-			if errors.Is(err, eventlog.ErrFull) || !pause(ctx, wait) {
+			if errors.Is(err, eventlog.ErrFull) || errors.Is(err, eventlog.ErrTooLarge) || !pause(ctx, wait) {
 				return err
 			}
 			wait = min(2*wait, lastPause)

@@ -57,7 +57,7 @@ func (s *Service) historyPage(ctx context.Context, c *chatState, who caller, req
 		items = append(items, further...)
 		from, to = min(from, next.From), max(to, next.To)
 	}
-	page, through, err := s.fetch(ctx, items, map[proto.Token]uint64{c.token: end[c.token].edits})
+	page, through, err := s.fetch(ctx, items, map[proto.Token]uint64{c.token: end[c.token].edits}, s.host.AnswerRoom())
 	if err != nil {
 		return res, err
 	}

@@ -9,8 +9,8 @@ import (
 
 // metrics are the service's own; requests are counted by the chassis.
 type metrics struct {
-	stored, duplicates, conflicts, healed, rebuilds, unprojected, expired metric.Int64Counter
-	receipts, notices, noticesDropped                                     metric.Int64Counter
+	stored, duplicates, conflicts, healed, rebuilds, unprojected, expired, oversized metric.Int64Counter
+	receipts, notices, noticesDropped                                                metric.Int64Counter
 }
 
 func (m *metrics) register(meter metric.Meter) (err error) {
@@ -22,6 +22,7 @@ func (m *metrics) register(meter metric.Meter) (err error) {
 		{&m.duplicates, "chat.messages.duplicate", "Sends answered with a message stored before."},
 		{&m.conflicts, "chat.append.conflicts", "Appends that had to follow another instance's."},
 		{&m.expired, "chat.messages.expired", "Messages deleted because their ttlSec was over."},
+		{&m.oversized, "chat.messages.oversized", "Messages read without their content, since they fit no answer: max_payload has been lowered."},
 		{&m.healed, "chat.projection.healed", "Messages and edits read back from the log into Redis."},
 		{&m.rebuilds, "chat.projection.rebuilds", "Times the working state was rebuilt from the log."},
 		{&m.unprojected, "chat.projection.failed", "Messages whose write to Redis failed; the next reader heals them."},

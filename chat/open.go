@@ -11,21 +11,24 @@ import (
 	"supmesh.dev/chat/eventlog"
 	"supmesh.dev/chat/roster"
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
 )
 
-// maxOpenChats bounds an answer to about 700 KB; a user with more chats is
-// served the most recently active ones.
-const maxOpenChats = 4000
+// headFrame is what a chat's head has in an answer beside its id, in bytes.
+const headFrame = 192
+
+// openFrame is what an answer to open has beside the heads, in bytes.
+const openFrame = 1 << 10
 
 // deviceBody is an entry of RECEIPTS for one device: where its queue begins.
 type deviceBody struct {
 	Position uint64 `json:"position"`
 }
 
-// open tells a gateway what a connecting device needs: the user's chats, and
+// open tells a gateway what a connecting device needs: the user's chats, page by page, and
 // how far the device is in each. The heads are the log's own, so that a message
 // which Redis has not heard of is owed too.
-func (s *Service) open(ctx context.Context, _ proto.OpenReq) (proto.OpenRes, error) {
+func (s *Service) open(ctx context.Context, req proto.OpenReq) (proto.OpenRes, error) {
 	who, err := callerOf(ctx)
 	if err != nil {
 		return proto.OpenRes{}, err
@@ -33,11 +36,11 @@ func (s *Service) open(ctx context.Context, _ proto.OpenReq) (proto.OpenRes, err
 	if err := s.gate.wait(ctx); err != nil {
 		return proto.OpenRes{}, err
 	}
-	res, err := s.openDevice(ctx, who)
+	res, err := s.openDevice(ctx, who, proto.Token(req.Cursor))
 	return res, unavailable(err)
 }
 
-func (s *Service) openDevice(ctx context.Context, who caller) (proto.OpenRes, error) {
+func (s *Service) openDevice(ctx context.Context, who caller, after proto.Token) (proto.OpenRes, error) {
 	// First, so that whatever is stored after it is not taken as known below.
 	head, err := s.log.Head(ctx)
 	if err != nil {
@@ -55,6 +58,13 @@ func (s *Service) openDevice(ctx context.Context, who caller) (proto.OpenRes, er
 		}
 		records = append(records, roster.DeviceRecord{User: who.user, Device: who.device, Position: device.Position})
 	}
+	var more bool
+	if device.Chats, more, err = openPage(device.Chats, after, s.host.AnswerRoom()); err != nil {
+		return proto.OpenRes{}, err
+	}
+	if more {
+		res.NextCursor = string(device.Chats[len(device.Chats)-1])
+	}
 	if len(device.Chats) == 0 {
 		if len(records) > 0 {
 			err = s.roster.Load().SetDevices(ctx, records...)
@@ -66,6 +76,27 @@ func (s *Service) openDevice(ctx context.Context, who caller) (proto.OpenRes, er
 		res.Position = min(res.Position, upTo)
 	}
 	return res, err
+}
+
+// openPage is as many of a user's chats behind a token as fit an answer; more says that
+// there are others behind.
+func openPage(chats []proto.Token, after proto.Token, room *services.Room) (page []proto.Token, more bool, err error) {
+	slices.Sort(chats)
+	from, found := slices.BinarySearch(chats, after)
+	if found {
+		from++
+	}
+	room.Fits(openFrame)
+	for i, token := range chats[from:] {
+		id, err := token.ID()
+		if err != nil {
+			return nil, false, fmt.Errorf("open: %w", err)
+		}
+		if !room.Fits(proto.EncodedLen(id) + headFrame) {
+			return chats[from : from+i], true, nil
+		}
+	}
+	return chats[from:], false, nil
 }
 
 // wholeDevice reads the user's chats from a roster that is whole.
@@ -166,10 +197,6 @@ func (s *Service) chatHeads(ctx context.Context, who caller, device roster.Devic
 	slices.SortFunc(heads, func(a, b proto.ChatHead) int {
 		return cmp.Or(cmp.Compare(b.LastPosition, a.LastPosition), cmp.Compare(a.ChatID, b.ChatID))
 	})
-	if len(heads) > maxOpenChats {
-		s.host.Log().WarnContext(ctx, "user has too many chats; the least recently active are left out", "chats", len(heads))
-		heads = heads[:maxOpenChats]
-	}
 	return heads, upTo, nil
 }
 

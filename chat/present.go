@@ -90,3 +90,14 @@ func presentBody(body []byte, edit *eventlog.Entry, now time.Time) ([]byte, erro
 // mayExpire is false for a stored body without expiresAt. Inside a string the
 // quotes are escaped; in metadata it may stand, and costs a look.
 func mayExpire(body []byte) bool { return bytes.Contains(body, []byte(`,"expiresAt":"`)) }
+
+// withoutContent is a stored body that was too large for any answer, without what made it
+// so: whoever reads the chat sees that a message is there, and all that follow.
+func withoutContent(body []byte) ([]byte, error) {
+	var m proto.NewMessage
+	if err := wire.Restore(body, &m); err != nil {
+		return nil, err
+	}
+	m.Message.EncryptedContent, m.Message.Metadata, m.Message.Mentions = "", nil, nil
+	return appendNewMessage(nil, &m.Message, &m.Sender), nil
+}

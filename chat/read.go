@@ -8,14 +8,18 @@ import (
 	"supmesh.dev/chat/eventlog"
 	"supmesh.dev/chat/projection"
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
 )
 
-// pageBytes bounds a page of messages: NATS carries 1 MiB a message by default.
-const pageBytes = 700 << 10
+// firstChunk is how many messages are read at once when a page begins, and maxChunk the
+// most later: as many as are expected to fit by the size of those before.
+const (
+	firstChunk = 25
+	maxChunk   = 100
+)
 
-// getChunk is how many messages are asked for at once while a page fills: a
-// whole page of history or of one chat's sync, as long as they are small.
-const getChunk = 100
+// itemFrame is what a message's item in an answer has beside its chat and its body, in bytes.
+const itemFrame = 96
 
 // positions reads the index for spans that end at or before their chat's last
 // message; what is missing there is healed first. What the log itself does not
@@ -75,14 +79,14 @@ func itemsOf(chatID string, span projection.Span, positions []uint64) []item {
 	return out
 }
 
-// fetch reads messages as they are now, in the order given, until the page is
-// full, and says how many of items it got through. What the log does not have
+// fetch reads messages as they are now, in the order given, until the answer's
+// room is full, and says how many of items it got through. What the log does not have
 // is left out. upTo is where the edit log of each chat is known to be.
-func (s *Service) fetch(ctx context.Context, items []item, upTo map[proto.Token]uint64) (page []proto.LogItem, through int, err error) {
-	page = make([]proto.LogItem, 0, min(len(items), getChunk))
-	size := 0
-	for through < len(items) {
-		chunk := items[through:min(through+getChunk, len(items))]
+func (s *Service) fetch(ctx context.Context, items []item, upTo map[proto.Token]uint64, room *services.Room) (page []proto.LogItem, through int, err error) {
+	page = make([]proto.LogItem, 0, min(len(items), maxChunk))
+	filled := 0
+	for n := firstChunk; through < len(items); {
+		chunk := items[through:min(through+n, len(items))]
 		entries, edits, err := s.fetchChunk(ctx, chunk, upTo)
 		if err != nil {
 			return nil, 0, err
@@ -94,12 +98,26 @@ func (s *Service) fetch(ctx context.Context, items []item, upTo map[proto.Token]
 				if err != nil {
 					return nil, 0, fmt.Errorf("message %d of chat %s: %w", chunk[i].seq, chunk[i].chat, err)
 				}
-				if size += len(body) + 300; size > pageBytes && len(page) > 0 {
+				frame := proto.EncodedLen(chunk[i].chatID) + itemFrame
+				if len(body)+frame > room.Whole() {
+					s.host.Log().ErrorContext(ctx, "a message fits no answer: max_payload has been lowered", "chat", chunk[i].chat, "seq", chunk[i].seq, "bytes", len(body))
+					s.metrics.oversized.Add(ctx, 1)
+					if body, err = withoutContent(body); err != nil {
+						return nil, 0, err
+					}
+				}
+				size := len(body) + frame
+				if !room.Fits(size) {
 					return page, through, nil
 				}
+				filled += size
 				page = append(page, proto.LogItem{ChatID: chunk[i].chatID, Seq: chunk[i].seq, Position: e.Position, Body: body})
 			}
 			through++
+		}
+		n = maxChunk
+		if len(page) > 0 {
+			n = min(room.Left()/(filled/len(page))+1, maxChunk)
 		}
 	}
 	return page, through, nil

@@ -112,7 +112,7 @@ func (s *Service) messagesAt(ctx context.Context, chat proto.Token, seqs []uint6
 		}
 	}
 	for len(places) > 0 {
-		n := min(len(places), getChunk)
+		n := min(len(places), maxChunk)
 		entries, err := s.log.Get(ctx, places[:n])
 		if err != nil {
 			return nil, err

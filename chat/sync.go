@@ -7,10 +7,15 @@ import (
 	"supmesh.dev/chat/projection"
 	"supmesh.dev/chat/roster"
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
 )
 
-// syncMessages bounds the messages of one chat in an answer; pageBytes bounds all.
+// syncMessages bounds the messages of one chat in an answer; the answer's room bounds all.
 const syncMessages = 100
+
+// syncFrame is what a chat's part of an answer has beside its id, its messages and its
+// receipts, in bytes.
+const syncFrame = 192
 
 // pulling is one chat of a sync on its way.
 type pulling struct {
@@ -55,7 +60,12 @@ func (s *Service) pull(ctx context.Context, who caller, chats []proto.SyncFrom) 
 		items = append(items, pulls[i].items...)
 		upTo[pulls[i].token] = pulls[i].edits
 	}
-	page, _, err := s.fetch(ctx, items, upTo)
+	// Each chat has its part. What is left is for messages, and then for receipts.
+	room := s.host.AnswerRoom()
+	for _, c := range chats {
+		room.Fits(proto.EncodedLen(c.ChatID) + syncFrame)
+	}
+	page, _, err := s.fetch(ctx, items, upTo, room)
 	if err != nil {
 		return res, err
 	}
@@ -69,7 +79,7 @@ func (s *Service) pull(ctx context.Context, who caller, chats []proto.SyncFrom) 
 	}
 	for i := range pulls {
 		var synced proto.SyncedChat
-		synced, page = pulls[i].result(page, &at[i])
+		synced, page = pulls[i].result(page, &at[i], room)
 		if !at[i].member { // not any more
 			res.Failed = append(res.Failed, proto.SyncFailed{ChatID: pulls[i].ChatID, Code: proto.ChatNotFound})
 			continue
@@ -166,9 +176,14 @@ func (s *Service) look(ctx context.Context, who caller, pulls []pulling) error {
 }
 
 // result is what the answer says of one chat; page begins with its messages, as
-// far as they fit, and rest is what comes behind them.
-func (p *pulling) result(page []proto.LogItem, at *standing) (res proto.SyncedChat, rest []proto.LogItem) {
-	res = proto.SyncedChat{ChatID: p.ChatID, Messages: []proto.Raw{}, LastSeq: p.last.Seq, ReadSeq: at.readSeq, UnreadCount: at.unread, Receipts: at.others}
+// far as they fit, and rest is what comes behind them. Receipts that do not fit are left out.
+func (p *pulling) result(page []proto.LogItem, at *standing, room *services.Room) (res proto.SyncedChat, rest []proto.LogItem) {
+	res = proto.SyncedChat{ChatID: p.ChatID, Messages: []proto.Raw{}, LastSeq: p.last.Seq, ReadSeq: at.readSeq, UnreadCount: at.unread}
+	if room.Fits(receiptsLen(at.others)) {
+		res.Receipts = at.others
+	} else {
+		res.NoReceipts = true
+	}
 	fitted := 0
 	for _, it := range p.items {
 		if len(page) == 0 {
@@ -181,4 +196,13 @@ func (p *pulling) result(page []proto.LogItem, at *standing) (res proto.SyncedCh
 	}
 	res.More = fitted < len(p.items) || p.span.To < p.last.Seq
 	return res, page
+}
+
+// receiptsLen is about how many bytes receipts take in an answer, and never less than they do.
+func receiptsLen(receipts []proto.MemberReceipt) (n int) {
+	const frame = 96
+	for i := range receipts {
+		n += proto.EncodedLen(receipts[i].UserID) + frame
+	}
+	return n
 }

@@ -9,6 +9,13 @@ import (
 	"supmesh.dev/services"
 )
 
+// unreachedUser is what a user has in an answer beside the id, and unreachedFrame what the
+// answer has beside users and name, in bytes.
+const (
+	unreachedUser  = len(`,18446744073709551615,`)
+	unreachedFrame = 1 << 10
+)
+
 // unreached is a page of the members of whom no device has said that it has a
 // message, its author among them where that is so. A service asks: whom it turns to
 // otherwise rests on it, so what is not whole is waited for.
@@ -55,12 +62,25 @@ func (s *Service) unreachedPage(ctx context.Context, c *chatState, req *proto.Un
 		return res, err
 	}
 	res.Name = name
-	if more {
-		if res.Next, err = page[len(page)-1].User.ID(); err != nil {
+	// The page ends where all that could be left of it would not fit.
+	room := s.host.AnswerRoom()
+	room.Fits(unreachedFrame + proto.EncodedLen(name))
+	ids := make([]string, 0, len(page))
+	for _, m := range page {
+		id, err := m.User.ID()
+		if err != nil {
 			return res, err
 		}
+		if !room.Fits(proto.EncodedLen(id) + unreachedUser) {
+			more = true
+			break
+		}
+		ids = append(ids, id)
 	}
-	return res, s.addUnreached(ctx, c, req.Seq, last, page, &res)
+	if more {
+		res.Next = ids[len(ids)-1]
+	}
+	return res, s.addUnreached(ctx, c, req.Seq, last, page[:len(ids)], &res)
 }
 
 // progress is a chat's name and how far a page of its members are, once it is known

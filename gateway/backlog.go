@@ -10,9 +10,6 @@ import (
 )
 
 const (
-	backlogPage = 100
-	// backlogChats bounds the chats of one question.
-	backlogChats = 200
 	// lowWater is what may wait for a client before more backlog is sent: what
 	// is live never queues behind more than this.
 	lowWater = 128 << 10
@@ -34,14 +31,15 @@ func (svc *Service) startBacklog(s *Session) {
 
 // backlog sends page after page until nothing is owed or the session is gone.
 func (svc *Service) backlog(ctx context.Context, s *Session) {
+	p := newPaging()
 	for tries := 0; ctx.Err() == nil; {
-		owed := svc.owedTo(s)
-		if len(owed) == 0 {
+		owed, stuck := svc.owedTo(s, p)
+		if len(owed) == 0 && !stuck {
 			s.mu.Lock()
 			s.behind = false
 			s.mu.Unlock()
 			// A topic may have got behind after it was looked at.
-			if len(svc.owedTo(s)) > 0 {
+			if owed, _ := svc.owedTo(s, p); len(owed) > 0 {
 				svc.startBacklog(s)
 			}
 			return
@@ -49,28 +47,43 @@ func (svc *Service) backlog(ctx context.Context, s *Session) {
 		if s.is(closed) || !s.drained(ctx) {
 			return
 		}
-		if err := svc.sendPage(ctx, s, owed); err != nil {
+		if len(owed) == 0 { // only chats whose next try is not due
+			wait(ctx, backlogAgain)
+			continue
+		}
+		err := svc.sendPage(ctx, s, owed, p.limit)
+		switch {
+		case err == nil:
+			tries = 0
+			p.answered(owed)
+		case isAway(err):
 			if tries++; tries == 1 {
 				svc.host.Log().WarnContext(ctx, "backlog", "error", err)
 			}
 			pause(ctx, tries)
-			continue
+		case ctx.Err() == nil:
+			svc.metrics.pagesRefused.Add(ctx, 1)
+			if p.refused(owed, time.Now()) {
+				svc.host.Log().ErrorContext(ctx, "the backlog of a chat is refused", "error", err)
+			}
 		}
-		tries = 0
 	}
 }
 
-// owedTo is the chats in which the session is behind, and the ranges.
-func (svc *Service) owedTo(s *Session) []proto.BacklogChat {
-	var owed []proto.BacklogChat
+// owedTo is the chats in which the session is behind, and the ranges, as many as are to be
+// asked for at once. stuck says that there are others whose next try is not due.
+func (svc *Service) owedTo(s *Session, p *paging) (owed []proto.BacklogChat, stuck bool) {
+	now := time.Now()
 	for _, t := range s.topicList() {
-		if len(owed) == backlogChats {
+		if len(owed) == p.chats {
 			break
 		}
 		t.mu.Lock()
 		if i := t.indexLocked(s); i >= 0 && t.members[i].owed != nil {
 			if from, ok := t.members[i].owed.Settled(); ok {
 				t.catchUpLocked(i, from)
+			} else if !p.due(t.chat, now) {
+				stuck = true
 			} else {
 				after, upTo := t.members[i].owed.Range()
 				owed = append(owed, proto.BacklogChat{ChatID: t.chat, AfterSeq: after, UpToSeq: upTo})
@@ -78,7 +91,7 @@ func (svc *Service) owedTo(s *Session) []proto.BacklogChat {
 		}
 		t.mu.Unlock()
 	}
-	return owed
+	return owed, stuck
 }
 
 // catchUpLocked lets a member that has everything have what is live.
@@ -89,7 +102,7 @@ func (t *topic) catchUpLocked(i int, from uint64) {
 
 var errNoProgress = errors.New("a page without messages says that there are more")
 
-func (svc *Service) sendPage(ctx context.Context, s *Session, owed []proto.BacklogChat) error {
+func (svc *Service) sendPage(ctx context.Context, s *Session, owed []proto.BacklogChat, limit int) error {
 	select {
 	case svc.readers <- struct{}{}:
 		defer func() { <-svc.readers }()
@@ -99,7 +112,7 @@ func (svc *Service) sendPage(ctx context.Context, s *Session, owed []proto.Backl
 	for i := range owed {
 		svc.withOwed(s, owed[i].ChatID, func(t *topic, i int) { t.members[i].owed.Asking() })
 	}
-	res, err := services.Do(ctx, svc.host, proto.Backlog, s.actor, proto.BacklogReq{Chats: owed, Limit: backlogPage})
+	res, err := services.Do(ctx, svc.host, proto.Backlog, s.actor, proto.BacklogReq{Chats: owed, Limit: limit})
 	if err != nil {
 		return err
 	}

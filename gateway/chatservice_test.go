@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -35,6 +37,9 @@ type chatService struct {
 	behind    map[string]former // by chat: a removal that open has not heard of
 	made      func()            // not nil: called when an answer to open is made and not yet sent
 	paged     func()            // the same for a page of backlog
+	refuse    string            // a chat whose messages no page can have
+	refused   int               // pages that were refused
+	openPage  int               // chats of one answer to open, 0: all
 }
 
 type former struct {
@@ -174,7 +179,7 @@ func actorOf(ctx context.Context) proto.Actor {
 	return call.Actor
 }
 
-func (c *chatService) open(ctx context.Context, _ proto.OpenReq) (proto.OpenRes, error) {
+func (c *chatService) open(ctx context.Context, req proto.OpenReq) (proto.OpenRes, error) {
 	actor := actorOf(ctx)
 	stream, err := c.host.JetStream().Stream(ctx, proto.Events.Name)
 	if err != nil {
@@ -194,7 +199,15 @@ func (c *chatService) open(ctx context.Context, _ proto.OpenReq) (proto.OpenRes,
 	res := proto.OpenRes{
 		Epoch: stream.CachedInfo().Config.Metadata[proto.MetadataEpoch], Position: stream.CachedInfo().State.LastSeq, Chats: []proto.ChatHead{},
 	}
-	for id, s := range c.chats {
+	for _, id := range slices.Sorted(maps.Keys(c.chats)) {
+		s := c.chats[id]
+		if string(token(c.t, id)) <= req.Cursor {
+			continue
+		}
+		if c.openPage > 0 && len(res.Chats) == c.openPage {
+			res.NextCursor = string(token(c.t, res.Chats[c.openPage-1].ChatID))
+			break
+		}
 		joined, member := s.members[actor.User]
 		version := s.version
 		if old := c.behind[id]; old.user == actor.User {
@@ -234,8 +247,12 @@ func (c *chatService) backlog(ctx context.Context, req proto.BacklogReq) (proto.
 		limit = c.pageLimit
 	}
 	res := proto.BacklogRes{Items: []proto.LogItem{}}
-	room := 500_000 // an answer must fit into a NATS message
+	room := c.host.AnswerRoom()
 	for _, r := range req.Chats {
+		if r.ChatID == c.refuse {
+			c.refused++
+			return res, proto.Errorf(proto.PayloadTooLarge, "the answer is too large")
+		}
 		s := c.chat(r.ChatID)
 		if _, member := s.members[actor.User]; !member {
 			res.Gone = append(res.Gone, r.ChatID)
@@ -245,11 +262,10 @@ func (c *chatService) backlog(ctx context.Context, req proto.BacklogReq) (proto.
 			if m.Seq <= r.AfterSeq || m.Seq > r.UpToSeq {
 				continue
 			}
-			if len(res.Items) == limit || room < len(m.Body) {
+			if len(res.Items) == limit || !room.Fits(len(m.Body)+len(m.ChatID)+96) {
 				res.More = true
 				break
 			}
-			room -= len(m.Body)
 			res.Items = append(res.Items, m)
 		}
 	}

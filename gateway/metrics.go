@@ -31,9 +31,11 @@ type metrics struct {
 	openedLate  metric.Int64Counter
 	presences   metric.Int64Counter
 	unreported  metric.Int64Counter
-	viewers     atomic.Int64
-	watches     atomic.Int64
-	watched     atomic.Int64
+
+	pagesRefused metric.Int64Counter
+	viewers      atomic.Int64
+	watches      atomic.Int64
+	watched      atomic.Int64
 }
 
 // gauge counts connections per profile.
@@ -66,6 +68,7 @@ func (m *metrics) register(svc *Service) error {
 	m.openedLate = counter("gateway_opened_late_total", "Connections that were served before presence knew of them.")
 	m.presences = counter("gateway_presence_events_total", "Changes of presence passed on to connections.")
 	m.unreported = counter("gateway_calls_dropped_total", "Words to signaling on connections that it was not told: too many waited, or it refused them.")
+	m.pagesRefused = counter("gateway_backlog_refused_total", "Pages of a device's backlog that chat refused; they are asked for smaller.")
 	observe := func(name, help string, value func() int64) {
 		_, err := meter.Int64ObservableGauge(name, metric.WithDescription(help), metric.WithInt64Callback(
 			func(_ context.Context, o metric.Int64Observer) error { o.Observe(value()); return nil }))

@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"supmesh.dev/gateway/catchup"
 	"supmesh.dev/proto"
@@ -79,11 +81,8 @@ const maxBehind = 3
 // without memberships that have ended meanwhile.
 func (svc *Service) ask(ctx context.Context, s *Session) (proto.OpenRes, error) {
 	for tries := 1; ; tries++ {
-		res, err := services.Do(ctx, svc.host, proto.OpenDevice, s.actor, proto.OpenReq{})
+		res, err := svc.askPages(ctx, s)
 		if err != nil {
-			return res, err
-		}
-		if err := svc.checkEpoch(res.Epoch); err != nil {
 			return res, err
 		}
 		listed := len(res.Chats)
@@ -93,6 +92,32 @@ func (svc *Service) ask(ctx context.Context, s *Session) (proto.OpenRes, error) 
 		}
 		pause(ctx, tries)
 	}
+}
+
+// askPages reads all pages of an answer to rpc.chat.open into one. Its position is the
+// first page's: all of it is known as of then, or later.
+func (svc *Service) askPages(ctx context.Context, s *Session) (res proto.OpenRes, err error) {
+	for req := (proto.OpenReq{}); ; {
+		page, err := services.Do(ctx, svc.host, proto.OpenDevice, s.actor, req)
+		if err == nil {
+			err = svc.checkEpoch(page.Epoch)
+		}
+		if err != nil {
+			return res, err
+		}
+		if req.Cursor == "" {
+			res = page
+		} else {
+			res.Position = min(res.Position, page.Position)
+			res.Chats = append(res.Chats, page.Chats...)
+		}
+		if page.NextCursor == "" {
+			break
+		}
+		req.Cursor = page.NextCursor
+	}
+	slices.SortStableFunc(res.Chats, func(a, b proto.ChatHead) int { return cmp.Compare(b.LastPosition, a.LastPosition) })
+	return res, nil
 }
 
 // activate lets a prepared session have what is live, and starts to send what

@@ -67,6 +67,7 @@ func (s *Sdp) check(name string, types ...string) error {
 	return first(
 		check(name+".type", oneOf(s.Type, types), fmt.Sprintf("must be one of %v", types)),
 		tooLarge(name+".sdp", len(s.SDP), MaxSDP),
+		encodedTooLarge(name+".sdp", s.SDP),
 		check(name+".sdp", s.SDP != "" || s.Type == "rollback", "must not be empty"),
 	)
 }

@@ -22,6 +22,8 @@ const (
 	MaxAvatar      = 2048
 	MaxDescription = 4096
 	MaxSettings    = 64
+	// MaxSettingsBytes bounds the names and values of a chat's settings together.
+	MaxSettingsBytes = 64 << 10
 )
 
 // Member is one member of a chat.
@@ -53,18 +55,22 @@ type JoinChatRes struct {
 
 // OpenReq is a gateway's question at CONNECT, and again after it may have
 // missed membership changes: what does this user's device need? The actor says who.
-type OpenReq struct{}
+type OpenReq struct {
+	Cursor string `json:"cursor,omitzero"` // nextCursor of the page before
+}
 
-// Validate accepts: there is nothing to check.
-func (r *OpenReq) Validate() error { return nil }
+// Validate checks every field; the error names the first that is wrong.
+func (r *OpenReq) Validate() error { return optional("cursor", r.Cursor, checkCursor) }
 
-// OpenRes is everything a gateway needs to serve a device.
+// OpenRes is a page of what a gateway needs to serve a device. A chat of which the user is
+// a member throughout the reading stands in exactly one page.
 type OpenRes struct {
 	Epoch    string     `json:"epoch"`    // of the log
 	Position uint64     `json:"position"` // the log's head, read before the chats below
-	Chats    []ChatHead `json:"chats"`
+	Chats    []ChatHead `json:"chats"`    // most recently active first
 	// NewDevice is true where the device had never been seen: it starts at the head.
-	NewDevice bool `json:"newDevice,omitzero"`
+	NewDevice  bool   `json:"newDevice,omitzero"`
+	NextCursor string `json:"nextCursor,omitzero"` // asks for the next page; absent on the last
 }
 
 // ChatHead is how far one chat is, and how far this device is in it.
@@ -138,8 +144,20 @@ func (r *PutChatReq) Validate() error {
 	return first(
 		field("chatId", CheckID(r.ChatID)),
 		text("name", r.Name, MaxName), text("avatar", r.Avatar, MaxAvatar), text("description", r.Description, MaxDescription),
-		check("settings", len(r.Settings) <= MaxSettings, "must be at most 64 entries"),
+		CheckSettings(r.Settings),
 		checkMembers(r.Members),
+	)
+}
+
+// CheckSettings bounds the settings of a chat, in one request and in all.
+func CheckSettings(settings map[string]Raw) error {
+	size := 0
+	for name, value := range settings {
+		size += len(name) + len(value)
+	}
+	return first(
+		check("settings", len(settings) <= MaxSettings, "must be at most 64 entries"),
+		tooLarge("settings", size, MaxSettingsBytes),
 	)
 }
 

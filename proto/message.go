@@ -71,6 +71,7 @@ func (r *SendMessageReq) Validate() error {
 		field("chatId", CheckID(r.ChatID)),
 		check("encryptedContent", r.EncryptedContent != "", "must not be empty"),
 		tooLarge("encryptedContent", len(r.EncryptedContent), MaxContent),
+		encodedTooLarge("encryptedContent", r.EncryptedContent),
 		check("messageType", r.MessageType == "" || oneOf(r.MessageType, MessageTypes), "must be one of text, image, video, audio, file, voice"),
 		optional("replyToId", r.ReplyToID, CheckID),
 		tooLarge("metadata", len(r.Metadata), MaxMetadata),

@@ -27,6 +27,7 @@ func (r *EditReq) Validate() error {
 		field("messageId", CheckID(r.MessageID)),
 		check("encryptedContent", r.EncryptedContent != "", "must not be empty"),
 		tooLarge("encryptedContent", len(r.EncryptedContent), MaxContent),
+		encodedTooLarge("encryptedContent", r.EncryptedContent),
 		tooLarge("metadata", len(r.Metadata), MaxMetadata),
 		check("metadata", isObject(r.Metadata), "must be an object"),
 		check("mentions", len(r.Mentions) <= MaxMentions, "must be at most 50 users"),
@@ -117,8 +118,8 @@ func (r *SyncReq) Validate() error {
 	return nil
 }
 
-// SyncRes is its ack, chats in the order asked: at most 100 messages of each,
-// and 1 MiB in all.
+// SyncRes is its ack, chats in the order asked: at most 100 messages of each, and in all
+// as many as fit one answer, at least one.
 type SyncRes struct {
 	Chats  []SyncedChat `json:"chats"`
 	Failed []SyncFailed `json:"failed"`
@@ -135,6 +136,8 @@ type SyncedChat struct {
 	More        bool   `json:"more"` // ask again, after the last seq that is here
 	// Receipts is how far the other members are; only in chats of at most 64.
 	Receipts []MemberReceipt `json:"receipts,omitzero"`
+	// NoReceipts is true where receipts were left out because the answer was full: chat:join has them.
+	NoReceipts bool `json:"noReceipts,omitzero"`
 }
 
 // SyncFailed is a chat that could not be given.

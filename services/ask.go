@@ -72,6 +72,9 @@ func (h *Host) ask(ctx context.Context, q *Question, done func(Reply)) (id uint6
 	if failure == nil && (ctx.Err() != nil || !began.Before(deadline)) {
 		failure = late()
 	}
+	if failure == nil {
+		q.Body, failure = h.fitRequest(q)
+	}
 	if failure != nil {
 		if a.requestID == "" {
 			a.requestID = NewRequestID()

@@ -218,8 +218,8 @@ func (r *request) answer(res any, err error) (code proto.Code) {
 		buf.b = append(buf.b[:0], kept.body...)
 	case err == nil:
 		buf.b, err = appendSuccess(buf.b[:0], res, c.RequestID)
-		if err == nil && r.hold != nil && int64(len(buf.b)+replayMargin) > h.nc.MaxPayload() {
-			err = errAnswerTooLarge()
+		if err == nil && r.hold != nil && len(buf.b)+replayMargin > h.maxPayload() {
+			err = r.tooLarge(len(buf.b))
 		}
 	}
 	if err != nil {
@@ -233,7 +233,7 @@ func (r *request) answer(res any, err error) (code proto.Code) {
 	if r.reply != "" {
 		err := h.nc.PublishMsg(out)
 		if errors.Is(err, nats.ErrMaxPayload) {
-			e := errAnswerTooLarge()
+			e := r.tooLarge(len(buf.b))
 			code = e.Code
 			out.Header, out.Data = failureHeader(e), appendFailure(nil, e, c.RequestID)
 			err = h.nc.PublishMsg(out)
@@ -246,7 +246,10 @@ func (r *request) answer(res any, err error) (code proto.Code) {
 	return code
 }
 
-func errAnswerTooLarge() *proto.Error {
+// tooLarge is the failure of an answer that fits no message. A handler with a list fills
+// its answer to AnswerRoom, so this is a fault of the handler.
+func (r *request) tooLarge(size int) *proto.Error {
+	r.server.host.log.ErrorContext(&r.ctx, "an answer fits no message", "subject", r.ctx.call.Subject, "bytes", size)
 	return proto.Errorf(proto.PayloadTooLarge, "the answer is too large")
 }
 

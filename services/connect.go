@@ -32,7 +32,9 @@ func (h *Host) connect(purpose string) (*nats.Conn, error) {
 				h.log.Warn("nats disconnected", "connection", purpose, "error", err)
 			}
 		}),
+		nats.ConnectHandler(h.checkPayload),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
+			h.checkPayload(nc)
 			h.log.Info("nats reconnected", "connection", purpose, "server", nc.ConnectedUrlRedacted())
 			if purpose == "data" {
 				for _, fn := range h.reconnectHandlers() {

@@ -84,7 +84,7 @@ const maxKinds = 16
 // behind does not know of what came after it. That is 0 where no subject has an entry.
 func (l *Log) LastOfEach(ctx context.Context, subjects []string) (newest []Entry, upTo uint64, err error) {
 	for len(subjects) > 0 {
-		n := min(len(subjects), multiLastMax)
+		n := multiLast(subjects)
 		part, end, err := l.batch(ctx, proto.Events.Name, getRequest{MultiLast: subjects[:n]}, n)
 		if err != nil {
 			return nil, 0, fmt.Errorf("read last of %d subjects: %w", n, err)
@@ -95,4 +95,15 @@ func (l *Log) LastOfEach(ctx context.Context, subjects []string) (newest []Entry
 		newest, subjects = append(newest, part...), subjects[n:]
 	}
 	return newest, upTo, nil
+}
+
+// multiLast is how many of subjects one request may name.
+func multiLast(subjects []string) int {
+	size := 0
+	for n, subject := range subjects {
+		if size += len(subject) + len(`"",`); n == multiLastMax || n > 0 && size > multiLastBytes {
+			return n
+		}
+	}
+	return len(subjects)
 }

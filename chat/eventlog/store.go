@@ -15,6 +15,7 @@ import (
 
 	"supmesh.dev/chat/eventlog/inbox"
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
 )
 
 const (
@@ -32,6 +33,8 @@ var (
 	ErrUnavailable = errors.New("log unavailable")
 	// ErrFull: the stream refuses to grow; nothing was stored.
 	ErrFull = errors.New("log full")
+	// ErrTooLarge: the entry is larger than a message may be; nothing was stored.
+	ErrTooLarge = errors.New("entry too large")
 )
 
 // WrongLastError says that the subject's last entry is not the one expected.
@@ -248,6 +251,8 @@ const (
 	statusNone = "404" // no such entry
 	// multiLastMax keeps under the 1,024 answers one request may give.
 	multiLastMax = 500
+	// multiLastBytes bounds the names of one request: half of the smallest max_payload.
+	multiLastBytes = services.MinPayload / 2
 )
 
 func (l *Log) ask(stream, reply string, r getRequest) error {
@@ -374,7 +379,7 @@ type Ack struct {
 }
 
 // Append stores one entry, once. It returns WrongLastError, ErrUncertain,
-// ErrUnavailable or ErrFull; only after ErrUncertain may the entry be stored.
+// ErrUnavailable, ErrTooLarge or ErrFull; only after ErrUncertain may the entry be stored.
 // It waits until ctx's deadline, and no longer than attemptTimeout; where ctx has
 // no deadline, until it is cancelled.
 func (l *Log) Append(ctx context.Context, a *Append) (Ack, error) {
@@ -385,7 +390,10 @@ func (l *Log) Append(ctx context.Context, a *Append) (Ack, error) {
 	err := l.write.PublishMsg(&msg.Msg) // copies it
 	msg.Data = nil
 	messages.Put(msg)
-	if err != nil {
+	switch {
+	case errors.Is(err, nats.ErrMaxPayload):
+		return Ack{}, fmt.Errorf("append %s: %w", a.Subject, ErrTooLarge)
+	case err != nil:
 		return Ack{}, fmt.Errorf("append %s: %w: %w", a.Subject, ErrUnavailable, err)
 	}
 	wait := attemptTimeout

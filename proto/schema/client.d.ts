@@ -1058,22 +1058,27 @@ export interface NotifyReq {
 /** OfferTable is user id → what is offered to that user. */
 export type OfferTable = Record<string, Sdp>;
 
-/** OpenAck is everything a gateway needs to serve a device. */
+/** OpenAck is a page of what a gateway needs to serve a device. A chat of which the user is a member throughout the reading stands in exactly one page. */
 export interface OpenAck {
   success: true;
   /** of the log */
   epoch: string;
   /** the log's head, read before the chats below */
   position: number;
+  /** most recently active first */
   chats: ChatHead[];
   /** NewDevice is true where the device had never been seen: it starts at the head. */
   newDevice?: boolean;
+  /** asks for the next page; absent on the last */
+  nextCursor?: string;
   /** names the request in logs and traces */
   requestId: string;
 }
 
 /** OpenReq is a gateway's question at CONNECT, and again after it may have missed membership changes: what does this user's device need? The actor says who. */
 export interface OpenReq {
+  /** nextCursor of the page before */
+  cursor?: string;
 }
 
 /** OpenSessionAck is its answer. */
@@ -1596,7 +1601,7 @@ export interface SubscribePresenceReq {
   userIds: string[];
 }
 
-/** SyncAck is its ack, chats in the order asked: at most 100 messages of each, and 1 MiB in all. */
+/** SyncAck is its ack, chats in the order asked: at most 100 messages of each, and in all as many as fit one answer, at least one. */
 export interface SyncAck {
   success: true;
   chats: SyncedChat[];
@@ -1635,6 +1640,8 @@ export interface SyncedChat {
   more: boolean;
   /** Receipts is how far the other members are; only in chats of at most 64. */
   receipts?: MemberReceipt[];
+  /** NoReceipts is true where receipts were left out because the answer was full: chat:join has them. */
+  noReceipts?: boolean;
 }
 
 /** Typing is `message:typing`: another user is typing. */

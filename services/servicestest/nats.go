@@ -7,6 +7,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
+
+	"supmesh.dev/services"
 )
 
 // NATS is an embedded server that a test may stop and start again on the same
@@ -19,13 +21,14 @@ type NATS struct {
 }
 
 // RunNATS starts a server on a free port with JetStream in a directory of the
-// test. It stops with the test. change may alter the server's options.
+// test, and with the smallest max_payload that is supported. It stops with the test.
+// change may alter the server's options.
 func RunNATS(t testing.TB, change ...func(*server.Options)) *NATS {
 	t.Helper()
 	n := &NATS{t: t, opts: server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
 		JetStream: true, StoreDir: t.TempDir(), JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 8 << 30,
-		MaxControlLine: 4096,
+		MaxControlLine: 4096, MaxPayload: services.MinPayload,
 	}}
 	for _, fn := range change {
 		fn(&n.opts)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"supmesh.dev/proto"
 )
 
 // Maps in one order: equal values are equal bytes, which hashes rely on.
@@ -69,6 +71,44 @@ func Canonical(data []byte) []byte {
 		return data
 	}
 	return v
+}
+
+// Compact is data, one JSON value, as short as it can be written: no space, and no escape
+// that JSON does not ask for. Its meaning, its order and its numbers stay. What is not JSON
+// stays as it is.
+func Compact(data []byte) []byte {
+	v := jsontext.Value(bytes.Clone(data))
+	if err := v.Format(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
+		return data
+	}
+	return v
+}
+
+// Largest is the name of the largest member of an object; empty where data is none.
+func Largest(data []byte) string {
+	d := jsontext.NewDecoder(bytes.NewReader(data), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
+		return ""
+	}
+	name, most := "", -1
+	for d.PeekKind() == '"' {
+		t, err := d.ReadToken()
+		if err != nil {
+			return ""
+		}
+		member := t.String()
+		v, err := d.ReadValue()
+		if err != nil {
+			return ""
+		}
+		if len(v) > most {
+			name, most = member, len(v)
+		}
+	}
+	if len(name) > proto.MaxIDRunes { // names are the client's, and this one goes into an error
+		return ""
+	}
+	return name
 }
 
 // Restore decodes what the mesh itself encoded: an answer, an entry of the

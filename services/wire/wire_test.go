@@ -95,6 +95,7 @@ func FuzzAppendString(f *testing.F) {
 		var back string
 		require.NoError(t, json.Unmarshal(out, &back), "%q", out)
 		require.True(t, utf8.Valid(out))
+		require.Len(t, out, proto.EncodedLen(s))
 		if utf8.ValidString(s) {
 			require.Equal(t, s, back)
 		}
@@ -141,4 +142,33 @@ func TestCanonicalIsOneSpelling(t *testing.T) {
 	}
 	require.NotEqual(t, want, string(wire.Canonical([]byte(`{"a":[2.5,1,"é"],"b":12345678901234567890}`))), "order in a list counts")
 	require.Equal(t, "{", string(wire.Canonical([]byte("{"))))
+}
+
+func TestCompact(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, `{"b":"A<é\u0001\"","a":[1,2.50,12345678901234567890]}`, //nolint:testifylint // the very bytes
+		string(wire.Compact([]byte(` { "b" : "\u0041\u003c\u00e9\u0001\"", "a":[ 1, 2.50,12345678901234567890]} `))))
+	require.Equal(t, `{"a"`, string(wire.Compact([]byte(`{"a"`))))
+}
+
+func TestLargest(t *testing.T) {
+	t.Parallel()
+	for data, want := range map[string]string{
+		`{"a":1,"long":{"x":"yyyyyyyyyy"},"c":"zz"}`: "long", `{}`: "", `[1]`: "", `{"a"`: "", ``: "",
+		`{"` + strings.Repeat("n", 200) + `":1}`: "",
+	} {
+		require.Equal(t, want, wire.Largest([]byte(data)), data)
+	}
+}
+
+// TestEncodedLen: what proto counts is what is written.
+func TestEncodedLen(t *testing.T) {
+	t.Parallel()
+	for c := range rune(0x3000) {
+		s := "a" + string(c) + "b"
+		require.Len(t, wire.AppendString(nil, s), proto.EncodedLen(s), "%q", s)
+	}
+	for _, s := range []string{"", "\xff", "\xf0\x9f\x98", "😀", "a\xc3", "\xed\xa0\xbd"} {
+		require.Len(t, wire.AppendString(nil, s), proto.EncodedLen(s), "%q", s)
+	}
 }
