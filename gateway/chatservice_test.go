@@ -211,7 +211,7 @@ func (c *chatService) open(ctx context.Context, _ proto.OpenReq) (proto.OpenRes,
 		if !known {
 			delivered = head.LastSeq
 		}
-		head.Delivered = delivered
+		head.Delivered, head.Missed = delivered, head.LastSeq-delivered
 		res.Chats = append(res.Chats, head)
 	}
 	return res, nil
