@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"supmesh.dev/chat/projection"
+	"supmesh.dev/chat/roster"
 	"supmesh.dev/proto"
 )
 
@@ -84,7 +85,7 @@ func (s *Service) oldest(ctx context.Context, who caller, owed []owedSpan, limit
 		return nil, nil, err
 	}
 	for i, o := range owed {
-		items = append(items, itemsOf(o.chatID, spans[i], at[i])...)
+		items = append(items, covered(itemsOf(o.chatID, spans[i], at[i]), o.stay)...)
 	}
 	if items, err = s.visible(ctx, who.user, items); err != nil {
 		return nil, nil, err
@@ -96,6 +97,7 @@ func (s *Service) oldest(ctx context.Context, who caller, owed []owedSpan, limit
 type owedSpan struct {
 	projection.Span
 	chatID string
+	stay   roster.Stay
 }
 
 // owed are the ranges asked for that exist, of chats the user is a member of.
@@ -127,7 +129,7 @@ func (s *Service) owed(ctx context.Context, who caller, chats []proto.BacklogCha
 		}
 		to := min(c.UpToSeq, max(places[i].Head.Seq, lasts[tokens[i]].Seq))
 		if c.AfterSeq < to {
-			owed = append(owed, owedSpan{Span: projection.Span{Chat: tokens[i], From: c.AfterSeq + 1, To: to}, chatID: c.ChatID})
+			owed = append(owed, owedSpan{Span: projection.Span{Chat: tokens[i], From: c.AfterSeq + 1, To: to}, chatID: c.ChatID, stay: places[i].Stay})
 		}
 	}
 	if len(gone) > 0 {

@@ -27,21 +27,22 @@ func (s span) any() bool { return s.to > s.after }
 // before, and messages that were not read.
 type move struct{ delivered, read span }
 
-// moving is what a receipt up to seq makes of what is stored. Cursors only go
-// forward, and what is read is delivered. changed says whether anything is new.
+// moving is what a receipt up to seq makes of what is stored. Cursors only go forward,
+// and what is read is delivered, to the device too unless it was read by sending. changed
+// says whether anything is new.
 func moving(old receiptBody, device string, seq uint64, v verb) (next receiptBody, m move, changed bool) {
 	next = old
-	if seq > old.Devices[device] {
+	if v != verbSent && seq > old.Devices[device] {
 		next.Devices = maps.Clone(old.Devices)
 		if next.Devices == nil {
 			next.Devices = map[string]uint64{}
 		}
 		next.Devices[device] = seq
 		changed = true
-		had := old.delivered()
+		had := max(old.delivered(), old.Read)
 		m.delivered = span{had, max(had, seq)}
 	}
-	if v == verbRead && seq > old.Read {
+	if v != verbDelivered && seq > old.Read {
 		next.Read, changed = seq, true
 		m.read = span{old.Read, seq}
 	}
@@ -78,7 +79,7 @@ func (s *Service) advance(ctx context.Context, done *received, v verb) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	subject := proto.ReceiptLog(c.token, who.user)
-	var tried receiptBody // by an append whose outcome is not known
+	var tried *receiptBody // by an append whose outcome is not known
 	var triedMove move
 	fresh := false
 	for wait := firstPause; ; {
@@ -87,7 +88,7 @@ func (s *Service) advance(ctx context.Context, done *received, v verb) error {
 				return err
 			}
 			fresh = true
-			if tried.Devices != nil && r.body.equal(tried) { // it was stored after all
+			if tried != nil && r.body.equal(*tried) { // it was stored after all
 				done.moved = triedMove
 				break
 			}
@@ -120,7 +121,7 @@ func (s *Service) advance(ctx context.Context, done *received, v verb) error {
 		default:
 			r.known = false
 			if errors.Is(err, eventlog.ErrUncertain) {
-				tried, triedMove = next, m
+				tried, triedMove = &next, m
 			}
 			if errors.Is(err, eventlog.ErrFull) || errors.Is(err, eventlog.ErrTooLarge) || !pause(ctx, wait) {
 				return err

@@ -3,10 +3,12 @@ package chat
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"supmesh.dev/chat/eventlog"
 	"supmesh.dev/chat/projection"
 	"supmesh.dev/proto"
+	"supmesh.dev/services/wire"
 )
 
 // Bounds of one read of the log while healing.
@@ -59,7 +61,7 @@ func healed(page []eventlog.Entry) []projection.Healed {
 	out := make([]projection.Healed, len(page))
 	for i, e := range page {
 		out[i] = projection.Healed{
-			Seq: e.Seq, Position: e.Position, User: senderIn(e.Body), Key: e.Key, Content: e.Content, Time: e.Time,
+			Seq: e.Seq, Position: e.Position, User: senderIn(e.Body), Key: e.Key, Content: e.Content, Time: e.Time, Expires: expiryIn(e.Body),
 		}
 	}
 	return out
@@ -72,4 +74,16 @@ func senderIn(body []byte) proto.Token {
 		return ""
 	}
 	return user
+}
+
+// expiryIn is when a stored body expires; zero where it does not.
+func expiryIn(body []byte) time.Time {
+	if !mayExpire(body) {
+		return time.Time{}
+	}
+	var m proto.NewMessage
+	if err := wire.Restore(body, &m); err != nil || m.Message.ExpiresAt == nil {
+		return time.Time{}
+	}
+	return m.Message.ExpiresAt.Time
 }

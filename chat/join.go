@@ -24,11 +24,12 @@ func (s *Service) join(ctx context.Context, req proto.JoinChatReq) (proto.JoinCh
 	if err != nil {
 		return proto.JoinChatRes{}, unavailable(err)
 	}
-	last, err := s.log.Last(ctx, proto.Events.Name, proto.ChatLog(c.token, proto.KindMessage))
+	end, err := s.ends(ctx, []proto.Token{c.token})
 	if err != nil {
 		return proto.JoinChatRes{}, unavailable(err)
 	}
-	at, err := s.standings(ctx, who, []standingOf{{chat: c.token, last: last}})
+	last := end[c.token].last
+	at, err := s.standings(ctx, who, []standingOf{{c.token, end[c.token]}})
 	if err != nil {
 		return proto.JoinChatRes{}, unavailable(err)
 	}

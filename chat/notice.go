@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"supmesh.dev/chat/projection"
+	"supmesh.dev/chat/roster"
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
 )
@@ -16,13 +17,13 @@ type notice struct {
 	ids    []string // of all that are covered, oldest first
 }
 
-// noticesOf says who is told of a receipt by reader, who joined at a position,
-// that newly covers messages: each author of what was said since, but the reader.
-func noticesOf(reader string, joined uint64, covered []said) []notice {
+// noticesOf says who is told of a receipt by reader that newly covers messages: each
+// author, but the reader, of what was said while the reader was a member.
+func noticesOf(reader string, stay roster.Stay, covered []said) []notice {
 	var out []notice
 	at := map[string]int{}
 	for _, m := range covered {
-		if m.id == "" || m.author == "" || m.author == reader || m.position <= joined {
+		if m.id == "" || m.author == "" || m.author == reader || !stay.Covers(m.position) {
 			continue
 		}
 		i, ok := at[m.author]
@@ -51,23 +52,30 @@ func newestOf(s span) (seqs []uint64) {
 
 // tellAuthors tells the authors of what has moved. A failure is no failure of
 // the receipt: it is stored, and how far everyone is can be asked for.
-func (s *Service) tellAuthors(ctx context.Context, done *received, joined uint64) {
-	s.tellSpan(ctx, done, joined, verbDelivered, done.moved.delivered)
-	s.tellSpan(ctx, done, joined, verbRead, done.moved.read)
+func (s *Service) tellAuthors(ctx context.Context, done *received, m projection.Member) {
+	s.tellSpan(ctx, done, m, verbDelivered, done.moved.delivered)
+	s.tellSpan(ctx, done, m, verbRead, done.moved.read)
 }
 
-func (s *Service) tellSpan(ctx context.Context, done *received, joined uint64, v verb, moved span) {
+// tellSpan tells the authors of some messages that a member has them, or has read them.
+// It returns false if none of the messages is by others.
+func (s *Service) tellSpan(ctx context.Context, done *received, m projection.Member, v verb, moved span) (any bool) {
 	if !moved.any() {
-		return
+		return false
 	}
 	covered, err := s.messagesAt(ctx, done.chat.token, newestOf(moved))
 	if err != nil {
 		s.host.Log().WarnContext(ctx, "authors not told", "error", err)
-		return
+		return true
 	}
-	notices := noticesOf(done.User, joined, covered)
+	stay, err := s.stayOf(ctx, done.chat, done.user, m, covered)
+	if err != nil {
+		s.host.Log().WarnContext(ctx, "authors not told", "error", err)
+		return true
+	}
+	notices := noticesOf(done.User, stay, covered)
 	if len(notices) == 0 {
-		return
+		return false
 	}
 	told := make([]tiding, 0, len(notices))
 	for _, n := range notices {
@@ -83,7 +91,7 @@ func (s *Service) tellSpan(ctx context.Context, done *received, joined uint64, v
 	}
 	if s.tidings.holds(done.chat.token) {
 		s.coalesce(told)
-		return
+		return true
 	}
 	authors := make([]proto.Token, len(told))
 	for i := range told {
@@ -102,6 +110,7 @@ func (s *Service) tellSpan(ctx context.Context, done *received, joined uint64, v
 			}
 		}
 	}
+	return true
 }
 
 func (s *Service) coalesce(told []tiding) {
@@ -122,7 +131,7 @@ func (s *Service) emit(t *tiding) {
 			MessageID: t.newest.id, UserID: t.user, DeliveredAt: t.at, ChatID: t.chatID, Seq: t.newest.seq,
 			MessageIDs: t.ids, UserIDs: t.users, Count: t.count,
 		})
-	case verbRead:
+	case verbRead, verbSent:
 		err = services.Emit(s.host, proto.ReadEvent, t.key.author, "", proto.MessageRead{
 			MessageID: t.newest.id, UserID: t.user, ReadAt: t.at, ChatID: t.chatID, Seq: t.newest.seq,
 			MessageIDs: t.ids, UserIDs: t.users, Count: t.count,

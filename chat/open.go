@@ -157,6 +157,7 @@ func (s *Service) chatHeads(ctx context.Context, who caller, device roster.Devic
 	}
 	heads = make([]proto.ChatHead, 0, len(places))
 	asks := make([]floorOf, 0, len(places))
+	stays := make([]roster.Stay, 0, len(places))
 	for i, p := range places {
 		if !p.IsMember {
 			continue
@@ -176,8 +177,9 @@ func (s *Service) chatHeads(ctx context.Context, who caller, device roster.Devic
 		})
 		asks = append(asks, floorOf{
 			chat: token, lastSeq: last.Seq, lastPosition: last.Position,
-			floor: max(device.Position, p.Member.Joined), atLeast: p.Delivered,
+			floor: max(device.Position, p.Stay.First), atLeast: p.Delivered,
 		})
+		stays = append(stays, p.Stay)
 	}
 	delivered, err := s.floors(ctx, asks)
 	if err != nil {
@@ -189,6 +191,9 @@ func (s *Service) chatHeads(ctx context.Context, who caller, device roster.Devic
 			heads[i].Delivered = seq
 			found = append(found, roster.Cursor{Chat: asks[i].chat, User: who.user, Device: who.device, Seq: seq})
 		}
+	}
+	if err := s.countMissed(ctx, who, heads, asks, stays); err != nil {
+		return nil, 0, err
 	}
 	// Kept, so that the next connection need not search. It follows from the log.
 	if err := s.roster.Load().Advance(ctx, found); err != nil {

@@ -26,9 +26,10 @@ type verb uint8
 const (
 	verbDelivered verb = iota
 	verbRead
+	verbSent // read by sending: the device need not have what came before
 )
 
-func (v verb) String() string { return [...]string{"delivered", "read"}[v] }
+func (v verb) String() string { return [...]string{"delivered", "read", "sent"}[v] }
 
 // received is a receipt that is stored.
 type received struct {
@@ -64,16 +65,29 @@ func (s *Service) read(ctx context.Context, req proto.ReadReq) (proto.ReadRes, e
 	res := proto.ReadRes{ChatID: req.ChatID, UpToSeq: done.stands.ReadSeq, ReadAt: done.at}
 	if done.stands.ReadSeq < done.last.Seq {
 		// What the user said since counts as read too, and that Redis knows.
-		at, err := s.unread(ctx, done.caller, []standingOf{{chat: done.chat.token, last: done.last}})
+		at, err := s.unreadIn(ctx, done.caller, done.chat)
 		if err != nil {
 			return proto.ReadRes{}, unavailable(err)
 		}
-		res.UpToSeq, res.UnreadCount = max(res.UpToSeq, at[0].readSeq), at[0].unread
+		res.UpToSeq, res.UnreadCount = max(res.UpToSeq, at.readSeq), at.unread
 	}
 	if done.moved.read.any() {
 		s.tellReader(done, res.UnreadCount)
 	}
 	return res, nil
+}
+
+// unreadIn is where a user stands in one chat by now.
+func (s *Service) unreadIn(ctx context.Context, who caller, c *chatState) (standing, error) {
+	end, err := s.ends(ctx, []proto.Token{c.token})
+	if err != nil {
+		return standing{}, err
+	}
+	at, err := s.unread(ctx, who, []standingOf{{c.token, end[c.token]}})
+	if err != nil {
+		return standing{}, err
+	}
+	return at[0], nil
 }
 
 func namedIDs(one string, more []string) []string {
@@ -108,7 +122,7 @@ func (s *Service) receive(ctx context.Context, r *receipt) (*received, error) {
 	if err := s.advance(ctx, done, r.verb); err != nil {
 		return nil, err
 	}
-	s.tellAuthors(ctx, done, m.Joined)
+	s.tellAuthors(ctx, done, m)
 	return done, nil
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"supmesh.dev/chat/roster"
 	"supmesh.dev/proto"
 )
 
@@ -65,7 +66,7 @@ func TestNoticesOf(t *testing.T) {
 		"a sender that is not known": {0, []said{by(1, "")}, nil},
 		"all of it before they came": {99, []said{by(1, "ann")}, nil},
 	} {
-		require.Equal(t, row.want, noticesOf("bob", row.joined, row.covered), name)
+		require.Equal(t, row.want, noticesOf("bob", roster.Stay{First: row.joined}, row.covered), name)
 	}
 }
 

@@ -95,7 +95,7 @@ func (s *Service) revised(ctx context.Context, c *chatState, seq, after uint64, 
 	if err != nil {
 		return nil, err
 	}
-	upTo, err := s.revisions.Apply(ctx, c.token, after, []revisions.Edit{{Seq: seq, Position: e.Position}})
+	upTo, err := s.revisions.Apply(ctx, c.token, after, []revisions.Edit{editOf(seq, &e)})
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +103,11 @@ func (s *Service) revised(ctx context.Context, c *chatState, seq, after uint64, 
 		return r, s.healEdits(ctx, c.token, upTo)
 	}
 	return r, nil
+}
+
+// editOf is an entry of an edit log as Redis keeps it.
+func editOf(seq uint64, e *eventlog.Entry) revisions.Edit {
+	return revisions.Edit{Seq: seq, Position: e.Position, Deletes: e.Event == proto.MessageDeletedEvent.Name}
 }
 
 // target finds a message by its id, nil where it is none of the chat's, and
@@ -206,7 +211,7 @@ func (s *Service) healEdits(ctx context.Context, chat proto.Token, after uint64)
 		}
 		edits := make([]revisions.Edit, len(page))
 		for i, e := range page {
-			edits[i] = revisions.Edit{Seq: e.Seq, Position: e.Position}
+			edits[i] = editOf(e.Seq, &e)
 		}
 		upTo, err := s.revisions.Apply(ctx, chat, after, edits)
 		if err != nil {

@@ -2,7 +2,6 @@ package chat
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -132,7 +131,7 @@ func (s *Service) trySend(ctx context.Context, send *sending) (sendRes, error) {
 		if view.Sent.Content != send.id.content {
 			return sendRes{}, errTempIDReused()
 		}
-		return s.storedBefore(ctx, send, view.Sent.Position)
+		return s.storedBefore(ctx, send, view.Sent.Position, blind)
 	}
 	if refers(send.req) {
 		if err := s.checkReferences(ctx, send); err != nil {
@@ -144,7 +143,7 @@ func (s *Service) trySend(ctx context.Context, send *sending) (sendRes, error) {
 			return sendRes{}, err
 		}
 	}
-	return s.appendMessage(ctx, send)
+	return s.appendMessage(ctx, send, blind)
 }
 
 // toHead asks the log where the chat stands, if that is not remembered or the
@@ -185,7 +184,7 @@ func (s *Service) reloadHead(ctx context.Context, c *chatState, atLeast uint64) 
 	}
 }
 
-func (s *Service) appendMessage(ctx context.Context, send *sending) (sendRes, error) {
+func (s *Service) appendMessage(ctx context.Context, send *sending, blind bool) (sendRes, error) {
 	c := send.chat
 	res := sendRes{Message: s.newMessage(send, c.seq+1), Sender: senderOf(send.Actor)}
 	if res.Message.ExpiresAt != nil {
@@ -207,7 +206,7 @@ func (s *Service) appendMessage(ctx context.Context, send *sending) (sendRes, er
 		return sendRes{}, s.notAppended(ctx, c, err)
 	}
 	if ack.Duplicate {
-		return s.storedBefore(ctx, send, ack.Position)
+		return s.storedBefore(ctx, send, ack.Position, blind)
 	}
 	stored := projection.Stored{
 		Keys: c.keys, Before: projection.Head{Seq: c.seq, Position: c.position}, Seq: res.Message.Seq, Position: ack.Position,
@@ -218,7 +217,13 @@ func (s *Service) appendMessage(ctx context.Context, send *sending) (sendRes, er
 	if send.id.content != "" {
 		stored.Key, stored.Content = send.id.key, send.id.content
 	}
-	s.project(stored)
+	if res.Message.ExpiresAt != nil {
+		stored.Expires = res.Message.ExpiresAt.Time
+	}
+	s.project(stored, s.sent(&sentRead{
+		caller: send.caller, chat: c,
+		message: said{seq: stored.Seq, position: stored.Position, id: res.Message.ID, author: send.User},
+	}))
 	res.Message.TempID = send.req.TempID
 	return res, nil
 }
@@ -239,12 +244,8 @@ func (s *Service) notAppended(ctx context.Context, c *chatState, err error) erro
 
 // projectStored writes a message to Redis without waiting: requests that follow
 // in this chat run behind it in the same lane, and a failure shows as a hole.
-func (s *Service) projectStored(m projection.Stored) { s.state.Stored(m, s.projected) }
-
-func (s *Service) countUnprojected(err error) {
-	if err != nil {
-		count(s.metrics.unprojected, 1)
-	}
+func (s *Service) projectStored(m projection.Stored, done func(read uint64, ok bool, err error)) {
+	s.state.Stored(m, done)
 }
 
 func (s *Service) newMessage(send *sending, seq uint64) proto.Message {
@@ -271,26 +272,6 @@ func senderOf(a proto.Actor) proto.Sender {
 		name = a.User
 	}
 	return proto.Sender{ID: a.User, Username: name, Avatar: a.Avatar}
-}
-
-// storedBefore is the ack of a send that the log already has, if its content
-// is the same.
-func (s *Service) storedBefore(ctx context.Context, send *sending, position uint64) (sendRes, error) {
-	entry, err := s.entryAt(ctx, position)
-	if err != nil {
-		return sendRes{}, err
-	}
-	if entry.Content != send.id.content {
-		return sendRes{}, errTempIDReused()
-	}
-	var stored proto.NewMessage
-	if err := json.Unmarshal(entry.Body, &stored); err != nil { // our own: no limit of depth applies
-		return sendRes{}, err
-	}
-	count(s.metrics.duplicates, 1)
-	stored.Message.TempID = send.req.TempID
-	// Without a tempId only this very request can have stored it, on an earlier try.
-	return sendRes{Message: stored.Message, Sender: stored.Sender, Duplicate: send.req.TempID != ""}, nil
 }
 
 func errTempIDReused() error {

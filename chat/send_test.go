@@ -234,7 +234,7 @@ func TestReply(t *testing.T) {
 func TestCrashBeforeProjection(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, servicestest.RunRedis(t))
-	dying := w.instance(func(s *Service) { s.project = func(projection.Stored) {} })
+	dying := w.instance(func(s *Service) { s.project = func(projection.Stored, func(uint64, bool, error)) {} })
 	dying.chat(t, "c", "ann", "bob")
 	_, err := dying.open(as(t, "bob", "phone"), proto.OpenReq{})
 	require.NoError(t, err)

@@ -32,13 +32,13 @@ type Service struct {
 	tidings  *tidings
 	metrics  metrics
 
+	sentReads *sentReads
+
 	// project hands a stored message to the projection. A test puts a crash here.
-	project func(projection.Stored)
+	project func(projection.Stored, func(read uint64, ok bool, err error))
 	// beforeAppend is where a test has the world change between a send's checks
 	// and its append; nil otherwise.
 	beforeAppend func()
-	// projected hears what became of it. Made once: a method value is memory.
-	projected func(error)
 }
 
 // New prepares the service on a host and registers its routes. Nothing is asked
@@ -62,8 +62,9 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 		chats:     newLRU[*chatState](cfg.CachedChats),
 		receipts:  newLRU[*receiptState](cfg.CachedChats),
 		tidings:   newTidings(),
+		sentReads: newSentReads(),
 	}
-	s.project, s.projected = s.projectStored, s.countUnprojected
+	s.project = s.projectStored
 	if err := s.metrics.register(host.Metrics()); err != nil {
 		return nil, fmt.Errorf("chat: %w", err)
 	}
@@ -113,6 +114,9 @@ func (s *Service) Run(ctx context.Context) error {
 		s.host.Go(fmt.Sprintf("redis lane %d", i), lane)
 	}
 	s.host.Go("tidings", s.tellTidings)
+	for i := range sentReadWorkers {
+		s.host.Go(fmt.Sprintf("reads by sending %d", i), s.tellSentReads)
+	}
 	if err := s.host.EnsureStreams(ctx, s.cfg.Provision, proto.Streams...); err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -121,7 +125,11 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	s.host.Canary(proto.Receipts, proto.CanaryLog("chat"))
 	s.host.Work(proto.ExpireMessages, s.expire)
-	return s.follow(ctx)
+	err := s.follow(ctx)
+	if ctx.Err() != nil {
+		s.drainSentReads(ctx)
+	}
+	return err
 }
 
 func (s *Service) readiness(context.Context) services.Status {

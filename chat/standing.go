@@ -5,14 +5,13 @@ import (
 	"slices"
 	"strings"
 
-	"supmesh.dev/chat/eventlog"
 	"supmesh.dev/proto"
 )
 
 // standingOf asks where a user stands in a chat.
 type standingOf struct {
 	chat proto.Token
-	last eventlog.Entry // the chat's last message
+	ends // of the chat
 }
 
 // standing is what a client is shown of receipts when it opens a chat. Of a
@@ -21,7 +20,7 @@ type standing struct {
 	member  bool
 	version uint64 // of the chat, read before the membership
 	readSeq uint64
-	unread  uint64                // messages of others behind readSeq
+	unread  uint64                // messages behind readSeq that history would show
 	others  []proto.MemberReceipt // of the other members; nil in a chat of more than 64
 }
 
@@ -51,8 +50,7 @@ func (s *Service) standings(ctx context.Context, who caller, asks []standingOf) 
 	return out, nil
 }
 
-// unread is standings without the other members. What a user says is read by that user, and what was said before the user
-// joined does not count as unread.
+// unread is standings without the other members.
 func (s *Service) unread(ctx context.Context, who caller, asks []standingOf) (out []standing, err error) {
 	chats := make([]proto.Token, len(asks))
 	for i, a := range asks {
@@ -78,21 +76,21 @@ func (s *Service) unread(ctx context.Context, who caller, asks []standingOf) (ou
 			return nil, err
 		}
 	}
-	floors := make([]floorOf, len(asks))
+	var counts []unreadOf
+	var of []int
+	out = make([]standing, len(asks))
 	for i, a := range asks {
-		floors[i] = floorOf{chat: a.chat, lastSeq: a.last.Seq, lastPosition: a.last.Position, floor: places[i].Member.Joined, atLeast: places[i].Read}
+		if p := &places[i]; p.IsMember {
+			out[i].member, out[i].version = true, p.Version
+			counts, of = append(counts, unreadOf{chat: a.chat, user: who.user, stay: p.Stay, read: p.Read, end: a.ends}), append(of, i)
+		}
 	}
-	reads, err := s.floors(ctx, floors)
+	unread, err := s.countUnread(ctx, counts)
 	if err != nil {
 		return nil, err
 	}
-	out = make([]standing, len(asks))
-	for i, a := range asks {
-		if places[i].IsMember {
-			out[i].member, out[i].version = true, places[i].Version
-			out[i].readSeq = min(reads[i], a.last.Seq)
-			out[i].unread = a.last.Seq - out[i].readSeq
-		}
+	for k, i := range of {
+		out[i].readSeq, out[i].unread = unread[k].readSeq, unread[k].count
 	}
 	return out, nil
 }

@@ -71,7 +71,7 @@ func (s *Service) pull(ctx context.Context, who caller, chats []proto.SyncFrom) 
 	}
 	asks := make([]standingOf, len(pulls))
 	for i := range pulls {
-		asks[i] = standingOf{chat: pulls[i].token, last: pulls[i].last}
+		asks[i] = standingOf{pulls[i].token, ends{pulls[i].last, pulls[i].edits}}
 	}
 	at, err := s.standings(ctx, who, asks)
 	if err != nil {

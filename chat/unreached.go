@@ -3,7 +3,7 @@ package chat
 import (
 	"context"
 
-	"supmesh.dev/chat/eventlog"
+	"supmesh.dev/chat/projection"
 	"supmesh.dev/chat/roster"
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
@@ -42,10 +42,11 @@ func (s *Service) unreached(ctx context.Context, req proto.UnreachedReq) (proto.
 
 func (s *Service) unreachedPage(ctx context.Context, c *chatState, req *proto.UnreachedReq, after proto.Token) (proto.UnreachedRes, error) {
 	res := proto.UnreachedRes{UserIDs: []string{}, Unread: []uint64{}}
-	last, err := s.log.Last(ctx, proto.Events.Name, c.subject)
+	end, err := s.ends(ctx, []proto.Token{c.token})
 	if err != nil {
 		return res, err
 	}
+	last := end[c.token].last
 	name, page, more, err := s.progress(ctx, c, after, req.Limit)
 	if err != nil {
 		return res, err
@@ -80,7 +81,7 @@ func (s *Service) unreachedPage(ctx context.Context, c *chatState, req *proto.Un
 	if more {
 		res.Next = ids[len(ids)-1]
 	}
-	return res, s.addUnreached(ctx, c, req.Seq, last, page[:len(ids)], &res)
+	return res, s.addUnreached(ctx, c, req.Seq, end[c.token], page[:len(ids)], &res)
 }
 
 // progress is a chat's name and how far a page of its members are, once it is known
@@ -113,34 +114,35 @@ func (s *Service) progress(ctx context.Context, c *chatState, after proto.Token,
 	}
 }
 
-// addUnreached adds those of a page who lack a message. What was said before a
-// member joined the member does not lack, and has not left unread.
-func (s *Service) addUnreached(ctx context.Context, c *chatState, seq uint64, last eventlog.Entry, page []roster.Progress, res *proto.UnreachedRes) error {
-	if seq > last.Seq {
+// addUnreached adds those of a page who lack a message. What was said while a member was
+// none the member does not lack, and has not left unread.
+func (s *Service) addUnreached(ctx context.Context, c *chatState, seq uint64, end ends, page []roster.Progress, res *proto.UnreachedRes) error {
+	if seq > end.last.Seq {
 		return nil // there is no such message
 	}
-	var asks []floorOf
-	var of []proto.Token
-	for _, m := range page {
-		if m.Delivered >= seq || m.Read >= seq {
-			continue
-		}
-		asks = append(asks, floorOf{chat: c.token, lastSeq: last.Seq, lastPosition: last.Position, floor: m.Joined, atLeast: m.Read})
-		of = append(of, m.User)
-	}
-	reads, err := s.floors(ctx, asks)
+	at, err := s.positions(ctx, []projection.Span{{Chat: c.token, From: seq, To: seq}})
 	if err != nil {
 		return err
 	}
-	for i, user := range of {
-		if reads[i] >= seq {
+	var asks []unreadOf
+	for _, m := range page {
+		if m.Delivered < seq && m.Read < seq && (at[0][0] == 0 || m.Stay.Covers(at[0][0])) {
+			asks = append(asks, unreadOf{chat: c.token, user: m.User, stay: m.Stay, read: m.Read, end: end})
+		}
+	}
+	unread, err := s.countUnread(ctx, asks)
+	if err != nil {
+		return err
+	}
+	for i, a := range asks {
+		if unread[i].readSeq >= seq {
 			continue
 		}
-		id, err := user.ID()
+		id, err := a.user.ID()
 		if err != nil {
 			return err
 		}
-		res.UserIDs, res.Unread = append(res.UserIDs, id), append(res.Unread, last.Seq-min(reads[i], last.Seq))
+		res.UserIDs, res.Unread = append(res.UserIDs, id), append(res.Unread, unread[i].count)
 	}
 	return nil
 }

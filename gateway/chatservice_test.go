@@ -224,7 +224,7 @@ func (c *chatService) open(ctx context.Context, req proto.OpenReq) (proto.OpenRe
 		if !known {
 			delivered = head.LastSeq
 		}
-		head.Delivered = delivered
+		head.Delivered, head.Missed = delivered, head.LastSeq-delivered
 		res.Chats = append(res.Chats, head)
 	}
 	return res, nil

@@ -112,9 +112,7 @@ func (svc *Service) start(ctx context.Context, s *Session) {
 		hello.DeviceID = s.actor.Device
 	}
 	for i := range o.res.Chats {
-		if c := &o.res.Chats[i]; c.LastSeq > c.Delivered {
-			hello.Missed += c.LastSeq - c.Delivered
-		}
+		hello.Missed += o.res.Chats[i].Missed
 	}
 	data, err := wire.Marshal(hello)
 	if err != nil {

@@ -46,7 +46,7 @@ type JoinChatRes struct {
 	ChatID      string `json:"chatId"` // ‡
 	LastSeq     uint64 `json:"lastSeq"`
 	ReadSeq     uint64 `json:"readSeq"`
-	UnreadCount uint64 `json:"unreadCount"` // messages of others behind readSeq
+	UnreadCount uint64 `json:"unreadCount"` // messages behind readSeq that history would show as messages, sent while the user was a member
 	Role        Role   `json:"role"`
 	Version     uint64 `json:"version"` // of the chat: which membership change the answer knows of
 	// Receipts is how far the other members are; only in chats of at most 64.
@@ -81,6 +81,8 @@ type ChatHead struct {
 	LastSeq      uint64 `json:"lastSeq"`      // of the last message, 0 for none
 	LastPosition uint64 `json:"lastPosition"` // stream position of that message
 	Delivered    uint64 `json:"delivered"`    // seq up to which this device has everything
+	// Missed is how many messages the queue of this device will bring.
+	Missed uint64 `json:"missed,omitzero"`
 }
 
 // BacklogReq asks for a page of what a device has not had, over several chats.

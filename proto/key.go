@@ -43,15 +43,27 @@ func CursorsKey(chat Token) string { return "{c:" + string(chat) + "}:cursors" }
 // CursorHead is the head's field: no token has a dot.
 const CursorHead = ".head"
 
+// AwayKey is the hash user token → past memberships of a user who was removed from a chat:
+// "<first joined> <left>-<joined> … <left>-", stream positions.
+func AwayKey(chat Token) string { return "{c:" + string(chat) + "}:away" }
+
 // EditsKey is the hash seq → stream position of a message's newest edit, and
-// under "at" the position up to which the edits of the chat are here.
+// under "upto" the position up to which the edits of the chat are here.
 func EditsKey(chat Token) string { return "{c:" + string(chat) + "}:edits" }
+
+// GoneKey is the sorted set of the seqs of a chat that are deleted for everyone, scored by
+// seq. It is as of the position that EditsKey names.
+func GoneKey(chat Token) string { return "{c:" + string(chat) + "}:gone" }
+
+// ExpiringKey is the sorted set of the seqs of a chat's messages that expire and are not
+// in GoneKey, scored by when, in Unix milliseconds.
+func ExpiringKey(chat Token) string { return "{c:" + string(chat) + "}:expiring" }
 
 // HiddenMarkKey says how far a user's log has been read for what the user has
 // hidden: "position" while it is being read, "position whole" afterwards.
 func HiddenMarkKey(user Token) string { return "{u:" + string(user) + "}:hidden" }
 
-// HiddenKey is the set of a chat's seqs that a user has hidden.
+// HiddenKey is the hash seq → when of a chat's messages that a user has hidden.
 func HiddenKey(user, chat Token) string { return "{u:" + string(user) + "}:hidden:" + string(chat) }
 
 // TurnKey is there for as long as an author of a chat is not to be told of

@@ -117,7 +117,7 @@ func (r *UnreachedReq) Validate() error {
 // message, in an order that pages keep.
 type UnreachedRes struct {
 	UserIDs []string `json:"userIds"`
-	Unread  []uint64 `json:"unread"` // messages in the chat that each has not read
+	Unread  []uint64 `json:"unread"` // of each, as in the ack of chat:join
 	Next    string   `json:"next,omitzero"`
 	Name    string   `json:"name,omitzero"` // of the chat
 }

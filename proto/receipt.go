@@ -54,7 +54,7 @@ type ReadRes struct {
 	ChatID      string    `json:"chatId"`
 	UpToSeq     uint64    `json:"upToSeq"`
 	ReadAt      Timestamp `json:"readAt"`
-	UnreadCount uint64    `json:"unreadCount"` // messages of others behind the cursor
+	UnreadCount uint64    `json:"unreadCount"` // behind the cursor, as in the ack of chat:join
 }
 
 func checkReceipt(chatID, messageID string, messageIDs []string, upToSeq uint64) error {

@@ -132,7 +132,7 @@ type SyncedChat struct {
 	Messages    []Raw  `json:"messages" rule:"each=as:NewMessage"`
 	LastSeq     uint64 `json:"lastSeq"` // of the chat
 	ReadSeq     uint64 `json:"readSeq"`
-	UnreadCount uint64 `json:"unreadCount"`
+	UnreadCount uint64 `json:"unreadCount"` // as in the ack of chat:join
 	More        bool   `json:"more"` // ask again, after the last seq that is here
 	// Receipts is how far the other members are; only in chats of at most 64.
 	Receipts []MemberReceipt `json:"receipts,omitzero"`

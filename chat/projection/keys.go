@@ -24,8 +24,8 @@ func sentPeriodOf(t time.Time) uint64 { return uint64(t.Unix()) / uint64(sentPer
 // Keys are one chat's keys, made once for many operations, and held as go-redis
 // wants them.
 type Keys struct {
-	Chat             proto.Token
-	members, cursors any
+	Chat                             proto.Token
+	members, cursors, expiring, gone any
 	// The newest block of each kind that was asked for.
 	index, sent, sentBefore atomic.Pointer[numbered]
 }
@@ -37,7 +37,10 @@ type numbered struct {
 
 // KeysOf makes a chat's keys.
 func KeysOf(chat proto.Token) *Keys {
-	return &Keys{Chat: chat, members: proto.MembersKey(chat), cursors: proto.CursorsKey(chat)}
+	return &Keys{
+		Chat: chat, members: proto.MembersKey(chat), cursors: proto.CursorsKey(chat),
+		expiring: proto.ExpiringKey(chat), gone: proto.GoneKey(chat),
+	}
 }
 
 // cached is the key of a number, made by name if another stood there.

@@ -20,9 +20,10 @@ import (
 var ErrDown = pipeline.ErrDown
 
 var (
-	storedLua = redis.NewScript(storedScript)
-	healedLua = redis.NewScript(healedScript)
-	cursorLua = redis.NewScript(CursorScript)
+	storedLua   = redis.NewScript(storedScript)
+	healedLua   = redis.NewScript(healedScript)
+	cursorLua   = redis.NewScript(CursorScript)
+	expiringLua = redis.NewScript(expiringScript)
 )
 
 // Store reads and writes the projection.
@@ -36,7 +37,7 @@ type Store struct {
 // New makes a store. Each function of Lanes must be running.
 func New(client redis.UniversalClient) *Store {
 	return &Store{
-		client: client, pipe: pipeline.New(client, storedLua, healedLua, cursorLua),
+		client: client, pipe: pipeline.New(client, storedLua, healedLua, cursorLua, expiringLua),
 		questions: newReused(client, newQuestion), records: newReused(client, newRecord),
 	}
 }
@@ -75,6 +76,7 @@ type Healed struct {
 	User          proto.Token // the sender; empty: unknown
 	Key, Content  string
 	Time          time.Time
+	Expires       time.Time // zero: never
 }
 
 // Heal writes a range of messages that follows seq after, in order, and moves
@@ -83,6 +85,7 @@ func (s *Store) Heal(ctx context.Context, chat proto.Token, after uint64, entrie
 	cmds := make([]redis.Cmder, 0, 2*len(entries)+3)
 	sent := map[uint64]bool{} // periods
 	read := map[proto.Token]uint64{}
+	expiring := []any{"evalsha", expiringLua.Hash(), 2, proto.ExpiringKey(chat), proto.GoneKey(chat)}
 	for _, m := range entries {
 		var packed [8]byte
 		binary.BigEndian.PutUint64(packed[:], m.Position)
@@ -95,6 +98,12 @@ func (s *Store) Heal(ctx context.Context, chat proto.Token, after uint64, entrie
 		if m.User != "" {
 			read[m.User] = m.Seq
 		}
+		if !m.Expires.IsZero() {
+			expiring = append(expiring, m.Seq, m.Expires.UnixMilli())
+		}
+	}
+	if len(expiring) > 5 {
+		cmds = append(cmds, redis.NewCmd(ctx, expiring...))
 	}
 	for period := range sent {
 		cmds = append(cmds, redis.NewCmd(ctx, "expire", proto.SentKey(chat, period), sentLifetimeSeconds))
@@ -212,11 +221,13 @@ type Stored struct {
 	At            time.Time
 	User, Device  proto.Token // the sender
 	Key, Content  string      // idempotency; empty Key: none
+	Expires       time.Time   // zero: never
 }
 
-// Stored records a message; done is called with the outcome, from the lane. A
-// message that does not follow the head is left for Heal, which is no error.
-func (s *Store) Stored(m Stored, done func(error)) {
+// Stored records a message; done is called from the lane with how far the sender had
+// read before. It is called with ok false for a message that does not follow the head,
+// which is left for Heal and is no error.
+func (s *Store) Stored(m Stored, done func(read uint64, ok bool, err error)) {
 	r := s.records.get()
 	r.owner = s.records
 	r.fill(&m, done)
@@ -227,12 +238,13 @@ func (s *Store) Stored(m Stored, done func(error)) {
 // made once, and what its arguments point to is filled in.
 type record struct {
 	owner *reused[record]
-	done  func(error)
+	done  func(read uint64, ok bool, err error)
 	use   [1]redis.Cmder
-	keys  []any // of the arguments
+	cmd   *redis.Cmd // of use
+	keys  []any      // of the arguments
 
 	before, seq, head, offset, packed string
-	user, device, key, sent           string
+	user, device, key, sent, expires  string
 	text                              []byte // the texts above are cut from it
 }
 
@@ -244,16 +256,18 @@ var sentLifetimeSeconds any = strconv.Itoa(int(sentLifetime / time.Second))
 func newRecord() *record {
 	r := new(record)
 	args := []any{
-		"evalsha", storedLua.Hash(), "3", "", "", "",
-		&r.before, &r.seq, &r.head, &r.offset, &r.packed, &r.user, &r.device, &r.key, &r.sent, sentLifetimeSeconds,
+		"evalsha", storedLua.Hash(), "5", "", "", "", "", "",
+		&r.before, &r.seq, &r.head, &r.offset, &r.packed, &r.user, &r.device, &r.key, &r.sent, sentLifetimeSeconds, &r.expires,
 	}
-	r.keys, r.use[0] = args[3:6], redis.NewCmd(context.Background(), args...)
+	r.cmd = redis.NewCmd(context.Background(), args...)
+	r.keys, r.use[0] = args[3:8], r.cmd
 	return r
 }
 
-func (r *record) fill(m *Stored, done func(error)) {
+func (r *record) fill(m *Stored, done func(read uint64, ok bool, err error)) {
 	r.done = done
 	r.keys[0], r.keys[1], r.keys[2] = m.Keys.cursors, m.Keys.indexOf(m.Seq), m.Keys.sentIn(sentPeriodOf(m.At))
+	r.keys[3], r.keys[4] = m.Keys.expiring, m.Keys.gone
 	b := r.text[:0]
 	b = appendHead(b, m.Before)
 	before := len(b)
@@ -273,7 +287,10 @@ func (r *record) fill(m *Stored, done func(error)) {
 	r.before, r.head, r.offset = all[:before], all[before:head], all[head:offset]
 	r.packed, r.device, r.sent = all[offset:packed], all[packed:device], all[device:]
 	r.seq, _, _ = strings.Cut(r.head, " ")
-	r.user, r.key = string(m.User), m.Key
+	r.user, r.key, r.expires = string(m.User), m.Key, ""
+	if !m.Expires.IsZero() {
+		r.expires = strconv.FormatInt(m.Expires.UnixMilli(), 10)
+	}
 }
 
 // Commands and Done make it an operation of the pipeline.
@@ -282,8 +299,14 @@ func (r *record) Commands() []redis.Cmder { return r.use[:] }
 // Done hands the outcome on; the record may be another's from then on.
 func (r *record) Done(err error) {
 	done := r.done
+	read := int64(-1)
+	if err == nil {
+		if n, ok := r.cmd.Val().(int64); ok {
+			read = n
+		}
+	}
 	r.owner.put(r)
-	done(err)
+	done(uint64(max(read, 0)), read >= 0, err)
 }
 
 func appendHead(b []byte, h Head) []byte {

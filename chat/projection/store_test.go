@@ -54,7 +54,7 @@ func message(keys *Keys, n uint64, key string) Stored {
 func put(t *testing.T, s *Store, m Stored) {
 	t.Helper()
 	done := make(chan error, 1)
-	s.Stored(m, func(err error) { done <- err })
+	s.Stored(m, func(_ uint64, _ bool, err error) { done <- err })
 	require.NoError(t, <-done)
 }
 

@@ -38,7 +38,7 @@ func (a *Ask) fields() []string {
 }
 
 // fieldUpTo is the field of a chat's edits beside the seqs.
-const fieldUpTo = "at"
+const fieldUpTo = "upto"
 
 // Edited is what is known of the messages of an Ask.
 type Edited struct {
@@ -76,18 +76,25 @@ func numbers(values []any) []uint64 {
 }
 
 // Edit is one entry of a chat's edit log.
-type Edit struct{ Seq, Position uint64 }
+type Edit struct {
+	Seq, Position uint64
+	Deletes       bool // the message is deleted for everyone
+}
 
 // Apply applies edits, in the order of the log, that follow position after. It
 // returns the position up to which edits are here: before the last of these
 // where some before them are missing.
 func (s *Store) Apply(ctx context.Context, chat proto.Token, after uint64, edits []Edit) (upTo uint64, err error) {
-	args := make([]any, 0, 2+2*len(edits))
+	args := make([]any, 0, 2+3*len(edits))
 	args = append(args, after, edits[len(edits)-1].Position)
 	for _, e := range edits {
-		args = append(args, e.Seq, e.Position)
+		deletes := 0
+		if e.Deletes {
+			deletes = 1
+		}
+		args = append(args, e.Seq, e.Position, deletes)
 	}
-	n, err := editsLua.Run(ctx, s.client, []string{proto.EditsKey(chat)}, args...).Int64()
+	n, err := editsLua.Run(ctx, s.client, []string{proto.EditsKey(chat), proto.GoneKey(chat), proto.ExpiringKey(chat)}, args...).Int64()
 	if err = projection.Outcome(ctx, err); err != nil {
 		return 0, fmt.Errorf("apply edits of chat %s: %w", chat, err)
 	}

@@ -1,11 +1,18 @@
 package roster
 
-// metaScript applies one entry of a chat's meta log: KEYS chat, members; ARGV
+// maxAway is how many absences of one member are remembered. What was owed before the
+// oldest of more is not owed any more.
+const maxAway = "16"
+
+// metaScript applies one entry of a chat's meta log: KEYS chat, members, away; ARGV
 // version, position, number of field values, fields and values, number of
 // added values, users and roles, removed users. Versions are applied one after
 // another; an old one changes nothing. A member whose role changes keeps the
-// position of joining. The members say as of which position they are, for who
-// reads no more than them. Returns the version now held.
+// position of joining. Who is removed, and who comes back, has the absence noted in away
+// (proto.AwayKey). The members say as of which position they are, for who reads no more
+// than them. Returns the version now held.
+//
+//nolint:dupword // blocks of Lua end inside one another
 const metaScript = `
 local ver = tonumber(redis.call('HGET', KEYS[1], 'ver') or 0)
 local v = tonumber(ARGV[1])
@@ -18,9 +25,24 @@ while i < stop do
   local old = redis.call('HGET', KEYS[2], ARGV[i])
   local joined = old and string.match(old, ' (%d+)$') or ARGV[2]
   redis.call('HSET', KEYS[2], ARGV[i], ARGV[i+1] .. ' ' .. joined)
+  local away = not old and redis.call('HGET', KEYS[3], ARGV[i])
+  if away then
+    away = away .. ARGV[2]
+    local _, n = string.gsub(away, '-', '')
+    if n > ` + maxAway + ` then away = string.gsub(away, '^%d+ %d+-(%d+)', '%1') end
+    redis.call('HSET', KEYS[3], ARGV[i], away)
+  end
   i = i + 2
 end
-while i <= #ARGV do redis.call('HDEL', KEYS[2], ARGV[i]); i = i + 1 end
+while i <= #ARGV do
+  local old = redis.call('HGET', KEYS[2], ARGV[i])
+  if old then
+    local away = redis.call('HGET', KEYS[3], ARGV[i]) or string.match(old, ' (%d+)$')
+    redis.call('HSET', KEYS[3], ARGV[i], away .. ' ' .. ARGV[2] .. '-')
+    redis.call('HDEL', KEYS[2], ARGV[i])
+  end
+  i = i + 1
+end
 redis.call('HSET', KEYS[1], 'ver', ARGV[1], 'mpos', ARGV[2])
 redis.call('HSET', KEYS[2], '.meta', ARGV[2])
 return v`

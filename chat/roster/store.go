@@ -25,7 +25,7 @@ var (
 
 // layout names the mark; another layout of the keys has another, so that a new
 // version rebuilds what an older one left.
-const layout = "chat-2"
+const layout = "chat-3"
 
 // Store reads and writes the roster.
 type Store struct {
@@ -86,7 +86,7 @@ func (s *Store) Apply(ctx context.Context, c Change) (version uint64, err error)
 	for _, user := range c.Removed {
 		args = append(args, string(user))
 	}
-	n, err := metaLua.Run(ctx, s.client, []string{proto.ChatKey(c.Chat), proto.MembersKey(c.Chat)}, args...).Int64()
+	n, err := metaLua.Run(ctx, s.client, []string{proto.ChatKey(c.Chat), proto.MembersKey(c.Chat), proto.AwayKey(c.Chat)}, args...).Int64()
 	if err = projection.Outcome(ctx, err); err != nil {
 		return 0, fmt.Errorf("apply version %d of chat %s: %w", c.Version, c.Chat, err)
 	}
@@ -218,6 +218,7 @@ type Place struct {
 	Version   uint64 // of the chat
 	Member    projection.Member
 	IsMember  bool
+	Stay      Stay   // of a member
 	Delivered uint64 // cursor of the device; 0: none
 	Read      uint64 // cursor of the user; 0: none
 }
@@ -228,9 +229,11 @@ func (s *Store) Places(ctx context.Context, user, device proto.Token, chats []pr
 	pipe := s.client.Pipeline()
 	setDevices(ctx, pipe, records)
 	versions, members, cursors := make([]*redis.StringCmd, len(chats)), make([]*redis.StringCmd, len(chats)), make([]*redis.SliceCmd, len(chats))
+	away := make([]*redis.StringCmd, len(chats))
 	for i, chat := range chats {
 		versions[i] = pipe.HGet(ctx, proto.ChatKey(chat), "ver")
 		members[i] = pipe.HGet(ctx, proto.MembersKey(chat), string(user))
+		away[i] = pipe.HGet(ctx, proto.AwayKey(chat), string(user))
 		cursors[i] = pipe.HMGet(ctx, proto.CursorsKey(chat), proto.CursorHead, string(user)+"/"+string(device), string(user))
 	}
 	if err := projection.Exec(ctx, pipe); err != nil {
@@ -240,6 +243,7 @@ func (s *Store) Places(ctx context.Context, user, device proto.Token, chats []pr
 	for i := range chats {
 		out[i].Version, _ = strconv.ParseUint(versions[i].Val(), 10, 64)
 		out[i].Member, out[i].IsMember = projection.ParseMember(members[i].Val())
+		out[i].Stay = stayOf(out[i].Member, away[i].Val())
 		at := cursors[i].Val()
 		if v, ok := at[0].(string); ok {
 			out[i].Head = projection.ParseHead(v)

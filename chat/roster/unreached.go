@@ -12,6 +12,7 @@ import (
 // Progress is how far one member is in a chat.
 type Progress struct {
 	Listed
+	Stay      Stay
 	Delivered uint64 // the furthest of the member's devices; 0: none
 	Read      uint64 // cursor of the user; 0: none
 }
@@ -38,7 +39,15 @@ func (s *Store) Progress(ctx context.Context, chat proto.Token, page []Listed) (
 		}
 	}
 	pipe = s.client.Pipeline()
-	cursors := func() []any { return nil }
+	cursors, away := func() []any { return nil }, func() []any { return nil }
+	if len(page) > 0 {
+		users := make([]string, len(page))
+		for i, m := range page {
+			users[i] = string(m.User)
+		}
+		cmd := pipe.HMGet(ctx, proto.AwayKey(chat), users...)
+		away = cmd.Val
+	}
 	if len(fields) > 0 {
 		cmd := pipe.HMGet(ctx, proto.CursorsKey(chat), fields...)
 		cursors = cmd.Val
@@ -48,8 +57,10 @@ func (s *Store) Progress(ctx context.Context, chat proto.Token, page []Listed) (
 		return nil, false, fmt.Errorf("read cursors of %d members of chat %s: %w", len(page), chat, err)
 	}
 	out = make([]Progress, len(page))
+	absences := away()
 	for i, m := range page {
-		out[i].Listed = m
+		text, _ := absences[i].(string)
+		out[i].Listed, out[i].Stay = m, stayOf(m.Member, text)
 	}
 	for k, v := range cursors() {
 		text, ok := v.(string)

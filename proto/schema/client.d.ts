@@ -359,6 +359,8 @@ export interface ChatHead {
   lastPosition: number;
   /** seq up to which this device has everything */
   delivered: number;
+  /** Missed is how many messages the queue of this device will bring. */
+  missed?: number;
 }
 
 /** ChatUpdated is `chat:updated`: what changed, and with updateType members the members added and removed. It is also a log entry from which the chat can be rebuilt. */
@@ -731,7 +733,7 @@ export interface JoinChatAck {
   chatId: string;
   lastSeq: number;
   readSeq: number;
-  /** messages of others behind readSeq */
+  /** messages behind readSeq that history would show as messages, sent while the user was a member */
   unreadCount: number;
   role: Role;
   /** of the chat: which membership change the answer knows of */
@@ -1321,7 +1323,7 @@ export interface ReadAck {
   chatId: string;
   upToSeq: number;
   readAt: Timestamp;
-  /** messages of others behind the cursor */
+  /** behind the cursor, as in the ack of chat:join */
   unreadCount: number;
   /** names the request in logs and traces */
   requestId: string;
@@ -1635,6 +1637,7 @@ export interface SyncedChat {
   /** of the chat */
   lastSeq: number;
   readSeq: number;
+  /** as in the ack of chat:join */
   unreadCount: number;
   /** ask again, after the last seq that is here */
   more: boolean;
@@ -1674,7 +1677,7 @@ export interface TypingReq {
 export interface UnreachedAck {
   success: true;
   userIds: string[];
-  /** messages in the chat that each has not read */
+  /** of each, as in the ack of chat:join */
   unread: number[];
   next?: string;
   /** of the chat */

@@ -53,6 +53,7 @@ type outgoing struct {
 // At the end every device has every message of its chats, in order, and none that it had confirmed
 // came again. The messages are those of the log, and every acked one is among them.
 func TestTrialDelivery(t *testing.T) {
+	t.Parallel()
 	long.Only(t)
 	rest := time.Duration(long.Count(t, 0, 900)) * time.Second
 	for round := 1; rest > 0; round++ {

@@ -23,6 +23,7 @@ const couples = 8
 // while NATS servers are frozen in turn: a copy of the log that is behind must not make a message
 // unknown. A receipt is never lowered.
 func TestTrialFreshMessages(t *testing.T) {
+	t.Parallel()
 	long.Only(t)
 	requests := long.Count(t, 500, 10_000)
 	m := cluster(t)

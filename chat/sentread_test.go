@@ -1,0 +1,116 @@
+package chat
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"supmesh.dev/chat/projection"
+	"supmesh.dev/proto"
+	"supmesh.dev/services/servicestest"
+)
+
+// wait waits until some of one user's receipts have come.
+func (e *ear) wait(user string, from ...*instance) (out []heard) {
+	e.t.Helper()
+	servicestest.Eventually(e.t, 10*time.Second, "a receipt of "+user, func() bool {
+		out = append(out, e.by(user, from...)...)
+		return len(out) > 0
+	})
+	return out
+}
+
+// TestAReplyReads: a message moves its sender's read cursor, and that is told like any
+// read: to the authors, to the sender's other sockets, and to who follows RECEIPTS.
+func TestAReplyReads(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
+		w := newWorld(t, redis)
+		a := w.instance()
+		a.chat(t, "c", "ann", "bob", "cat")
+		m1, m2 := a.say(t, "ann", "c", "1"), a.say(t, "ann", "c", "2")
+		ann, bob, cat := w.ear("ann"), w.ear("bob"), w.ear("cat")
+		reply := a.say(t, "bob", "c", "3")
+		told := ann.wait("bob", a)
+		require.Len(t, told, 1)
+		told[0].is(t, "message:read", "bob", m2, m1.ID, m2.ID)
+		own := bob.wait("bob", a)
+		require.Len(t, own, 1)
+		require.Equal(t, "s-bob", own[0].socket, "the socket that sent knows")
+		require.Zero(t, *own[0].UnreadCount)
+		own[0].UnreadCount = nil
+		own[0].is(t, "message:read", "bob", reply)
+		require.Empty(t, cat.by("bob", a), "nothing of cat's was read")
+		require.Equal(t, uint64(3), a.receipt(t, "bob").Read, "notify follows this")
+		require.Empty(t, a.receipt(t, "bob").Devices, "the device may lack what came before")
+
+		// One's own messages, and what is read already, are no move.
+		a.say(t, "bob", "c", "4")
+		a.reads(t, "ann", "phone", proto.ReadReq{ChatID: "c", UpToSeq: 4})
+		a.say(t, "ann", "c", "5")
+		a.reads(t, "bob", "phone", proto.ReadReq{ChatID: "c", UpToSeq: 5})
+		bob.all(a)
+		ann.all(a)
+		a.say(t, "bob", "c", "6") // nothing of others lies between
+		m7 := a.say(t, "cat", "c", "7")
+		a.say(t, "bob", "c", "8")
+		marker := cat.wait("bob", a)
+		require.Len(t, marker, 1)
+		marker[0].is(t, "message:read", "bob", m7)
+		require.Empty(t, ann.by("bob", a))
+		require.Len(t, bob.wait("bob", a), 1)
+		require.Zero(t, a.joined(t, "bob", "c").UnreadCount)
+	})
+}
+
+// TestManyRepliesAreFew: one who answers without pause tells of it once a second, and at
+// stop of what is left.
+func TestManyRepliesAreFew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, servicestest.RunRedis(t))
+	a, b := w.instance(), w.instance()
+	a.chat(t, "c", "ann", "bob")
+	ann := w.ear("ann")
+	began := time.Now()
+	var last proto.Message
+	for n := range 30 {
+		last = a.say(t, "ann", "c", fmt.Sprint(n))
+		a.say(t, "bob", "c", fmt.Sprint("answer ", n))
+	}
+	told := ann.wait("bob", a)
+	require.NoError(t, a.stop())
+	told = append(told, ann.by("bob", b)...)
+	require.LessOrEqual(t, len(told), 3+int(time.Since(began)/sentReadEvery))
+	require.Equal(t, last.ID, told[len(told)-1].MessageID)
+	require.Equal(t, uint64(60), b.receipt(t, "bob").Read)
+}
+
+// TestAReplyWhileRedisForgets: the log knows how far the sender had read.
+func TestAReplyWhileRedisForgets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, servicestest.RunRedis(t))
+	a := w.instance()
+	a.chat(t, "c", "ann", "bob")
+	m1 := a.say(t, "ann", "c", "1")
+	a.reads(t, "bob", "phone", proto.ReadReq{ChatID: "c", UpToSeq: 1})
+	m2 := a.say(t, "ann", "c", "2")
+	ann := w.ear("ann")
+	a.project = func(m projection.Stored, done func(uint64, bool, error)) { done(0, false, nil) }
+	a.say(t, "bob", "c", "3")
+	told := ann.wait("bob", a)
+	require.Len(t, told, 1)
+	told[0].is(t, "message:read", "bob", m2)
+	require.NotEqual(t, m1.ID, told[0].MessageID)
+}
+
+func (i *instance) receipt(t testing.TB, user string) (body receiptBody) {
+	t.Helper()
+	last, err := i.log.Last(backend(t), proto.Receipts.Name, proto.ReceiptLog("c", proto.Token(user)))
+	require.NoError(t, err)
+	if last.Position > 0 {
+		require.NoError(t, jsonInto(last.Body, &body))
+	}
+	return body
+}
