@@ -133,7 +133,7 @@ type SyncedChat struct {
 	LastSeq     uint64 `json:"lastSeq"` // of the chat
 	ReadSeq     uint64 `json:"readSeq"`
 	UnreadCount uint64 `json:"unreadCount"` // as in the ack of chat:join
-	More        bool   `json:"more"` // ask again, after the last seq that is here
+	More        bool   `json:"more"`        // ask again, after the last seq that is here
 	// Receipts is how far the other members are; only in chats of at most 64.
 	Receipts []MemberReceipt `json:"receipts,omitzero"`
 	// NoReceipts is true where receipts were left out because the answer was full: chat:join has them.
