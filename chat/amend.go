@@ -2,7 +2,6 @@ package chat
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 
@@ -10,6 +9,7 @@ import (
 	"supmesh.dev/chat/projection"
 	"supmesh.dev/chat/roster"
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
 	"supmesh.dev/services/wire"
 )
 
@@ -24,7 +24,10 @@ type amended struct {
 // amendment is judged against the very version it follows. Repeating one that
 // was stored changes nothing. It returns when the change is in Redis too.
 func (s *Service) amend(ctx context.Context, c *chatState, a amendment) (amended, error) {
-	key := rand.Text() // one for all tries: what was stored is not stored again
+	// One for all tries and all repeats of the request: what was stored is not stored again,
+	// also not where it has been taken back since.
+	key := services.RepeatKey(ctx, "chat:amend:"+string(c.token))
+	stored := false
 	subject := proto.ChatLog(c.token, proto.KindMeta)
 	var done amended // what an append of unknown outcome meant to do
 	for wait := firstPause; ; {
@@ -39,7 +42,7 @@ func (s *Service) amend(ctx context.Context, c *chatState, a amendment) (amended
 			return amended{}, err
 		}
 		event, payload, changed, ok := entryOf(&a, c.id, &cur, proto.At(s.host.Now()))
-		if !ok {
+		if !ok || stored {
 			return amended{Chat: cur, created: done.created, changed: done.changed}, nil
 		}
 		done = amended{created: cur.Version == 0, changed: changed}
@@ -58,7 +61,8 @@ func (s *Service) amend(ctx context.Context, c *chatState, a amendment) (amended
 				return amended{}, err
 			}
 			return done, nil
-		case err == nil: // an earlier try was stored: what is current will show it
+		case err == nil: // an earlier try was stored: what is current shows it, or what followed it
+			stored = true
 		case errors.As(err, &moved):
 			done = amended{}
 		case errors.Is(err, eventlog.ErrUncertain), errors.Is(err, eventlog.ErrUnavailable):

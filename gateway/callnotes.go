@@ -43,7 +43,12 @@ type callWord struct {
 	call    string    // of those that begin, answer or end one
 	expires time.Time // of call:incoming
 	late    bool      // read from the log: what followed it may have gone by
+	brief   bool      // from signaling's answer: the candidates so far follow it
 	alone   bool      // for one socket: a side of the call
+	// Of call:ice-candidate: the event, and a hash of what tells it from others.
+	body      []byte
+	candidate uint64
+	answerer  string // of call:answer
 }
 
 // callWordOf reads an event of calls; nil for any other.
@@ -55,11 +60,17 @@ func callWordOf(e *entry, replay bool) *callWord {
 	switch e.event {
 	case proto.IncomingCallEvent.Name, proto.CallAnswerEvent.Name, proto.CallEndEvent.Name:
 		var body struct {
-			CallID    string          `json:"callId"`
-			ExpiresAt proto.Timestamp `json:"expiresAt"`
+			CallID     string          `json:"callId"`
+			ExpiresAt  proto.Timestamp `json:"expiresAt"`
+			AnswererID string          `json:"answererId"`
 		}
 		if wire.Restore(e.body, &body) == nil {
-			w.call, w.expires = body.CallID, body.ExpiresAt.Time
+			w.call, w.expires, w.answerer = body.CallID, body.ExpiresAt.Time, body.AnswererID
+		}
+	case proto.CallCandidateEvent.Name:
+		var body proto.CallCandidate
+		if wire.Restore(e.body, &body) == nil {
+			w.call, w.body, w.candidate = body.CallID, e.body, candidateOf(&body)
 		}
 	}
 	return w
@@ -77,12 +88,18 @@ type callNotes struct {
 	talk  string    // the call that goes on
 	since time.Time // of talk
 	rang  []rang    // oldest first
+	// answers are those that the session has had, call and answerer, oldest first: one may
+	// be told again, by signaling's second look or since it may have been missed.
+	answers [][2]string
+	held    []held // candidates, oldest first
+	sends   bool   // what was held is being sent: what comes meanwhile waits behind it
 }
 
 // rang is a call whose call:incoming a session has had.
 type rang struct {
 	call string
-	gap  bool // candidates may have gone by
+	gap  bool     // candidates may have gone by
+	sent []uint64 // candidates that the session has had
 }
 
 func (s *Session) notesLocked() *callNotes {
@@ -107,7 +124,20 @@ func (n *callNotes) ring(call string, gap bool) bool {
 	if len(n.rang) == maxRang {
 		n.rang = slices.Delete(n.rang, 0, 1)
 	}
-	n.rang = append(n.rang, rang{call, gap})
+	n.rang = append(n.rang, rang{call: call, gap: gap})
+	return true
+}
+
+// answered notes a call:answer; false if there was one of that user.
+func (n *callNotes) answered(call, answerer string) bool {
+	one := [2]string{call, answerer}
+	if slices.Contains(n.answers, one) {
+		return false
+	}
+	if len(n.answers) == maxRang {
+		n.answers = slices.Delete(n.answers, 0, 1)
+	}
+	n.answers = append(n.answers, one)
 	return true
 }
 
@@ -115,8 +145,11 @@ func (n *callNotes) end(call string) {
 	if i := n.find(call); i >= 0 {
 		n.rang = slices.Delete(n.rang, i, i+1)
 	}
-	if n != nil && n.talk == call {
-		n.talk = ""
+	if n != nil {
+		n.held = slices.DeleteFunc(n.held, func(h held) bool { return h.call == call })
+		if n.talk == call {
+			n.talk = ""
+		}
 	}
 }
 
@@ -147,10 +180,13 @@ func (s *Session) note(w *callWord) (fresh, ask bool) {
 	}
 	switch w.event {
 	case proto.IncomingCallEvent.Name:
-		fresh = s.notesLocked().ring(w.call, w.late)
+		fresh = s.notesLocked().ring(w.call, w.late || w.brief)
 		return fresh, fresh && w.late && s.phase == open // it is asked when it is live, anyway
+	case proto.CallCandidateEvent.Name:
+		return s.takesLocked(w), false
 	case proto.CallAnswerEvent.Name:
 		s.notesLocked().talks(w.call)
+		return s.calls.answered(w.call, w.answerer), false
 	case proto.CallEndEvent.Name:
 		s.calls.end(w.call)
 	}
@@ -223,18 +259,4 @@ func (s *Session) mayHaveMissed() bool {
 		s.calls.rang[i].gap = true
 	}
 	return s.calls.acted || len(s.calls.rang) > 0
-}
-
-// closeGap says whether a call that the session has had lacks what went by; it
-// does not any more.
-func (s *Session) closeGap(call string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i := s.calls.find(call)
-	if i < 0 {
-		return false
-	}
-	gap := s.calls.rang[i].gap
-	s.calls.rang[i].gap = false
-	return gap
 }

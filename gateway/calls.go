@@ -210,7 +210,11 @@ func (a *asker) tell(ctx context.Context, b *askBatch) (pause time.Duration) {
 			a.pass(s, &res.Events[i])
 		}
 	}
-	if n := min(res.Rest, len(b.came)-1); n > 0 { // the answer was full
+	n := max(0, min(res.Rest, len(b.came)-1)) // the answer was full
+	for _, c := range b.came[:len(b.came)-n] {
+		c.session.release()
+	}
+	if n > 0 {
 		a.putBack(&askBatch{came: b.came[len(b.came)-n:]})
 	}
 	return askSoon
@@ -255,28 +259,35 @@ func (a *asker) putBack(b *askBatch) {
 // pass sends a session what signaling has for it.
 func (a *asker) pass(s *Session, ev *proto.SocketEvent) {
 	incoming := ev.Event == proto.IncomingCallEvent.Name
-	if !s.hears(&callWord{event: ev.Event, call: ev.CallID, alone: !incoming}) {
-		a.passCandidates(s, ev)
-		return
+	w := callWordOf(&entry{event: ev.Event, body: ev.Data}, false)
+	if w == nil {
+		w = &callWord{event: ev.Event}
 	}
-	if s.send(eventFrame(s.peer.profile(), ev.Event, ev.Data)) {
+	w.call, w.brief, w.alone = ev.CallID, incoming, !incoming
+	if s.hears(w) && s.send(eventFrame(s.peer.profile(), ev.Event, ev.Data)) {
 		s.closeSlow()
+	}
+	if incoming {
+		a.passCandidates(s, ev)
 	}
 }
 
-// passCandidates sends of a call:incoming which the session has had already the
-// candidates, where it may have missed some: to ring twice would be wrong, to
-// have a candidate twice is not.
+// passCandidates sends the candidates so far of a call that rings, also where the session
+// has had the call:incoming from the log; each candidate once.
 func (a *asker) passCandidates(s *Session, ev *proto.SocketEvent) {
-	if !s.closeGap(ev.CallID) {
+	if !s.lacks(ev.CallID) {
 		return
 	}
+	defer s.fill(ev.CallID)
 	var call proto.IncomingCall
 	if err := wire.Restore(ev.Data, &call); err != nil {
 		a.svc.host.Log().Warn("call:incoming does not parse", "error", err)
 		return
 	}
-	for _, c := range call.Candidates {
-		s.emit(proto.CallCandidateEvent.Name, proto.CallCandidate{CallID: call.CallID, Candidate: c, FromUserID: call.CallerID})
+	for _, candidate := range call.Candidates {
+		c := proto.CallCandidate{CallID: call.CallID, Candidate: candidate, FromUserID: call.CallerID}
+		if s.catchesUp(call.CallID, candidateOf(&c)) {
+			s.emit(proto.CallCandidateEvent.Name, c)
+		}
 	}
 }

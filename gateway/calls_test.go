@@ -240,6 +240,7 @@ func TestRingsOnArrival(t *testing.T) {
 		s.says("", "call:ice-candidate", "c1", proto.CallCandidate{CallID: "c1", Candidate: proto.Raw(`null`)})
 		ann := connect("ann", "")
 		require.Equal(t, `"c1"`, field(t, ann.told("call:incoming").data, "callId"))
+		require.JSONEq(t, `{"candidate":"a"}`, field(t, ann.told("call:ice-candidate").data, "candidate"))
 		require.Equal(t, "null", field(t, ann.told("call:ice-candidate").data, "candidate"))
 		m.ring("ann", "c1", later)
 		m.ring("ann", "c2", later)
@@ -249,16 +250,48 @@ func TestRingsOnArrival(t *testing.T) {
 		s.says("", "call:incoming", "c2", rings("c2", later))
 		s.says("", "call:end", "c3", proto.CallEnd{CallID: "c3"})
 		m.svc.asker.returned(m.svc.hub.sessions("ann")[0], "")
-		ann.told("call:ice-candidate")
 		ann.told("call:end")
 
 		// The end of a call is the end of that.
 		m.missedCall("ann", "c2")
 		ann.stored("call:end")
 		m.svc.asker.returned(m.svc.hub.sessions("ann")[0], "")
-		ann.told("call:ice-candidate")
 		require.Equal(t, `"c2"`, field(t, ann.told("call:incoming").data, "callId"))
 		ann.told("call:end")
+		ann.quiet()
+		_ = ann.conn.CloseNow()
+		m.gone(0)
+	})
+}
+
+// A device that connects while it rings gets the candidates so far behind call:incoming, in
+// order, and each once, whatever comes live meanwhile.
+func TestCandidatesOfWhatRingsOnArrival(t *testing.T) {
+	t.Parallel()
+	m := runMesh(t)
+	s := runSignaling(m)
+	candidate := func(n int) proto.CallCandidate {
+		return proto.CallCandidate{CallID: "c1", Candidate: proto.Raw(fmt.Sprintf(`{"candidate":"%d"}`, n)), FromUserID: "bob", FromDeviceID: "desk"}
+	}
+	live := func(n int) {
+		require.NoError(t, services.Emit(m.chat.host, proto.CallCandidateEvent, token(t, "ann"), "", candidate(n)))
+	}
+	both(t, m, func(t *testing.T, connect func(string, string) *client) {
+		s.with(func() { s.down, s.events = true, nil })
+		ann := connect("ann", "")
+		live(2)
+		live(3)
+		require.NoError(t, services.Emit(m.chat.host, proto.CallRejectEvent, token(t, "ann"), "", proto.CallReject{CallID: "other"}))
+		ann.told("call:reject") // behind them: they wait
+		s.says("", "call:incoming", "c1", rings("c1", time.Now().Add(time.Hour), `{"candidate":"1"}`, `{"candidate":"2"}`))
+		s.with(func() { s.down = false })
+		require.Equal(t, `"c1"`, field(t, ann.told("call:incoming").data, "callId"))
+		for n := 1; n <= 3; n++ {
+			require.JSONEq(t, fmt.Sprintf(`{"candidate":"%d"}`, n), field(t, ann.told("call:ice-candidate").data, "candidate"))
+		}
+		live(3) // told again by an instance that does not know that it has been
+		live(4)
+		require.JSONEq(t, `{"candidate":"4"}`, field(t, ann.told("call:ice-candidate").data, "candidate"))
 		ann.quiet()
 		_ = ann.conn.CloseNow()
 		m.gone(0)

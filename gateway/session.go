@@ -58,6 +58,7 @@ type Session struct {
 	calls     *callNotes                   // nil: it has had nothing to do with calls
 	own       *proto.OwnPresence           // nil: none is known
 	phase     phase
+	briefed   bool      // signaling has said what of calls it is to be told
 	away      bool      // the device's own status
 	announced bool      // presence has been told of it, or is
 	taken     bool      // another connection continues it

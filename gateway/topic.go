@@ -41,7 +41,7 @@ func kindOf(k proto.Kind) int {
 		return kindReaction
 	case proto.KindEdit:
 		return kindEdit
-	case proto.KindLog, proto.KindEphemeral, proto.KindRelations, proto.KindRing, proto.KindCalls, proto.KindNotice, proto.KindPush: // of a user, not of a chat
+	case proto.KindLog, proto.KindEphemeral, proto.KindRelations, proto.KindStatus, proto.KindRing, proto.KindCalls, proto.KindNotice, proto.KindPush: // of a user, not of a chat
 	}
 	return kindOther
 }
@@ -56,7 +56,7 @@ func kindOfUser(k proto.Kind) (kind int, forClients bool) {
 		return kindRing, true
 	case proto.KindNotice:
 		return kindNotice, true
-	case proto.KindRelations, proto.KindCalls, proto.KindPush:
+	case proto.KindRelations, proto.KindStatus, proto.KindCalls, proto.KindPush:
 		return kindOther, false
 	case proto.KindMessage, proto.KindMeta, proto.KindReaction, proto.KindEdit, proto.KindEphemeral:
 	}

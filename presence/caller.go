@@ -6,6 +6,7 @@ import (
 	"supmesh.dev/presence/relations"
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
+	"supmesh.dev/services/journal"
 )
 
 // defaultDevice stands for a connection that named no device.
@@ -14,7 +15,8 @@ const defaultDevice = "default"
 // caller is who makes a request.
 type caller struct {
 	proto.Actor
-	user proto.Token
+	user      proto.Token
+	requestID string
 }
 
 // callerOf is the user who makes the request. A backend without a user is nobody here.
@@ -23,7 +25,7 @@ func callerOf(ctx context.Context) (caller, error) {
 	if err != nil {
 		return caller{}, err
 	}
-	c := caller{Actor: from.Actor, user: from.User}
+	c := caller{Actor: from.Actor, user: from.User, requestID: from.RequestID}
 	if c.Device == "" {
 		c.Device = defaultDevice
 	}
@@ -32,7 +34,7 @@ func callerOf(ctx context.Context) (caller, error) {
 
 // unavailable is what a caller is told of a failed dependency.
 func unavailable(err error) error {
-	return services.Unavailable(err, "presence is unavailable for a moment", errContended, relations.ErrUnavailable, relations.ErrMoved)
+	return services.Unavailable(err, "presence is unavailable for a moment", errContended, errOwnMoved, relations.ErrUnavailable, relations.ErrMoved, journal.ErrMoved)
 }
 
 // tokens encodes ids, which Validate has checked.

@@ -56,7 +56,7 @@ func (s *Service) change(ctx context.Context, users []proto.Token, socket string
 // read of the records and their replacement, in each round. A record is replaced only if
 // it has not changed since: what read found of its sessions still holds then.
 func (s *Service) changeAfter(
-	ctx context.Context, users []proto.Token, socket string, read func(context.Context) error, fn func(e *registry.Entry, now int64) error,
+	ctx context.Context, users []proto.Token, socket string, read func(context.Context, []registry.Entry) error, fn func(e *registry.Entry, now int64) error,
 ) (map[proto.Token]*changed, error) {
 	out := make(map[proto.Token]*changed, len(users))
 	left := users
@@ -71,8 +71,11 @@ func (s *Service) changeAfter(
 		if err != nil {
 			return out, err
 		}
+		if err := s.restore(ctx, entries); err != nil {
+			return out, err
+		}
 		if read != nil {
-			if err := read(ctx); err != nil {
+			if err := read(ctx, entries); err != nil {
 				return out, err
 			}
 		}
@@ -121,7 +124,7 @@ func (s *Service) changeAfter(
 
 func (s *Service) apply(e *registry.Entry, fn func(e *registry.Entry, now int64) error) *changed {
 	c := &changed{Entry: e, now: s.now()}
-	c.hid, c.fresh = e.Hides(), e.Unknown()
+	c.hid, c.fresh = e.Hid, e.Unknown()
 	c.gone = e.Settle(c.now)
 	if fn != nil {
 		if c.failed = fn(e, c.now); c.failed != nil {
@@ -163,9 +166,12 @@ func (s *Service) follow(ctx context.Context, all []*changed, socket string) {
 	// Of a record that was kept its time and is gone the mark may be left.
 	if err := s.records.Hide(ctx, false, fresh...); err != nil {
 		s.host.Log().WarnContext(ctx, "hide", "error", err)
+		s.unfinished.mark(fresh...)
 	}
-	if err := s.leave(ctx, all); err != nil {
+	gone := goneOf(all)
+	if err := s.leave(ctx, gone); err != nil {
 		s.host.Log().WarnContext(ctx, "end sessions", "error", err)
+		s.unfinished.leave(gone)
 	}
 }
 

@@ -2,7 +2,6 @@ package presence
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,6 +17,9 @@ import (
 // they are one entry of the log, and a NATS message holds little more.
 const maxRelations = 200_000
 
+// blocks names the list that concerns both sides.
+const blocks = "blocks"
+
 // Pauses between tries to append, which grow.
 const (
 	firstRelate = 20 * time.Millisecond
@@ -29,18 +31,18 @@ const (
 
 // putContacts sets everybody who may see a user without sharing a chat.
 func (s *Service) putContacts(ctx context.Context, req proto.PutRelationsReq) (proto.RelationsRes, error) {
-	return s.putRelations(ctx, req, func(r *proto.Relations) *[]string { return &r.Contacts }, false)
+	return s.putRelations(ctx, req, func(r *proto.Relations) *[]string { return &r.Contacts }, "contacts")
 }
 
 // putBlocks sets everybody a user has blocked.
 func (s *Service) putBlocks(ctx context.Context, req proto.PutRelationsReq) (proto.RelationsRes, error) {
-	return s.putRelations(ctx, req, func(r *proto.Relations) *[]string { return &r.Blocks }, true)
+	return s.putRelations(ctx, req, func(r *proto.Relations) *[]string { return &r.Blocks }, blocks)
 }
 
 // putRelations replaces one list of a user's relations by one entry of the log
 // that follows the one it was made from. The same again stores nothing. It
 // returns when Redis has it too, so that whoever asks from then on is answered by it.
-func (s *Service) putRelations(ctx context.Context, req proto.PutRelationsReq, list func(*proto.Relations) *[]string, mutual bool) (proto.RelationsRes, error) {
+func (s *Service) putRelations(ctx context.Context, req proto.PutRelationsReq, list func(*proto.Relations) *[]string, kind string) (proto.RelationsRes, error) {
 	if err := services.BackendOnly(ctx); err != nil {
 		return proto.RelationsRes{}, err
 	}
@@ -53,12 +55,12 @@ func (s *Service) putRelations(ctx context.Context, req proto.PutRelationsReq, l
 		ctx, cancel = context.WithDeadline(ctx, end.Add(-relateMargin))
 		defer cancel()
 	}
-	now, changed, err := s.relate(ctx, user, list, others(req.UserID, req.UserIDs))
+	now, changed, err := s.relate(ctx, user, services.RepeatKey(ctx, "presence:relations:"+kind), list, others(req.UserID, req.UserIDs))
 	if err != nil {
 		return proto.RelationsRes{}, unavailable(err)
 	}
 	s.tellRecheck(ctx, user)
-	if mutual { // a block hides each from the other
+	if kind == blocks { // a block hides each from the other
 		concerned, err := tokens(changed)
 		if err != nil {
 			return proto.RelationsRes{}, proto.FieldError("userIds", err)
@@ -71,9 +73,9 @@ func (s *Service) putRelations(ctx context.Context, req proto.PutRelationsReq, l
 }
 
 // relate makes a list of a user's relations what is wanted. changed is who was
-// added or removed; nobody where an earlier try had stored it.
-func (s *Service) relate(ctx context.Context, user proto.Token, list func(*proto.Relations) *[]string, wanted []string) (now relations.Entry, changed []string, err error) {
-	key := rand.Text() // one for all tries: what was stored is not stored again
+// added or removed; nobody where an earlier try had stored it. key is one for all tries,
+// and all repeats of the request: what was stored is not stored again.
+func (s *Service) relate(ctx context.Context, user proto.Token, key string, list func(*proto.Relations) *[]string, wanted []string) (now relations.Entry, changed []string, err error) {
 	for wait := firstRelate; ; {
 		now, changed, err = s.tryRelate(ctx, user, key, list, wanted)
 		switch {

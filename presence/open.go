@@ -49,7 +49,7 @@ func (s *Service) openSession(ctx context.Context, req *proto.OpenSessionReq) (r
 	var had bool
 	var known []registry.Session // the session that is opened
 	var ended bool               // an earlier try has opened it, and it has ended since
-	readSession := func(ctx context.Context) (err error) {
+	readSession := func(ctx context.Context, _ []registry.Entry) (err error) {
 		known, err = s.records.Sessions(ctx, mine)
 		return err
 	}

@@ -2,7 +2,9 @@ package presence
 
 import (
 	"context"
+	"slices"
 
+	"supmesh.dev/presence/registry"
 	"supmesh.dev/presence/relations"
 	"supmesh.dev/presence/state"
 	"supmesh.dev/proto"
@@ -29,16 +31,22 @@ func (s *Service) reach(ctx context.Context, req proto.ReachReq) (proto.ReachRes
 			return proto.ReachRes{}, unavailable(err)
 		}
 	}
-	records, err := s.records.Load(ctx, users...)
+	records, err := s.load(ctx, users...)
 	if err != nil {
 		return proto.ReachRes{}, unavailable(err)
 	}
 	related := s.relatedTo(ctx, req.From, req.UserIDs, regards)
+	var heard map[proto.Token]int64
+	if req.From == "" {
+		if heard, err = s.heard(ctx, records); err != nil {
+			return proto.ReachRes{}, unavailable(err)
+		}
+	}
 	res, now := proto.ReachRes{Users: make([]proto.Reach, len(users))}, s.now()
 	for i, id := range req.UserIDs {
 		r, self := &records[i].Record, req.From == "" || req.From == id
 		blocked := !self && regards[i].Blocked
-		one := proto.Reach{UserID: id, Blocked: blocked, Related: related[i], Sockets: socketsOf(r, now), Busy: isBusy(r, now)}
+		one := proto.Reach{UserID: id, Blocked: blocked, Related: related[i], Sockets: socketsOf(r, heard, now), Busy: isBusy(r, now)}
 		if !blocked && (self || r.Effective(now) != proto.StatusOffline) {
 			for _, c := range one.Sockets {
 				one.Reachable = one.Reachable || c.State == proto.SessionConnected
@@ -84,12 +92,30 @@ func (s *Service) relatedTo(ctx context.Context, from string, ids []string, rega
 	return out
 }
 
-// socketsOf is the connections of a record that count, as listed for their user.
-func socketsOf(r *state.Record, now int64) []proto.ReachSocket {
+// heard returns when the gateways of connections were last heard of.
+func (s *Service) heard(ctx context.Context, records []registry.Entry) (map[proto.Token]int64, error) {
+	var gateways []proto.Token
+	for i := range records {
+		for k := range records[i].Conns {
+			gateways = append(gateways, records[i].Conns[k].Gateway)
+		}
+	}
+	slices.Sort(gateways)
+	return s.leases.Heard(ctx, slices.Compact(gateways))
+}
+
+// socketsOf is the connections of a record that count, as listed for their user. heard is
+// when their gateways were last heard of, where that is known.
+func socketsOf(r *state.Record, heard map[proto.Token]int64, now int64) []proto.ReachSocket {
 	out := make([]proto.ReachSocket, 0, len(r.Conns))
 	for i := range r.Conns {
-		if is, ok := sessionState(&r.Conns[i], now); ok {
-			out = append(out, proto.ReachSocket{SocketID: r.Conns[i].Socket, DeviceID: r.Conns[i].Device, State: is})
+		c := &r.Conns[i]
+		if is, ok := sessionState(c, now); ok {
+			one := proto.ReachSocket{SocketID: c.Socket, DeviceID: c.Device, State: is, Seen: c.Gone}
+			if is == proto.SessionConnected && heard[c.Gateway] > 0 {
+				one.Seen = max(heard[c.Gateway], c.Since)
+			}
+			out = append(out, one)
 		}
 	}
 	return out

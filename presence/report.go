@@ -75,7 +75,7 @@ func (s *Service) opened(ctx context.Context, gateway, inbox proto.Token, req *p
 		return err
 	}
 	known := make(map[*proto.Opened]uint64, len(each))
-	readSessions := func(ctx context.Context) error {
+	readSessions := func(ctx context.Context, _ []registry.Entry) error {
 		sessions, err := s.records.Sessions(ctx, names...)
 		if err != nil {
 			return err
@@ -95,9 +95,7 @@ func (s *Service) opened(ctx context.Context, gateway, inbox proto.Token, req *p
 				PID: o.PID, Fence: o.Fence, Gateway: gateway, Inbox: inbox, Socket: o.SocketID, Device: o.DeviceID,
 				Status: o.Status, Since: o.Since.UnixMilli(), Seq: req.Seq,
 			}, known[o], now)
-			if ok {
-				e.Adopt(o.Own)
-			} else {
+			if !ok {
 				fence = 0
 			}
 			fences[o] = fence

@@ -13,6 +13,7 @@ import (
 	"supmesh.dev/presence/viewing"
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
+	"supmesh.dev/services/journal"
 )
 
 // Service is the presence service. It is made by New and run by its host.
@@ -24,7 +25,10 @@ type Service struct {
 	leases    *leases.Store
 	views     *viewing.Store
 	relations *relations.Store
+	log       *journal.Journal
 	metrics   metrics
+
+	unfinished unfinished
 
 	clock               atomic.Int64 // Redis's clock less the host's, in milliseconds
 	reconnected         atomic.Bool  // to NATS, and the keeper has not noted it
@@ -45,6 +49,7 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 
 		records: registry.New(host.Redis()), leases: leases.New(host.Redis()), views: viewing.New(host.Redis()),
 		relations: relations.New(host.Redis(), host.JetStream(), host.CatchUp()),
+		log:       journal.New(host.JetStream(), host.CatchUp()),
 	}
 	if err := s.metrics.register(s); err != nil {
 		return nil, fmt.Errorf("presence: %w", err)

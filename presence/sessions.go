@@ -19,7 +19,7 @@ func (s *Service) listSessions(ctx context.Context, _ proto.ListSessionsReq) (pr
 	if err != nil {
 		return proto.SessionsRes{}, err
 	}
-	records, err := s.records.Load(ctx, who.user)
+	records, err := s.load(ctx, who.user)
 	if err != nil {
 		return proto.SessionsRes{}, unavailable(err)
 	}
@@ -41,7 +41,7 @@ func (s *Service) get(ctx context.Context, req proto.PresenceOf) (proto.Presence
 	if err != nil {
 		return proto.PresenceState{}, proto.FieldError("userId", err)
 	}
-	records, err := s.records.Load(ctx, user)
+	records, err := s.load(ctx, user)
 	if err != nil {
 		return proto.PresenceState{}, unavailable(err)
 	}

@@ -37,6 +37,9 @@ func (s *Service) settleLoop(ctx context.Context) error {
 
 // settle is one look, at a page of them.
 func (s *Service) settle(ctx context.Context, page int) error {
+	if err := s.finish(ctx, page); err != nil {
+		return err
+	}
 	now := s.now()
 	until := now + claimFor.Milliseconds()
 	users, err := s.records.Claim(ctx, now, until, page)

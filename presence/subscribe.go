@@ -28,7 +28,7 @@ func (s *Service) subscribe(ctx context.Context, req proto.SubscribePresenceReq)
 	case err != nil:
 		return proto.SubscribePresenceRes{}, unavailable(err)
 	}
-	records, err := s.records.Load(ctx, users...)
+	records, err := s.load(ctx, users...)
 	if err != nil {
 		return proto.SubscribePresenceRes{}, unavailable(err)
 	}

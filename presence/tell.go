@@ -42,6 +42,7 @@ func (s *Service) hide(ctx context.Context, c *changed) {
 	hidden := c.Hides()
 	if err := s.markHidden(ctx, c.User, hidden); err != nil {
 		s.host.Log().WarnContext(ctx, "hide", "error", err)
+		s.unfinished.mark(c.User)
 		return
 	}
 	seen := map[proto.Token]bool{}
@@ -92,20 +93,31 @@ type ended struct {
 	quiet bool // its user is invisible
 }
 
-// leave ends what connections had that count no more.
-func (s *Service) leave(ctx context.Context, all []*changed) error {
-	var of []registry.Of
-	var left []registry.Left
-	var quiet []bool
+// gone is a connection that counts no more.
+type gone struct {
+	registry.Left
+	quiet bool // its user is invisible
+}
+
+// goneOf returns the connections that count no more with these changes.
+func goneOf(all []*changed) (out []gone) {
 	for _, c := range all {
 		for i := range c.gone {
 			conn := &c.gone[i]
-			if o, ok := s.of(c.User, conn.PID); ok {
-				of = append(of, o)
-				left = append(left, registry.Left{Of: o, Gateway: conn.Gateway, Fence: conn.Fence, Lost: conn.Lost})
-				quiet = append(quiet, c.hid || c.Hides())
+			if o, err := proto.EncodeID(conn.PID); err == nil {
+				of := registry.Of{User: c.User, PID: o}
+				out = append(out, gone{registry.Left{Of: of, Gateway: conn.Gateway, Fence: conn.Fence, Lost: conn.Lost}, c.hid || c.Hides()})
 			}
 		}
+	}
+	return out
+}
+
+// leave ends what connections had that count no more. The same again changes nothing.
+func (s *Service) leave(ctx context.Context, all []gone) error {
+	of, left := make([]registry.Of, len(all)), make([]registry.Left, len(all))
+	for i := range all {
+		of[i], left[i] = all[i].Of, all[i].Left
 	}
 	if err := s.records.Leave(ctx, left...); err != nil {
 		return err
@@ -118,7 +130,7 @@ func (s *Service) leave(ctx context.Context, all []*changed) error {
 	var ends []ended
 	for i, o := range of {
 		if sessions[i].Fence == left[i].Fence { // it has not gone on
-			ends = append(ends, ended{o, sessions[i], quiet[i]})
+			ends = append(ends, ended{o, sessions[i], all[i].quiet})
 		}
 	}
 	if err := s.endViews(ctx, ends); err != nil {

@@ -3,8 +3,9 @@ package presence
 import (
 	"context"
 
-	"supmesh.dev/presence/registry"
+	"supmesh.dev/presence/state"
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
 )
 
 // update is the user's word on their own status.
@@ -13,15 +14,14 @@ func (s *Service) update(ctx context.Context, req proto.UpdatePresenceReq) (prot
 	if err != nil {
 		return proto.UpdatePresenceRes{}, err
 	}
-	out, err := s.change(ctx, []proto.Token{who.user}, who.Socket, func(e *registry.Entry, now int64) error {
-		return e.Update(&req, who.Device, who.Socket, now)
-	})
+	u := &setting{who: who, req: &req, from: state.Asked{Device: who.Device, Socket: who.Socket, Request: who.requestID}}
+	u.key = services.RepeatKey(ctx, "presence:update")
+	if end, ok := ctx.Deadline(); ok {
+		u.from.At = end.UnixMilli()
+	}
+	c, err := s.setStatus(ctx, u)
 	if err != nil {
 		return proto.UpdatePresenceRes{}, unavailable(err)
-	}
-	c := out[who.user]
-	if c.failed != nil {
-		return proto.UpdatePresenceRes{}, c.failed
 	}
 	res := proto.UpdatePresenceRes{
 		Status: req.Wanted(), EffectiveStatus: c.Effective(c.now), CustomStatus: c.Own.Custom, LastSeen: c.Seen, Own: c.OwnPresence(),

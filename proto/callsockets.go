@@ -127,6 +127,9 @@ type ReachSocket struct {
 	SocketID string `json:"socketId"`
 	DeviceID string `json:"deviceId"`
 	State    string `json:"state" rule:"enum=connected|leaving|unknown"`
+	// Seen is when there was a last sign of it, in Unix milliseconds: of one that is
+	// connected its gateway's heartbeat, if nobody asks for a user; else its end. 0: not known.
+	Seen int64 `json:"seen,omitzero"`
 }
 
 // AmongReq asks which users are members of a chat. Services only.

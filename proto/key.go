@@ -137,6 +137,12 @@ func CallKey(call Token) string { return "{k:" + string(call) + "}" }
 // are there: candidates and descriptions, oldest first.
 func CallWaitingKey(call, user Token) string { return "{k:" + string(call) + "}:for:" + string(user) }
 
+// CallRequestKey stands for one request within a call that has been carried out, by the
+// request's id: a repeat finds it.
+func CallRequestKey(call Token, request string) string {
+	return "{k:" + string(call) + "}:req:" + request
+}
+
 // UserCallKey is the call that a user is in, or that there is none.
 func UserCallKey(user Token) string { return "{u:" + string(user) + "}:call" }
 

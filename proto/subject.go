@@ -21,6 +21,7 @@ const (
 	KindLog       Kind = "log"   // stored: everything durable that concerns one user
 	KindEphemeral Kind = "eph"   // never stored: live notices, at most once
 	KindRelations Kind = "rel"   // presence: contacts and blocks, stored; for services alone
+	KindStatus    Kind = "stat"  // presence: the status that a user has set; for services alone
 	KindNotice    Kind = "note"  // notify: notifications, and what became of them
 	KindPush      Kind = "push"  // notify: devices and preferences; for services alone
 	KindRing      Kind = "ring"  // signaling: incoming and missed calls
@@ -84,6 +85,10 @@ func UserEphemeral(user Token) string {
 // UserRelations is the log subject of a user's contacts and blocks: the newest
 // entry is all of them.
 func UserRelations(user Token) string { return "ev.user." + string(user) + "." + string(KindRelations) }
+
+// UserStatus is the log subject of the status that a user has set: the newest entry, an
+// OwnPresence, is all of it.
+func UserStatus(user Token) string { return "ev.user." + string(user) + "." + string(KindStatus) }
 
 // UserRing is the log subject of the calls that ring for a user, and that were missed.
 func UserRing(user Token) string { return "ev.user." + string(user) + "." + string(KindRing) }

@@ -2,6 +2,9 @@ package services
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
@@ -127,6 +130,21 @@ func CallerFrom(ctx context.Context) (Caller, error) {
 		return Caller{}, fmt.Errorf("user of the request: %w", err)
 	}
 	return Caller{Call: call, User: user}, nil
+}
+
+// RepeatKey names what the request of ctx stores, among everything that is stored under
+// what: all repeats of the request have the same key, and no other request has it. Outside
+// a handler each key is new.
+func RepeatKey(ctx context.Context, what string) string {
+	call, ok := CallFrom(ctx)
+	if !ok {
+		return what + ":" + rand.Text()
+	}
+	sum := sha256.New()
+	for _, part := range []string{call.RequestID, call.Actor.User, string(call.Data)} {
+		_, _ = fmt.Fprintf(sum, "%d:%s", len(part), part)
+	}
+	return what + ":" + hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
 // BackendOnly refuses everyone but a backend.

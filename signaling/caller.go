@@ -18,7 +18,8 @@ const askTimeout = 3 * time.Second
 // caller is who makes a request.
 type caller struct {
 	proto.Actor
-	user proto.Token
+	user      proto.Token
+	requestID string
 }
 
 // callerOf is the user who makes the request. A backend without a user is nobody here.
@@ -27,7 +28,7 @@ func callerOf(ctx context.Context) (caller, error) {
 	if err != nil {
 		return caller{}, err
 	}
-	c := caller{Actor: from.Actor, user: from.User}
+	c := caller{Actor: from.Actor, user: from.User, requestID: from.RequestID}
 	if c.Device == "" {
 		c.Device = state.Unnamed
 	}

@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"context"
+	"errors"
 
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
@@ -28,12 +29,22 @@ func (s *Service) candidate(ctx context.Context, req proto.IceCandidateReq) (res
 	if err != nil {
 		return res, err
 	}
+	return proto.CallRes{CallID: req.CallID}, unavailable(s.deliverOnce(ctx, who, &e, to, calls.Waiting{Event: proto.CallCandidateEvent.Name, Data: body}))
+}
+
+// deliverOnce delivers what a request says, unless an earlier try of it has. If Redis is
+// away a repeat may deliver it again.
+func (s *Service) deliverOnce(ctx context.Context, who caller, e *calls.Entry, to []*state.Party, w calls.Waiting) error {
+	first, err := s.calls.Claim(ctx, e.Token, who.requestID)
+	if ignoreDown(err) != nil || err == nil && !first {
+		return err
+	}
 	for _, p := range to {
-		if err := s.deliver(ctx, &e, p, calls.Waiting{Event: proto.CallCandidateEvent.Name, Data: body}); err != nil {
-			return res, unavailable(err)
+		if err := s.deliver(ctx, e, p, w); err != nil {
+			return errors.Join(err, s.calls.Unclaim(context.WithoutCancel(ctx), e.Token, who.requestID))
 		}
 	}
-	return proto.CallRes{CallID: req.CallID}, nil
+	return nil
 }
 
 // act notes that a device of the call says something, and from which socket.
@@ -107,7 +118,7 @@ func (s *Service) flush(ctx context.Context, e *calls.Entry, id string) error {
 	if err != nil {
 		return err
 	}
-	waited, err := s.calls.Take(ctx, e.Token, user)
+	waited, err := s.calls.Take(ctx, e.Token, user, "")
 	if err != nil {
 		return ignoreDown(err)
 	}

@@ -166,11 +166,20 @@ func (s *Service) lookAgain(ctx context.Context, e *calls.Entry) error {
 
 // lookWhenDue has somebody look at a call when something is due, or a while has passed.
 func (s *Service) lookWhenDue(ctx context.Context, e *calls.Entry) error {
+	return s.lookBefore(ctx, e, 0)
+}
+
+// lookBefore is lookWhenDue with a moment, in Unix milliseconds, that the look is not to
+// be later than; 0: there is none.
+func (s *Service) lookBefore(ctx context.Context, e *calls.Entry, latest int64) error {
 	if e.IsOver() {
 		return nil
 	}
 	now := s.host.Now()
 	next := now.Add(s.lookEvery)
+	if latest != 0 && latest < next.UnixMilli() {
+		next = time.UnixMilli(max(latest, now.Add(min(lookSoon, s.lookEvery)).UnixMilli()))
+	}
 	if due := e.Due(s.grace.Milliseconds()); due != 0 && due < next.UnixMilli() {
 		next = time.UnixMilli(due)
 	}

@@ -18,9 +18,5 @@ func (s *Service) end(ctx context.Context, req proto.EndCallReq) (res proto.EndC
 		return res, s.refused(ctx, &e, err)
 	}
 	p := e.Heard(who.User)
-	res = proto.EndCallRes{CallID: req.CallID, Status: e.StatusFor(p), DurationMs: e.DurationFor(p)}
-	if p.Over == 0 { // another device has the call: over for this one alone
-		res.Status = proto.CallOver
-	}
-	return res, nil
+	return proto.EndCallRes{CallID: req.CallID, Status: e.StatusFor(p), DurationMs: e.DurationFor(p)}, nil
 }

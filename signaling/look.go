@@ -14,8 +14,15 @@ import (
 )
 
 const (
-	// lookEvery is how often a call is looked at when nothing is due.
-	lookEvery = 20 * time.Second
+	// lookEvery is how often a call is looked at when nothing is due: of a socket that
+	// nothing is known of any more, nobody knows better when it went.
+	lookEvery = 10 * time.Second
+	// gatewayLease is how long presence waits for a gateway that it does not hear of, and
+	// leaseLate how much later it has noted that its sockets are gone.
+	gatewayLease, leaseLate = 30 * time.Second, 1500 * time.Millisecond
+	// announceTime is how long gateways have to tell of their sockets again before one that
+	// presence knows nothing of, since it has lost its state, ends a call.
+	announceTime = 20 * time.Second
 	// lookWait is how long, in milliseconds, it is waited for a move that was announced:
 	// by then whoever announced it has given up.
 	lookWait = 10_000
@@ -64,8 +71,9 @@ func (s *Service) lookAt(ctx context.Context, j job) error {
 	if err := s.retell(ctx, &e); err != nil {
 		return err
 	}
+	var decided int64
 	if !e.IsOver() {
-		if e, err = s.lookAtSockets(ctx, &e); err != nil {
+		if e, decided, err = s.lookAtSockets(ctx, &e, j.At); err != nil {
 			return err
 		}
 	}
@@ -80,7 +88,7 @@ func (s *Service) lookAt(ctx context.Context, j job) error {
 	case ignoreDown(err) != nil:
 		return err
 	}
-	return s.lookWhenDue(ctx, &e)
+	return s.lookBefore(ctx, &e, decided)
 }
 
 // retell tells the moves that nobody has told.
@@ -124,11 +132,12 @@ func (s *Service) expire(ctx context.Context, call proto.Token) (calls.Entry, bo
 
 // lookAtSockets asks presence whether the sockets of a call are there: a gateway may
 // have died with them, or one that was gone is there after all. Without an answer
-// all is as it was.
-func (s *Service) lookAtSockets(ctx context.Context, e *calls.Entry) (calls.Entry, error) {
+// all is as it was. before is when the call was last looked at; decided is when presence
+// will have decided on the gateway that it has not heard of for longest, 0 for none.
+func (s *Service) lookAtSockets(ctx context.Context, e *calls.Entry, before int64) (_ calls.Entry, decided int64, _ error) {
 	due := e.Due(s.grace.Milliseconds())
 	if s.now()-e.Last().At < fresh && (due == 0 || due > s.now()) {
-		return *e, nil
+		return *e, 0, nil
 	}
 	var users []string
 	for i := range e.Parties {
@@ -139,7 +148,7 @@ func (s *Service) lookAtSockets(ctx context.Context, e *calls.Entry) (calls.Entr
 	reach, err := s.reach(ctx, "", users, min(lookAsk, askTimeout))
 	if err != nil {
 		s.host.Log().DebugContext(ctx, "sockets of a call", "error", err)
-		return *e, nil
+		return *e, 0, nil
 	}
 	now := *e
 	for _, user := range users {
@@ -147,36 +156,56 @@ func (s *Service) lookAtSockets(ctx context.Context, e *calls.Entry) (calls.Entr
 		if r == nil {
 			continue
 		}
-		there := isThere(r, p.Socket)
+		there, seen := isThere(r, p.Socket)
+		if there && seen != 0 && (decided == 0 || seen < decided) {
+			decided = seen
+		}
 		if there == (p.LostAt == 0) {
 			continue
 		}
+		lostAt := s.lostAt(seen, max(before, e.Last().At))
 		now, err = s.change(ctx, e.Token, func(c *state.Call, now int64) error {
 			if there {
 				c.Found(user, p.Socket, now)
-			} else if c.Lose(user, p.Socket, now, now) {
+			} else if c.Lose(user, p.Socket, lostAt, now) {
 				s.metrics.found.Add(ctx, 1)
 			}
 			return nil
 		})
 		if err != nil && !errors.Is(err, state.ErrEnded) {
-			return now, err
+			return now, 0, err
 		}
 		if there {
 			if err := s.flush(ctx, &now, user); err != nil {
-				return now, err
+				return now, 0, err
 			}
 		}
 	}
-	return now, nil
+	if decided != 0 {
+		decided += (s.lease + leaseLate).Milliseconds()
+	}
+	return now, decided, nil
 }
 
-// isThere says whether a socket is connected, or its gateway just not heard of.
-func isThere(r *proto.Reach, socket string) bool {
+// lostAt returns since when a socket counts as gone, in Unix milliseconds: since there was
+// a last sign of it. If presence knows nothing of it, that lies between two looks: taken
+// is their middle, and gateways have the time to tell of it again.
+func (s *Service) lostAt(seen, before int64) int64 {
+	if seen != 0 {
+		return seen
+	}
+	now := s.now()
+	return min(now, max(before+s.lookEvery.Milliseconds()/2, now-(s.grace-s.announceTime).Milliseconds()))
+}
+
+// isThere reports whether a socket is connected, and when there was a last sign of it, 0
+// if that is not known. One whose gateway is taken for dead is not: presence has waited
+// for it as long as a call does.
+func isThere(r *proto.Reach, socket string) (there bool, seen int64) {
 	for _, s := range r.Sockets {
 		if s.SocketID == socket {
-			return s.State != proto.SessionLeaving
+			return s.State == proto.SessionConnected, s.Seen
 		}
 	}
-	return false
+	return false, 0
 }

@@ -2,10 +2,12 @@ package signaling
 
 import (
 	"context"
+	"slices"
 
 	"supmesh.dev/proto"
 	"supmesh.dev/services/wire"
 	"supmesh.dev/signaling/calls"
+	"supmesh.dev/signaling/state"
 )
 
 // renegotiate passes a new description on within a call that was answered.
@@ -31,13 +33,6 @@ func (s *Service) renegotiate(ctx context.Context, req proto.RenegotiateReq) (re
 	if err != nil {
 		return res, err
 	}
-	for _, p := range to {
-		if !p.Active() {
-			continue
-		}
-		if err := s.deliver(ctx, &e, p, calls.Waiting{Event: proto.RenegotiateEvent.Name, Data: body}); err != nil {
-			return res, unavailable(err)
-		}
-	}
-	return proto.CallRes{CallID: req.CallID}, nil
+	to = slices.DeleteFunc(to, func(p *state.Party) bool { return !p.Active() })
+	return proto.CallRes{CallID: req.CallID}, unavailable(s.deliverOnce(ctx, who, &e, to, calls.Waiting{Event: proto.RenegotiateEvent.Name, Data: body}))
 }

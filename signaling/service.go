@@ -23,9 +23,10 @@ type Service struct {
 	ice     *turn.Minter
 	metrics metrics
 
-	grace, lookEvery time.Duration
-	maxRing          time.Duration           // tests ring for less
-	at               func(step string) error // tests stop an instance at any step
+	grace, lookEvery    time.Duration
+	lease, announceTime time.Duration           // of presence's gateways
+	maxRing             time.Duration           // tests ring for less
+	at                  func(step string) error // tests stop an instance at any step
 }
 
 // New prepares the service on a host and registers its routes. Nothing is asked
@@ -42,7 +43,7 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 		return nil, fmt.Errorf("signaling: %w", err)
 	}
 	s := &Service{
-		cfg: cfg, host: host, ice: ice, grace: proto.SignalingGrace, lookEvery: lookEvery, maxRing: proto.MaxRing,
+		cfg: cfg, host: host, ice: ice, grace: proto.SignalingGrace, lookEvery: lookEvery, lease: gatewayLease, announceTime: announceTime, maxRing: proto.MaxRing,
 		at: func(string) error { return nil },
 
 		calls:   calls.New(host.Redis(), host.JetStream(), host.NATS()),

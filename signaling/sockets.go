@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
 	"supmesh.dev/services/wire"
 	"supmesh.dev/signaling/calls"
 	"supmesh.dev/signaling/state"
@@ -195,8 +196,11 @@ func (b *briefing) brief(ctx context.Context, slot *calls.Slot) error {
 // device and its own socket is gone: nobody said so, if its gateway died with it.
 func (b *briefing) succeed(ctx context.Context, e *calls.Entry, who state.Actor, was string) (calls.Entry, error) {
 	reach, err := b.svc.reach(ctx, "", []string{who.User}, askTimeout)
-	if err != nil || reach[who.User] == nil || isThere(reach[who.User], was) {
+	if err != nil || reach[who.User] == nil {
 		return *e, nil //nolint:nilerr // a look at the call asks again
+	}
+	if there, _ := isThere(reach[who.User], was); there {
+		return *e, nil
 	}
 	return b.svc.change(ctx, e.Token, func(c *state.Call, now int64) error {
 		c.Lose(who.User, was, now, now)
@@ -270,7 +274,11 @@ func (b *briefing) back(ctx context.Context, e *calls.Entry, p, before *state.Pa
 	if err != nil {
 		return err
 	}
-	waited, err := b.svc.calls.Take(ctx, e.Token, user)
+	request := ""
+	if call, ok := services.CallFrom(ctx); ok {
+		request = call.RequestID + "." + b.socket.SocketID
+	}
+	waited, err := b.svc.calls.Take(ctx, e.Token, user, request)
 	if err != nil {
 		return ignoreDown(err)
 	}

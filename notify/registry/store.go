@@ -123,7 +123,12 @@ func (s *Store) Change(ctx context.Context, user proto.Token, trace string, edit
 		if err := services.RedisOutcome(ctx, err); err != nil {
 			return st, fmt.Errorf("change push state of %s: %w", user, err)
 		}
-		position, _, err := s.log.Append(ctx, journal.Append{Subject: proto.UserPush(user), After: st.position, Trace: trace, Body: body})
+		position, repeated, err := s.log.Append(ctx, journal.Append{
+			Subject: proto.UserPush(user), After: st.position, Key: services.RepeatKey(ctx, "push:"+string(user)), Trace: trace, Body: body,
+		})
+		if repeated { // the request was carried out before, and something has followed it
+			return s.Logged(ctx, user)
+		}
 		if errors.Is(err, journal.ErrMoved) && ctx.Err() == nil {
 			continue
 		}

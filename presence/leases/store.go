@@ -117,6 +117,28 @@ func (s *Store) Gateways(ctx context.Context) ([]Gateway, error) {
 	return out, nil
 }
 
+// Heard returns when gateways were last heard of; one without a lease is left out.
+func (s *Store) Heard(ctx context.Context, gateways []proto.Token) (map[proto.Token]int64, error) {
+	if len(gateways) == 0 {
+		return nil, nil //nolint:nilnil // nothing is heard of none
+	}
+	names := make([]string, len(gateways))
+	for i, g := range gateways {
+		names[i] = string(g)
+	}
+	scores, err := s.client.ZMScore(ctx, proto.PresenceGatewaysKey, names...).Result()
+	if err = registry.Outcome(ctx, err); err != nil {
+		return nil, fmt.Errorf("read when %d gateways were heard of: %w", len(gateways), err)
+	}
+	out := make(map[proto.Token]int64, len(gateways))
+	for i, g := range gateways {
+		if scores[i] > Ended {
+			out[g] = int64(scores[i])
+		}
+	}
+	return out, nil
+}
+
 // Condemn marks a gateway as taken for dead and ends its lease, so that it notices
 // should it live.
 func (s *Store) Condemn(ctx context.Context, gateway proto.Token) error {

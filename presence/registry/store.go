@@ -19,6 +19,8 @@ import (
 const (
 	// KeepRecord is how long a user without connections is remembered.
 	KeepRecord = 30 * 24 * time.Hour
+	// keepNothing is how long it is remembered that there is nothing to know of a user.
+	keepNothing = time.Hour
 	// KeepSession is how long a session may return.
 	KeepSession = 24 * time.Hour
 	// maxNoted bounds what is kept of one session: subscriptions, and chats it has open.
@@ -69,6 +71,7 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 type Entry struct {
 	User proto.Token
 	state.Record
+	Hid bool // the record, as it was read, says that the user is invisible
 	raw string
 }
 
@@ -97,6 +100,7 @@ func (s *Store) Load(ctx context.Context, users ...proto.Token) ([]Entry, error)
 		if err := wire.Restore([]byte(out[i].raw), &out[i].Record); err != nil {
 			return nil, fmt.Errorf("read presence record of %s: %w", u, err)
 		}
+		out[i].Hid = out[i].Hides()
 	}
 	return out, nil
 }
@@ -120,7 +124,11 @@ func (s *Store) Swap(ctx context.Context, due []int64, entries ...*Entry) (swapp
 			return nil, fmt.Errorf("encode presence record of %s: %w", e.User, err)
 		}
 		live := 0
-		if len(e.Conns) == 0 {
+		switch {
+		case len(e.Conns) > 0:
+		case e.Nothing():
+			live = int(keepNothing / time.Second)
+		default:
 			live = int(KeepRecord / time.Second)
 		}
 		cmds[i] = swapLua.Eval(ctx, pipe, []string{proto.PresenceKey(e.User)}, e.raw, string(body), live)

@@ -16,9 +16,12 @@ type Conn struct {
 	Device  string       `json:"dev"`
 	Status  proto.Status `json:"st"` // the device's own: online or away
 	Since   int64        `json:"at"`
-	Until   int64        `json:"until,omitzero"` // not 0: it has ended, and counts until then
-	Lost    bool         `json:"lost,omitzero"`  // it has ended with its gateway, maybe
-	Seq     uint64       `json:"seq,omitzero"`   // of the gateway's report that announced it last
+	Until   int64        `json:"until,omitzero"`   // not 0: it has ended, and counts until then
+	Gone    int64        `json:"gone,omitzero"`    // when it ended, or its gateway was last heard of
+	Lost    bool         `json:"lost,omitzero"`    // it has ended with its gateway, maybe
+	Asked   []string     `json:"asked,omitzero"`   // the last requests that updated the status
+	AskedAt int64        `json:"askedAt,omitzero"` // its Asked.At
+	Seq     uint64       `json:"seq,omitzero"`     // of the gateway's report that announced it last
 }
 
 // live says whether the connection is there, as far as is known.
@@ -47,8 +50,21 @@ type Record struct {
 	Conns []Conn `json:"conns,omitzero"`
 	Own   Own    `json:"own,omitzero"`
 	Fence uint64 `json:"fence,omitzero"` // the highest there has been
-	Seen  int64  `json:"seen,omitzero"`  // until when the user was there, for others
-	Shown Shown  `json:"shown,omitzero"`
+	// Read says that Own has been read from the log, where it is stored; Position is
+	// that of its entry, 0 if there is none. Own may be older than the log from the
+	// moment Doubt on: an entry was to be appended.
+	Read     bool   `json:"read,omitzero"`
+	Position uint64 `json:"pos,omitzero"`
+	Doubt    int64  `json:"doubt,omitzero"`
+	Seen     int64  `json:"seen,omitzero"` // until when the user was there, for others
+	Shown    Shown  `json:"shown,omitzero"`
+}
+
+// Clone returns a copy that can be changed.
+func (r *Record) Clone() Record {
+	out := *r
+	out.Conns = slices.Clone(r.Conns)
+	return out
 }
 
 func (r *Record) index(pid string) int {
@@ -71,7 +87,7 @@ func (r *Record) nextFence(now int64) uint64 {
 
 // Open notes a connection; what the session had before, it replaces.
 func (r *Record) Open(c Conn, now int64) (fence uint64) {
-	c.Fence, c.Until, c.Lost = r.nextFence(now), 0, false
+	c.Fence, c.Until, c.Gone, c.Lost = r.nextFence(now), 0, 0, false
 	r.put(c)
 	return c.Fence
 }
@@ -125,7 +141,7 @@ func (r *Record) Announce(c Conn, known uint64, now int64) (fence uint64, ok boo
 		}
 		c.Status = had.Status
 	}
-	c.Until, c.Lost = 0, false
+	c.Until, c.Gone, c.Lost = 0, 0, false
 	r.put(c)
 	return c.Fence, true
 }
@@ -146,7 +162,8 @@ func (r *Record) Close(pid string, fence uint64, at int64, final bool, now, grac
 	default:
 		return false
 	}
-	r.seen(min(max(at, c.Since), now), now)
+	c.Gone = min(max(at, c.Since), now)
+	r.seen(c.Gone, now)
 	if final {
 		c.Until = now
 	}
@@ -160,7 +177,8 @@ func (r *Record) Lose(gateway proto.Token, heard, now, grace int64) (changed boo
 		if c.Gateway != gateway || !c.live() {
 			continue
 		}
-		r.seen(min(max(heard, c.Since), now), now)
+		c.Gone = min(max(heard, c.Since), now)
+		r.seen(c.Gone, now)
 		c.Until, c.Lost = now+grace, true
 		changed = true
 	}

@@ -127,6 +127,7 @@ func (r *Record) Due(now int64) (at int64) {
 	}
 	sooner(r.Own.Until)
 	sooner(r.Own.Ends)
+	sooner(r.Doubt)
 	if r.differs(r.Effective(now), r.custom(now)) {
 		sooner(r.Shown.At + every)
 	}

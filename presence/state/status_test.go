@@ -58,7 +58,7 @@ func TestUpdate(t *testing.T) {
 		return &Record{Conns: []Conn{conn("p", "phone", proto.StatusOnline), conn("d", "desk", proto.StatusOnline)}}
 	}
 	say := func(r *Record, device, pid string, req proto.UpdatePresenceReq) {
-		require.NoError(t, r.Update(&req, device, "s-"+pid, t0))
+		require.NoError(t, r.Update(&req, &Asked{Device: device, Socket: "s-" + pid}, t0))
 	}
 	r := fresh()
 	say(r, "phone", "p", proto.UpdatePresenceReq{Status: proto.StatusAway})
@@ -84,7 +84,7 @@ func TestUpdate(t *testing.T) {
 	require.Equal(t, t0, r.Presence("u").LastSeen)
 
 	past := proto.At(time.UnixMilli(t0))
-	err := r.Update(&proto.UpdatePresenceReq{Status: proto.StatusBusy, Until: &past}, "phone", "s-p", t0)
+	err := r.Update(&proto.UpdatePresenceReq{Status: proto.StatusBusy, Until: &past}, &Asked{Device: "phone", Socket: "s-p"}, t0)
 	require.Equal(t, "until", proto.AsError(err).Field)
 }
 
@@ -93,11 +93,11 @@ func TestInvisibleLeaksNothing(t *testing.T) {
 	r := &Record{}
 	fence := r.Open(conn("p", "phone", proto.StatusOnline), t0)
 	require.True(t, r.Publish(t0))
-	require.NoError(t, r.Update(&proto.UpdatePresenceReq{Status: proto.StatusOffline}, "phone", "s-p", t0+1000))
+	require.NoError(t, r.Update(&proto.UpdatePresenceReq{Status: proto.StatusOffline}, &Asked{Device: "phone", Socket: "s-p"}, t0+1000))
 	require.True(t, r.Publish(t0+1000))
 	was := r.Presence("u")
 	text := "secret"
-	require.NoError(t, r.Update(&proto.UpdatePresenceReq{Status: proto.StatusOffline, CustomStatus: &text}, "phone", "s-p", t0+5000))
+	require.NoError(t, r.Update(&proto.UpdatePresenceReq{Status: proto.StatusOffline, CustomStatus: &text}, &Asked{Device: "phone", Socket: "s-p"}, t0+5000))
 	require.True(t, r.Close("p", fence, t0+9000, false, t0+9000, 10_000))
 	require.False(t, r.Publish(t0+9000))
 	r.Settle(t0 + 19_000)
@@ -111,10 +111,10 @@ func TestPublishedOncePerChange(t *testing.T) {
 	fence := r.Open(conn("p", "phone", proto.StatusOnline), t0)
 	require.True(t, r.Publish(t0))
 	require.False(t, r.Publish(t0), "told already")
-	require.NoError(t, r.Update(&proto.UpdatePresenceReq{Status: proto.StatusAway}, "phone", "s-p", t0+100))
+	require.NoError(t, r.Update(&proto.UpdatePresenceReq{Status: proto.StatusAway}, &Asked{Device: "phone", Socket: "s-p"}, t0+100))
 	require.False(t, r.Publish(t0+100), "not yet")
 	require.Equal(t, t0+500, r.Due(t0+100))
-	require.NoError(t, r.Update(&proto.UpdatePresenceReq{Status: proto.StatusOnline}, "phone", "s-p", t0+200))
+	require.NoError(t, r.Update(&proto.UpdatePresenceReq{Status: proto.StatusOnline}, &Asked{Device: "phone", Socket: "s-p"}, t0+200))
 	require.Zero(t, r.Due(t0+200), "it is as it was")
 	require.True(t, r.Close("p", fence, t0+300, true, t0+300, 10_000))
 	r.Settle(t0 + 300)

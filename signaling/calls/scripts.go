@@ -52,8 +52,17 @@ for _, candidates in ipairs({true, false}) do
 end
 return 1`
 
-// takeScript empties a list: KEYS list.
+// takeScript empties a list: KEYS list, what the request has taken; ARGV milliseconds to
+// keep that, 0: not at all. A repeat of the request gets that again.
 const takeScript = `
+local had = redis.call('LRANGE', KEYS[2], 0, -1)
+if #had > 0 then return had end
 local all = redis.call('LRANGE', KEYS[1], 0, -1)
-redis.call('DEL', KEYS[1])
+if #all == 0 then return all end
+if ARGV[1] == '0' then
+  redis.call('DEL', KEYS[1])
+else
+  redis.call('RENAME', KEYS[1], KEYS[2])
+  redis.call('PEXPIRE', KEYS[2], ARGV[1])
+end
 return all`

@@ -249,9 +249,35 @@ func (s *Store) Waits(ctx context.Context, call, user proto.Token) ([]Waiting, e
 	return waitingOf(ctx)(s.client.LRange(ctx, proto.CallWaitingKey(call, user), 0, -1).Result())
 }
 
-// Take is Waits, and nothing waits any more.
-func (s *Store) Take(ctx context.Context, call, user proto.Token) ([]Waiting, error) {
-	return waitingOf(ctx)(takeLua.Run(ctx, s.client, []string{proto.CallWaitingKey(call, user)}).StringSlice())
+// Take is Waits, and nothing waits any more. A repeat of the request gets the same as its
+// first try, whose answer may be lost; without a name of the request nothing is kept.
+func (s *Store) Take(ctx context.Context, call, user proto.Token, request string) ([]Waiting, error) {
+	keys := []string{proto.CallWaitingKey(call, user), proto.CallRequestKey(call, request)}
+	keep := keepRequest.Milliseconds()
+	if request == "" {
+		keep = 0
+	}
+	return waitingOf(ctx)(takeLua.Run(ctx, s.client, keys, keep).StringSlice())
+}
+
+// keepRequest is how long the name of a request counts: it may be repeated until its
+// deadline, and carried out by an instance that was held up a little longer.
+const keepRequest = 15 * time.Second
+
+// Claim notes that a request of a call is carried out; first says that no earlier try was.
+func (s *Store) Claim(ctx context.Context, call proto.Token, request string) (first bool, err error) {
+	first, err = s.client.SetNX(ctx, proto.CallRequestKey(call, request), 1, keepRequest).Result()
+	if err = services.RedisOutcome(ctx, err); err != nil {
+		return false, fmt.Errorf("claim a request of call %s: %w", call, err)
+	}
+	return first, nil
+}
+
+// Unclaim takes a Claim back: the request was not carried out.
+func (s *Store) Unclaim(ctx context.Context, call proto.Token, request string) error {
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	return services.RedisOutcome(ctx, s.client.Del(ctx, proto.CallRequestKey(call, request)).Err())
 }
 
 func waitingOf(ctx context.Context) func(all []string, err error) ([]Waiting, error) {

@@ -40,7 +40,7 @@ func TestWaiting(t *testing.T) {
 				require.JSONEq(t, fmt.Sprintf(`{"n":%d}`, 2+more-(proto.MaxBufferedICE-1)), string(all[1].Data))
 				require.JSONEq(t, fmt.Sprintf(`{"n":%d}`, 1+more), string(all[len(all)-1].Data))
 			}
-			_, err := s.Take(t.Context(), "c", "bob")
+			_, err := s.Take(t.Context(), "c", "bob", "")
 			require.NoError(t, err)
 			all, err := s.Waits(t.Context(), "c", "bob")
 			require.NoError(t, err)

@@ -17,11 +17,11 @@ var order = map[proto.CallStatus]int{proto.CallRinging: 0, proto.CallAnswered: 1
 
 // watch is what is remembered of a call to see that it keeps its promises.
 type watch struct {
-	answerer map[string]string // user → device that answered
-	final    string
-	rank     int
-	version  uint64
-	now      int64
+	wrong   error // what the last step did that it must not
+	final   string
+	rank    int
+	version uint64
+	now     int64
 }
 
 // step makes one random thing happen; pick chooses below n.
@@ -29,18 +29,21 @@ func (w *watch) step(c *Call, pick func(n int) int) {
 	user := []string{"ann", "bob", "cat", "dan", "eve"}[pick(5)]
 	who := dev(user, fmt.Sprint(1+pick(3)))
 	w.now += int64(pick(4) * pick(4000))
-	switch pick(9) {
+	var before Party
+	if p := c.Party(user); p != nil {
+		before = *p
+	}
+	version, over := c.Version, c.IsOver()
+	what := pick(9)
+	var err error
+	defer func() { w.wrong = w.judge(c, what, who, &before, over, c.Version != version, err) }()
+	switch what {
 	case 0, 1:
-		before := c.Party(user)
-		rang := before != nil && before.Rings() && !c.IsOver()
-		err := c.Answer(who, answer, w.now)
-		if rang && err == nil {
-			w.answerer[user] = who.Device
-		}
+		err = c.Answer(who, answer, w.now)
 	case 2:
-		_ = c.Reject(who, "declined", w.now)
+		err = c.Reject(who, "declined", w.now)
 	case 3:
-		_ = c.End(who, []string{"", "failed", "hangup", "nonsense"}[pick(4)], w.now)
+		err = c.End(who, []string{"", "failed", "hangup", "nonsense"}[pick(4)], w.now)
 	case 4:
 		_ = c.Act(who, w.now)
 	case 5:
@@ -56,10 +59,38 @@ func (w *watch) step(c *Call, pick func(n int) int) {
 	}
 }
 
+// judge returns what a step did that it must not: a call is its device's that answered
+// first, until that is lost; who answers later is refused, and the end of a device on which
+// it rings no more ends nothing. A caller's device ends it always.
+func (w *watch) judge(c *Call, what int, who Actor, before *Party, over, moved bool, err error) error {
+	const returns = 6 // of a socket that continues another, whatever its device is called
+	if before.User == "" || over {
+		return nil
+	}
+	p := c.Party(who.User)
+	caller := before.User == c.Caller().User
+	held := before.Active() && !before.Same(who) && before.LostAt == 0
+	switch {
+	case what <= 1 && before.Rings() && (err != nil || p.Device != who.Device || !p.Active()):
+		return fmt.Errorf("%s has it, not %s that answered: %w", p.Device, who.Device, err)
+	case what <= 1 && held && (moved || err == nil):
+		return fmt.Errorf("%s answered what %s has: %w", who.Device, before.Device, err)
+	case what == 3 && held && !caller && moved:
+		return fmt.Errorf("%s ended what %s has", who.Device, before.Device)
+	case what == 3 && caller && before.Over == 0 && p.Over == 0:
+		return fmt.Errorf("the caller's %s did not end it", who.Device)
+	case what != returns && before.Active() && before.LostAt == 0 && p.Active() && p.Device != before.Device:
+		return fmt.Errorf("it went from %s to %s", before.Device, p.Device)
+	}
+	return nil
+}
+
 // check says what is wrong with a call after a step.
 func (w *watch) check(c *Call) error {
 	rank := order[c.Status]
 	switch {
+	case w.wrong != nil:
+		return w.wrong
 	case rank < w.rank:
 		return fmt.Errorf("%s after %d", c.Status, w.rank)
 	case c.IsOver() != (rank == 2):
@@ -86,17 +117,11 @@ func (w *watch) check(c *Call) error {
 	if c.IsOver() {
 		w.final = final
 	}
-	for i := range c.Parties[1:] {
-		p := &c.Parties[1+i]
-		if (w.answerer[p.User] != "") != (p.JoinedAt != 0) {
-			return fmt.Errorf("%s joined at %d with %q", p.User, p.JoinedAt, w.answerer[p.User])
-		}
-	}
 	w.rank, w.version = rank, c.Version
 	return nil
 }
 
-func newWatch() *watch { return &watch{answerer: map[string]string{}, now: 1000} }
+func newWatch() *watch { return &watch{now: 1000} }
 
 // TestModelOfCalls lets random calls run their course.
 func TestModelOfCalls(t *testing.T) {

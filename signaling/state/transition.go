@@ -70,9 +70,10 @@ func (c *Call) Reject(who Actor, reason string, now int64) error {
 	return nil
 }
 
-// End is the word of one side that it is over: of who rings that they ring no more,
-// of whom it rings for that they refuse, of who talks that they hang up. A call that
-// is over stays as it ended, and a device that does not have the call ends nothing.
+// End ends the call for one party: the caller cancels, a callee declines, a participant
+// hangs up. Any device of the caller may, also one that never had the call. A callee's
+// device on which it rings no more, since another has answered, ends nothing; and a call
+// that is over stays as it ended.
 func (c *Call) End(who Actor, reason string, now int64) error {
 	p := c.Heard(who.User)
 	switch {
@@ -82,7 +83,7 @@ func (c *Call) End(who Actor, reason string, now int64) error {
 		return nil
 	case p.Rings():
 		return c.Reject(who, reason, now)
-	case p.Device != who.Device && p.Socket != who.Socket && p.LostAt == 0:
+	case p != c.Caller() && !p.Same(who) && p.LostAt == 0:
 		return nil
 	}
 	kept := proto.EndHangup
