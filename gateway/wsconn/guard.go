@@ -35,10 +35,10 @@ const (
 
 // inbound follows the frames of the inbound bytes: where they begin and end, and what they add up to.
 type inbound struct {
-	left    uint64 // bytes of mask and payload to come
-	since   int64  // Engine time from which the next part of the unfinished message or frame is waited for
-	second  int64  // the second that controls counts in
-	tokens  int    // what the byte bucket holds
+	left   uint64 // bytes of mask and payload to come
+	since  int64  // Engine time from which the next part of the unfinished message or frame is waited for
+	second int64  // the second that controls counts in
+	tokens int    // what the byte bucket holds
 
 	recent    uint32 // bytes of the unfinished message that came since then
 	fragments uint16 // of the unfinished message
