@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"supmesh.dev/gateway/auth"
+	"supmesh.dev/gateway/engineio/slowhttp"
 	"supmesh.dev/proto"
 	"supmesh.dev/proto/schema"
 	"supmesh.dev/services"
@@ -97,7 +98,7 @@ func allowed(mux *http.ServeMux, r *http.Request) (methods []string) {
 func serveDocument(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-cache")
-	_, _ = w.Write(schema.OpenAPI) // a client that left is no error
+	_ = slowhttp.Write(w, schema.OpenAPI, writeTimeout) // a client that left is no error
 }
 
 func (svc *Service) serveAdmin(w http.ResponseWriter, r *http.Request, route *adminRoute) {
@@ -158,5 +159,5 @@ func writeJSON(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) //nolint:gosec // JSON, and declared as such; a client that left is no error
+	_ = slowhttp.Write(w, append(body, '\n'), writeTimeout) // a client that left is no error
 }

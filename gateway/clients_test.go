@@ -41,6 +41,7 @@ func testConfig() Config {
 		AdminToken: "admin-token-of-the-tests", PingInterval: 25000, PingTimeout: 60000, MaxPayload: 1 << 20, MaxQueue: 1 << 20,
 		MaxIdle: 1800000, ConnectTimeout: 45 * time.Second, AuthTimeout: 10 * time.Second, ConnectionWindow: 60000, MaxConnections: 1000, AdmitRate: 10000, DrainRate: 1000, DrainNotice: 10 * time.Millisecond,
 		RateLimits: "message:new=100000/1s", Poller: true,
+		ReadTimeout: 10 * time.Second, MinReadRate: 512,
 	}
 }
 

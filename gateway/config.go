@@ -33,12 +33,16 @@ type Config struct {
 	JWTAudience    string          `name:"jwt-audience" env:"JWT_AUDIENCE" help:"Audience that tokens must have."`
 	JWTMaxLifetime time.Duration   `name:"jwt-max-lifetime" env:"JWT_MAX_LIFETIME" default:"0" help:"Longest lifetime of a token; 0 for any."`
 
-	CORSOrigin []string `name:"cors-origin" env:"CORS_ORIGIN" help:"Origins of web pages that may connect, such as https://app.example.org; * for all. Default: the gateway's own host."`
+	CORSOrigin []string `name:"cors-origin" env:"CORS_ORIGIN" help:"Origins of web pages that may connect, such as https://app.example.org; null and file:// for pages from files and some webviews; * for all. Default: the gateway's own host."`
 
 	PingInterval int `name:"ping-interval" env:"SOCKETIO_PING_INTERVAL" default:"25000" help:"Time between pings, ms."`
 	PingTimeout  int `name:"ping-timeout" env:"SOCKETIO_PING_TIMEOUT" default:"60000" help:"How long the answer to a ping may take, ms."`
 	MaxPayload   int `name:"max-payload" env:"SOCKETIO_MAX_BUFFER_SIZE" default:"1048576" help:"Largest message from a client, bytes."`
 	MaxQueue     int `name:"max-queue" env:"MAX_QUEUE_BYTES" default:"1048576" help:"What may wait for one client, bytes; beyond it the client is closed as slow."`
+	// ReadTimeout and MinReadRate make a least rate: what a client or a backend sends ends when it comes more slowly, and takes
+	// as long as it needs otherwise.
+	ReadTimeout time.Duration `name:"read-timeout" env:"READ_TIMEOUT" default:"10s" help:"How long a request's header may take, and the time over which MIN_READ_RATE is measured."`
+	MinReadRate int           `name:"min-read-rate" env:"MIN_READ_RATE" default:"512" help:"Least rate of an unfinished message or request body, bytes per second, measured over READ_TIMEOUT."`
 	// The deadlines of CONTRACT §1 and §2; tests shorten them.
 	ConnectTimeout time.Duration `name:"connect-timeout" env:"CONNECT_TIMEOUT" default:"45s" help:"How long a Socket.IO client may take to send CONNECT."`
 	AuthTimeout    time.Duration `name:"auth-timeout" env:"AUTH_TIMEOUT" default:"10s" help:"How long a plain websocket may take to authenticate."`
@@ -79,6 +83,7 @@ func (c *Config) Validate() error {
 		{"SOCKETIO_PING_TIMEOUT", c.PingTimeout, 10, maxMillis},
 		{"SOCKETIO_MAX_BUFFER_SIZE", c.MaxPayload, 1 << 10, 16 << 20},
 		{"MAX_QUEUE_BYTES", c.MaxQueue, 64 << 10, 1 << 30},
+		{"MIN_READ_RATE", c.MinReadRate, 1, 1 << 20},
 		{"MAX_IDLE_TIME", c.MaxIdle, 0, maxMillis},
 		{"RATE_LIMIT_CONNECTION_WINDOW", c.ConnectionWindow, 1, maxMillis},
 		{"RATE_LIMIT_MAX_CONNECTIONS", c.MaxConnections, 0, 1 << 20},
@@ -88,6 +93,9 @@ func (c *Config) Validate() error {
 		if s.value < s.least || s.value > s.most {
 			return fmt.Errorf("%s must be %d to %d", s.name, s.least, s.most)
 		}
+	}
+	if c.ReadTimeout < 100*time.Millisecond || c.ReadTimeout > time.Hour {
+		return errors.New("READ_TIMEOUT must be 100ms to 1h")
 	}
 	if c.ConnectTimeout <= 0 {
 		return errors.New("CONNECT_TIMEOUT must be more than 0")
@@ -100,13 +108,22 @@ func (c *Config) Validate() error {
 		switch {
 		case origin == "*" && c.Production:
 			return errors.New("CORS_ORIGIN=* lets any web page use a visitor's session: not with PRODUCTION")
-		case origin == "*":
+		case origin == "*", slices.Contains(opaqueOrigins, origin):
 		case err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" || strings.Contains(origin, "*"):
 			return fmt.Errorf("CORS_ORIGIN: %q is not an origin such as https://app.example.org", origin)
 		}
 	}
 	_, err := parseLimits(c.RateLimits, proto.Endpoints)
 	return err
+}
+
+// opaqueOrigins are what browsers and webviews send for pages that have no host: files, data and sandboxed frames. Any page
+// can make itself one of these, so they stand for nobody in particular.
+var opaqueOrigins = []string{"null", "file://"}
+
+// readPart is what has to come in each ReadTimeout, in bytes.
+func (c *Config) readPart() int {
+	return max(1, int(int64(c.MinReadRate)*c.ReadTimeout.Milliseconds()/1000))
 }
 
 func (c *Config) anyOrigin() bool { return slices.Contains(c.CORSOrigin, "*") }

@@ -259,6 +259,7 @@ func TestLimitsAreParsed(t *testing.T) {
 func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	ok := testConfig()
+	ok.CORSOrigin = []string{"null", "file://", "https://app.example.org", "capacitor://localhost"}
 	require.NoError(t, ok.Validate())
 	for name, change := range map[string]func(*Config){
 		"JWT_SECRET or JWKS_URL": func(c *Config) { c.JWTSecret = "" },
@@ -268,6 +269,8 @@ func TestConfigIsChecked(t *testing.T) {
 		"SOCKETIO_PING_INTERVAL": func(c *Config) { c.PingInterval = 0 },
 		"CORS_ORIGIN=*":          func(c *Config) { c.CORSOrigin, c.Production = []string{"*"}, true },
 		"CORS_ORIGIN: ":          func(c *Config) { c.CORSOrigin = []string{"example.org"} },
+		"READ_TIMEOUT":           func(c *Config) { c.ReadTimeout = 0 },
+		"MIN_READ_RATE":          func(c *Config) { c.MinReadRate = 0 },
 		"RATE_LIMITS":            func(c *Config) { c.RateLimits = "x=1" },
 		"DRAIN_RATE":             func(c *Config) { c.DrainRate = 0 },
 	} {

@@ -9,15 +9,19 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
+
+	"supmesh.dev/gateway/engineio/slowhttp"
 )
 
 // Bounds on HTTP requests before anything of ours sees them.
 const (
-	readHeaderTimeout = 5 * time.Second
-	idleTimeout       = 75 * time.Second
-	maxHeaderBytes    = 16 << 10
-	shutdownTimeout   = 2 * time.Second
+	idleTimeout     = 75 * time.Second
+	maxHeaderBytes  = 16 << 10
+	shutdownTimeout = 2 * time.Second
+	// writeTimeout is how long the next 16 KiB of an answer to a backend may take.
+	writeTimeout = 10 * time.Second
 )
 
 // Addr is where clients connect, once Run has bound it.
@@ -44,12 +48,27 @@ func bound(ctx context.Context, addr chan string) (string, error) {
 	}
 }
 
-// clientHandler is what clients reach.
+// socketIOPath is where the Socket.IO profile is; a client may leave out the final slash.
+const socketIOPath = "/socket.io/"
+
+// clientHandler is what clients reach: two paths, each with and without a final slash. It never redirects, as ServeMux
+// would: no transport of the stock client follows a redirect.
 func (svc *Service) clientHandler() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/socket.io/", svc.engine)
-	mux.HandleFunc("GET /ws", svc.serveWS)
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch strings.TrimSuffix(r.URL.Path, "/") + "/" {
+		case socketIOPath:
+			svc.engine.ServeHTTP(w, r)
+		case "/ws/":
+			if r.Method != http.MethodGet {
+				w.Header().Set("Allow", http.MethodGet)
+				http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+				return
+			}
+			svc.serveWS(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
 }
 
 // listen binds an address and serves it until stop is called, which waits.
@@ -58,9 +77,10 @@ func (svc *Service) listen(host string, port int, handler http.Handler, addr cha
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
+	bodies := slowhttp.Rule{Timeout: svc.cfg.ReadTimeout, Part: svc.cfg.readPart()}
 	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: nil,
+		Handler: slowhttp.Guard(handler, bodies), ReadHeaderTimeout: svc.cfg.ReadTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeaderBytes, ErrorLog: nil,
 	}
 	done := make(chan struct{})
 	svc.host.Go("listener "+l.Addr().String(), func(context.Context) error {

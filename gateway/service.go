@@ -306,13 +306,16 @@ func (svc *Service) build() (err error) {
 func (svc *Service) buildEdge() (err error) {
 	svc.sockets, err = wsconn.New(wsconn.Config{
 		ReadLimit: int64(svc.cfg.MaxPayload), MaxQueueBytes: svc.cfg.MaxQueue, Poller: svc.cfg.Poller,
+		MessageTimeout: svc.cfg.ReadTimeout, MessagePart: svc.cfg.readPart(),
 	})
 	if err != nil {
 		return err
 	}
-	svc.messages = socketio.NewServer(socketio.Config{EventNames: svc.features, ConnectTimeout: svc.cfg.ConnectTimeout}, socketEdge{svc})
+	svc.messages = socketio.NewServer(socketio.Config{
+		EventNames: svc.features, ConnectTimeout: svc.cfg.ConnectTimeout, DropAttachments: true,
+	}, socketEdge{svc})
 	svc.engine = engineio.NewServer(engineio.Config{
-		Path: "/socket.io/", PingInterval: millis(svc.cfg.PingInterval), PingTimeout: millis(svc.cfg.PingTimeout),
+		Path: socketIOPath, PingInterval: millis(svc.cfg.PingInterval), PingTimeout: millis(svc.cfg.PingTimeout),
 		MaxPayload: svc.cfg.MaxPayload, MaxQueueBytes: svc.cfg.MaxQueue,
 		CheckOrigin: svc.allowOrigin, NewID: svc.newSID,
 	}, svc.sockets, svc.messages)

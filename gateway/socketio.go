@@ -1,10 +1,13 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"supmesh.dev/gateway/auth"
 	"supmesh.dev/gateway/engineio"
@@ -81,10 +84,54 @@ func (e socketEdge) Connected(socket *socketio.Socket) {
 
 // Event takes an event of the client.
 func (e socketEdge) Event(socket *socketio.Socket, event socketio.Event) {
-	if s, ok := socket.UserData().(*Session); ok {
+	s, ok := socket.UserData().(*Session)
+	switch {
+	case !ok:
+	case event.Dropped > 0 && e.svc.events[event.Name] != nil:
+		e.svc.refuseBinary(s, &event)
+	default:
 		e.svc.dispatch(s, event.Name, event.Data, ackID{number: event.AckID})
 	}
 }
+
+// refuseBinary answers an event with attachments: no event of the contract
+// takes binary (CONTRACT §3). A placeholder would be stored in its place.
+func (svc *Service) refuseBinary(s *Session, event *socketio.Event) {
+	s.touch()
+	q := request{route: svc.events[event.Name], data: event.Data, ack: ackID{number: event.AckID}}
+	failure := proto.Errorf(proto.InvalidPayload, "payload must not contain binary")
+	if field := binaryField(event.Data); field != "" {
+		failure = proto.FieldError(field, errors.New("must not contain binary"))
+	}
+	s.answer(&q, nil, failure, newRequestID())
+}
+
+// binaryField is the first field of a payload in which a placeholder stands for
+// an attachment (Socket.IO protocol v5, "Binary"); "" if it is in none.
+func binaryField(data []byte) string {
+	d := jsontext.NewDecoder(bytes.NewReader(data), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if token, err := d.ReadToken(); err != nil || token.Kind() != '{' {
+		return ""
+	}
+	for d.PeekKind() == '"' {
+		token, err := d.ReadToken()
+		if err != nil {
+			return ""
+		}
+		name := token.String()
+		value, err := d.ReadValue()
+		if err != nil {
+			return ""
+		}
+		if bytes.Contains(value, []byte(`"_placeholder"`)) {
+			return name[:min(len(name), maxFieldName)]
+		}
+	}
+	return ""
+}
+
+// maxFieldName bounds the field that a failure names, in bytes: it is the client's text.
+const maxFieldName = 64
 
 // Ack is never called: the gateway asks its clients for no acks.
 func (socketEdge) Ack(*socketio.Socket, socketio.Ack) {}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"supmesh.dev/gateway/auth"
+	"supmesh.dev/gateway/engineio"
 	"supmesh.dev/gateway/engineio/deadline"
 	"supmesh.dev/gateway/plain"
 	"supmesh.dev/gateway/socketio"
@@ -42,7 +43,7 @@ func (svc *Service) serveWS(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := &plainConn{svc: svc, conn: conn}
-	query, authorization := r.URL.Query(), strings.Clone(r.Header.Get("Authorization"))
+	query, authorization := engineio.ParseQuery(r.URL.RawQuery), strings.Clone(r.Header.Get("Authorization"))
 	switch {
 	case query.Has("token") || authorization != "":
 		p.connect(nil, query, authorization)

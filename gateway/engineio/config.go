@@ -19,18 +19,14 @@ type Config struct {
 	PingTimeout time.Duration
 	// UpgradeTimeout is how long a websocket that wants to take over a polling session may take to do so. Default 10 s.
 	UpgradeTimeout time.Duration
-	// BodyTimeout is how long the body of a POST may take. Default 30 s.
-	BodyTimeout time.Duration
-	// WriteTimeout is how long the answer to a poll may take to be written. Default 10 s.
+	// WriteTimeout is how long the next 16 KiB of the answer to a poll may take to be written. Default 10 s.
 	WriteTimeout time.Duration
-	// LingerTimeout is how long a closed polling session waits for the poll that fetches what was queued. Default 30 s.
+	// LingerTimeout is how long a closed polling session, or a payload whose answers have filled half of the queue, waits for
+	// the poll that fetches what was queued. Default 30 s.
 	LingerTimeout time.Duration
-	// MaxPayload bounds the body of a POST in bytes and is announced in the open packet. Give wsconn the same read limit.
-	// Default 1 MiB.
+	// MaxPayload bounds the body of a POST in bytes and is announced in the open packet. A stock client puts all it has
+	// buffered into one body, so there is no other bound on what is in it. Give wsconn the same read limit. Default 1 MiB.
 	MaxPayload int
-	// MaxPacketsPerPayload bounds the packets in one POST. A stock client puts all it has buffered into one body, so this
-	// must not be small. Default 4096.
-	MaxPacketsPerPayload int
 	// MaxQueueBytes bounds what is queued for a polling session, in payload bytes, and the size of one Send on a websocket.
 	// Give wsconn the same bound. Default 1 MiB.
 	MaxQueueBytes int
@@ -47,11 +43,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.PingInterval, 25*time.Second)
 	setDefault(&c.PingTimeout, 60*time.Second)
 	setDefault(&c.UpgradeTimeout, 10*time.Second)
-	setDefault(&c.BodyTimeout, 30*time.Second)
 	setDefault(&c.WriteTimeout, 10*time.Second)
 	setDefault(&c.LingerTimeout, 30*time.Second)
 	setDefault(&c.MaxPayload, 1<<20)
-	setDefault(&c.MaxPacketsPerPayload, 4096)
 	setDefault(&c.MaxQueueBytes, 1<<20)
 	if c.CheckOrigin == nil {
 		c.CheckOrigin = sameHost

@@ -3,18 +3,19 @@ package engineio
 import "net/http"
 
 // allowOrigin applies CORS (Fetch, section 3.2) to a request and reports whether its origin may talk to us. An allowed
-// origin is reflected, never replaced by "*", because credentials are allowed with it.
+// origin is reflected, never replaced by "*", because credentials are allowed with it. A browser sends one Origin; of two it
+// cannot be told which one is its own.
 func (srv *Server) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
-	origin := r.Header.Get("Origin")
-	if origin == "" {
+	origins := r.Header.Values("Origin")
+	if len(origins) == 0 || len(origins) == 1 && origins[0] == "" {
 		return true
 	}
 	h := w.Header()
 	h.Add("Vary", "Origin")
-	if !srv.cfg.CheckOrigin(r) {
+	if len(origins) > 1 || !srv.cfg.CheckOrigin(r) {
 		return false
 	}
-	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Allow-Origin", origins[0])
 	h.Set("Access-Control-Allow-Credentials", "true")
 	return true
 }

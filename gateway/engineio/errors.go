@@ -83,11 +83,16 @@ func (f *Refusal) write(w http.ResponseWriter) {
 	writeBody(w, status, "application/json", body)
 }
 
-func writeBody(w http.ResponseWriter, status int, contentType string, body []byte) {
+func writeHead(w http.ResponseWriter, status int, contentType string, length int) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Content-Length", strconv.Itoa(length))
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client may be gone; polls check this themselves with a flush
+}
+
+// writeBody writes a short answer.
+func writeBody(w http.ResponseWriter, status int, contentType string, body []byte) {
+	writeHead(w, status, contentType, len(body))
+	_, _ = w.Write(body) // the client may be gone; polls check this themselves
 }

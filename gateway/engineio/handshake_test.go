@@ -61,7 +61,6 @@ func TestBadRequests(t *testing.T) {
 		"websocket without upgrade":      {"GET", "EIO=4&transport=websocket", nil, badRequest},
 		"polling with upgrade":           {"GET", "EIO=4&transport=polling", webSocket, badRequest},
 		"JSONP":                          {"GET", "EIO=4&transport=polling&j=0", nil, badRequest},
-		"broken query":                   {"GET", "EIO=4&transport=polling&%zz", nil, badRequest},
 		"no version":                     {"GET", "transport=polling", nil, badVersion},
 		"version 3":                      {"GET", "EIO=3&transport=polling", nil, badVersion},
 		"version abc":                    {"GET", "EIO=abc&transport=polling", nil, badVersion},

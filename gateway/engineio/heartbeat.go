@@ -23,6 +23,8 @@ func (h *heartbeat) Expire() {
 		return
 	case now < s.due: // a pong came in just before
 		queue.SetAt(&s.beat, h, s.due)
+	case s.awaiting && s.sendingLocked():
+		s.setDueLocked(now + s.srv.cfg.PingTimeout)
 	case s.awaiting:
 		s.mu.Unlock()
 		s.fail(ReasonPingTimeout, payloadClose)
@@ -52,7 +54,16 @@ func (s *Session) setDueLocked(at time.Duration) {
 func (s *Session) overdue() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.awaiting && s.state == stateOpen && s.srv.deadlines.Now() >= s.due
+	return s.awaiting && s.state == stateOpen && s.srv.deadlines.Now() >= s.due && !s.sendingLocked()
+}
+
+// sendingLocked reports whether a message or a payload of the client is on its way. Its pong can only come behind that, so
+// the time for the pong begins again. How slowly a message may come is wsconn's rule, and a body slowhttp's.
+func (s *Session) sendingLocked() bool {
+	if s.ws != nil {
+		return s.ws.Receiving()
+	}
+	return s.poll != nil && s.poll.posting
 }
 
 // pong takes the client's sign of life. An unasked one does not count.

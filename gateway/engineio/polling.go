@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"supmesh.dev/gateway/engineio/slowhttp"
 	"supmesh.dev/gateway/wsconn"
 )
 
@@ -23,6 +25,7 @@ type polling struct {
 	waiting  chan struct{} // wakes the pending poll; nil if there is none
 	last     []byte        // the packet that ends the transport, once it has been decided
 	posting  bool          // a POST is being read or handled
+	taken    chan struct{} // closed when the queue has been emptied; nil if nobody waits for it
 	upgraded bool          // a websocket has taken over
 	over     bool          // the session id is gone, or the last packet has been fetched
 	probe    *probe        // the websocket that wants to take over
@@ -75,6 +78,15 @@ func (p *polling) end(last []byte) {
 	p.wake()
 }
 
+// empty forgets what is queued.
+func (p *polling) empty() {
+	p.queue, p.bytes = nil, 0
+	if p.taken != nil {
+		close(p.taken)
+		p.taken = nil
+	}
+}
+
 func (p *polling) wake() {
 	if p.waiting != nil {
 		select {
@@ -95,7 +107,7 @@ func (s *Session) takeLocked(p *polling, idle []byte) []byte {
 	for _, f := range p.queue {
 		body = appendPacket(body, f, s.stamper)
 	}
-	p.queue, p.bytes = nil, 0
+	p.empty()
 	if p.last != nil {
 		if len(body) > 0 {
 			body = append(body, separator)
@@ -115,11 +127,11 @@ func (s *Session) takeLocked(p *polling, idle []byte) []byte {
 
 // servePoll holds a GET until there is something to answer.
 func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) {
-	control := http.NewResponseController(w)
-	// A poll lasts as long as nothing happens: the read deadline of the server must not cut it. Not every ResponseWriter
-	// can do this; those then keep the deadlines of their server.
-	_ = control.SetReadDeadline(time.Time{})
-
+	if r.Body == nil || r.Body == http.NoBody {
+		// A poll lasts as long as nothing happens: the read deadline of the server must not cut it. Not every ResponseWriter
+		// can do this; those then keep the deadlines of their server.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	}
 	s.mu.Lock()
 	p := s.poll
 	if p == nil {
@@ -180,10 +192,12 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) {
 
 // answer writes a payload. If that fails its packets are lost, so the session cannot go on.
 func (s *Session) answer(w http.ResponseWriter, body []byte) {
-	control := http.NewResponseController(w)
-	_ = control.SetWriteDeadline(time.Now().Add(s.srv.cfg.WriteTimeout))
-	writeBody(w, http.StatusOK, "text/plain; charset=UTF-8", body)
-	if err := control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	writeHead(w, http.StatusOK, "text/plain; charset=UTF-8", len(body))
+	err := slowhttp.Write(w, body, s.srv.cfg.WriteTimeout)
+	if err == nil {
+		err = http.NewResponseController(w).Flush()
+	}
+	if err != nil && !errors.Is(err, http.ErrNotSupported) {
 		s.fail(ReasonTransportError, payloadClose)
 	}
 }
@@ -206,8 +220,7 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 	p.posting = true
 	s.mu.Unlock()
 
-	refusal := s.receivePost(p, w, r)
-	if refusal != nil {
+	if refusal := s.receivePost(p, w, r); refusal != nil {
 		refusal.write(w)
 		return
 	}
@@ -218,6 +231,9 @@ func (s *Session) receivePost(p *polling, w http.ResponseWriter, r *http.Request
 	defer func() { // also when the handler panics, which costs this request only
 		s.mu.Lock()
 		p.posting = false
+		if p.probe != nil {
+			p.probe.answerLocked()
+		}
 		s.mu.Unlock()
 		s.finish()
 	}()
@@ -249,7 +265,7 @@ func (s *Session) post(p *polling, w http.ResponseWriter, r *http.Request) *wire
 	case !takes: // the client does not know yet; its poll tells it
 		return nil
 	}
-	if err := s.deliver(body); err != nil {
+	if err := s.deliver(r.Context(), p, body); err != nil {
 		s.fail(ReasonParseError, payloadClose)
 		return &errBadRequest
 	}
@@ -257,9 +273,6 @@ func (s *Session) post(p *polling, w http.ResponseWriter, r *http.Request) *wire
 }
 
 func (s *Session) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(s.srv.cfg.BodyTimeout))
-	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	limit := int64(s.srv.cfg.MaxPayload)
 	if r.ContentLength > limit {
 		w.Header().Set("Connection", "close") // rather than read it all to keep the connection
@@ -273,22 +286,45 @@ func (s *Session) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 
 // deliver hands over the packets of a payload until the session ends or a packet is malformed. A client that goes meanwhile
 // ends the session, but not this: what it had sent before counts.
-func (s *Session) deliver(payload []byte) error {
-	for n := 0; ; n++ {
-		if n == s.srv.cfg.MaxPacketsPerPayload {
-			return errPacket
-		}
-		p, rest, more, err := nextPacket(payload)
+func (s *Session) deliver(ctx context.Context, p *polling, payload []byte) error {
+	for fetched := true; ; {
+		one, rest, more, err := nextPacket(payload)
 		if err != nil {
 			return err
 		}
-		s.receive(p)
+		s.receive(one)
 		s.mu.Lock()
 		takes := s.takesLocked()
 		s.mu.Unlock()
-		if !more || !takes || p.kind == packetClose || p.kind == packetPing {
+		if !more || !takes || one.kind == packetClose || one.kind == packetPing {
 			return nil
 		}
 		payload = rest
+		fetched = fetched && s.awaitRoom(ctx, p)
 	}
+}
+
+// awaitRoom waits while more than half of what may be queued is: the answers to a long payload would fill the queue before
+// the client, whose poll is on its way, can fetch the first of them. It returns false if the client does not come for them
+// within LingerTimeout.
+func (s *Session) awaitRoom(ctx context.Context, p *polling) bool {
+	s.mu.Lock()
+	if s.state != stateOpen || p.bytes <= s.srv.cfg.MaxQueueBytes/2 {
+		s.mu.Unlock()
+		return true
+	}
+	if p.taken == nil {
+		p.taken = make(chan struct{})
+	}
+	taken := p.taken
+	s.mu.Unlock()
+	timer := time.NewTimer(s.srv.cfg.LingerTimeout)
+	defer timer.Stop()
+	select {
+	case <-taken:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
 }

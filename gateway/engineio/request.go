@@ -16,11 +16,8 @@ type Request struct {
 	ForwardedFor  string // X-Forwarded-For, as received: believe it only behind a proxy of your own
 }
 
-// Query parses the query string; malformed parts are left out.
-func (r *Request) Query() url.Values {
-	values, _ := url.ParseQuery(r.RawQuery)
-	return values
-}
+// Query parses the query string with ParseQuery.
+func (r *Request) Query() url.Values { return ParseQuery(r.RawQuery) }
 
 func copyRequest(r *http.Request) *Request {
 	return &Request{

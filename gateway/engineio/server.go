@@ -3,7 +3,6 @@ package engineio
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -120,11 +119,7 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		preflight(w, r)
 		return
 	}
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		errBadRequest.write(w)
-		return
-	}
+	query := ParseQuery(r.URL.RawQuery)
 	transport := query.Get("transport")
 	if transport != transportPolling && transport != transportWebSocket {
 		errUnknownTransport.write(w)

@@ -163,7 +163,7 @@ func (s *Session) fail(reason Reason, last []byte) {
 	}
 	s.endLocked(reason)
 	if s.poll != nil {
-		s.poll.queue, s.poll.bytes = nil, 0
+		s.poll.empty()
 		s.poll.end(last)
 		s.poll.over = true
 		s.srv.remove(s)

@@ -9,7 +9,7 @@ import (
 
 // probe is a websocket that wants to take a session over from polling:
 //
-//	accepted --"2probe"--> answered with "3probe" --"5"--> the session's transport
+//	accepted --"2probe"--> asked --(no POST)--> answered with "3probe" --"5"--> the session's transport
 //
 // Anything else from the client, or UpgradeTimeout, drops it while polling goes on. Session.mu guards answered and over.
 type probe struct {
@@ -17,6 +17,7 @@ type probe struct {
 	poll     *polling
 	conn     *wsconn.Conn
 	entry    deadline.Entry
+	asked    bool // "2probe" has come
 	answered bool
 	over     bool // dropped, or the session's transport
 }
@@ -59,11 +60,22 @@ func (c *probe) answer() {
 	s := c.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.over || c.answered {
+	if c.over || c.asked {
 		c.dropLocked()
 		return
 	}
+	c.asked = true
+	c.answerLocked()
+}
+
+// answerLocked answers a probe, unless a POST is under way: from the answer on the client does not poll, and the answers to
+// what it posts may be more than can be queued for it. The end of the POST calls it again.
+func (c *probe) answerLocked() {
+	if c.over || !c.asked || c.answered || c.poll.posting {
+		return
+	}
 	c.answered = true
+	c.session.srv.deadlines.Set(&c.entry, c, c.session.srv.cfg.UpgradeTimeout)
 	_ = c.conn.Send(frameProbePong) // a closed connection reports itself through Closed
 	c.poll.wake()                   // the client waits for its poll to end before it sends "5"
 }
@@ -92,7 +104,7 @@ func (c *probe) takeOver() {
 			break
 		}
 	}
-	p.queue, p.bytes = nil, 0
+	p.empty()
 	p.wake()
 }
 
@@ -114,8 +126,17 @@ func (c *probe) dropLocked() {
 	c.conn.Close(closeNormal, "not upgraded")
 }
 
-// Expire implements deadline.Expirer: the client has not completed the upgrade in time.
-func (c *probe) Expire() { c.drop() }
+// Expire implements deadline.Expirer: the client has not completed the upgrade in time, unless it waits for our answer.
+func (c *probe) Expire() {
+	s := c.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.asked && !c.answered && !c.over && c.poll.posting {
+		s.srv.deadlines.Set(&c.entry, c, s.srv.cfg.UpgradeTimeout)
+		return
+	}
+	c.dropLocked()
+}
 
 // Closed implements wsconn.Handler.
 func (c *probe) Closed(*wsconn.Conn, error) { c.drop() }

@@ -236,15 +236,15 @@ func TestUpgradeWaitsForPost(t *testing.T) {
 		arrived <- string(data)
 	}
 	s := server.openPolling()
+	p := s.candidate()
+	p.send("2probe")
+	require.Equal(t, "3probe", p.next())
 	posted := make(chan struct{})
-	go func() {
+	go func() { // it was on its way when the probe was answered
 		defer close(posted)
 		_, _ = s.request(context.Background(), http.MethodPost, s.query, "41\x1e42")
 	}()
 	receive(t, entered, "the POST")
-	p := s.candidate()
-	p.send("2probe")
-	require.Equal(t, "3probe", p.next())
 	p.send("5")
 	p.send("43")
 	require.Empty(t, arrived)

@@ -101,6 +101,9 @@ func (c *client) close(reason Reason) {
 	c.ended, c.sockets = nil, nil
 	c.mu.Unlock()
 	c.srv.deadlines.Remove(&c.idle)
+	if c.pending != nil { // no message follows, so nobody else uses it
+		c.srv.deadlines.Remove(&c.pending.entry)
+	}
 	c.report(ended)
 	for _, s := range sockets {
 		if s.state.Swap(stateLeft) == stateConnected {
@@ -126,9 +129,14 @@ func (c *client) receiveText(data []byte) error {
 		if c.find(p.Namespace) == nil { // rather than keep attachments for nobody
 			return errState
 		}
+		if p.Attachments > c.srv.cfg.MaxAttachments {
+			return errAttachments
+		}
 		if p.Attachments > 0 {
-			c.pending, err = newAssembly(p, c.srv.cfg)
-			return err
+			c.assemble(p)
+		}
+		if p.Attachments > 0 && !c.srv.cfg.DropAttachments {
+			return nil
 		}
 		return c.dispatch(p, nil)
 	default:
@@ -146,6 +154,9 @@ func (c *client) receiveBinary(data []byte) error {
 	}
 	whole := c.pending
 	c.pending = nil
+	if c.srv.cfg.DropAttachments {
+		return nil // what they belong to came before them
+	}
 	return c.dispatch(whole.packet, whole.attachments)
 }
 
@@ -258,6 +269,7 @@ func (c *client) dispatch(p Packet, attachments [][]byte) error {
 			return err
 		}
 		e.AckID, e.Attachments = p.AckID, attachments
+		e.Dropped = p.Attachments - len(attachments)
 		if s.state.Load() == stateConnected { // else it crossed our DISCONNECT
 			c.srv.handler.Event(s, e)
 		}

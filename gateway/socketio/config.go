@@ -21,6 +21,11 @@ type Config struct {
 	MaxAttachments int
 	// MaxAttachmentBytes bounds them together, in bytes: they are kept until the last has come. Default 4 MiB.
 	MaxAttachmentBytes int
+	// AttachmentTimeout is how long each attachment may take behind what came before it. Default 60 s.
+	AttachmentTimeout time.Duration
+	// DropAttachments is for servers that take no binary: nothing of a binary packet is kept. Its event comes at once, with the
+	// number of its attachments, and they are dropped as they come.
+	DropAttachments bool
 	// MaxPendingAcks bounds the emits of one socket whose ack has not come. Default 64.
 	MaxPendingAcks int
 }
@@ -32,6 +37,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxDepth, 64)
 	setDefault(&c.MaxAttachments, 10)
 	setDefault(&c.MaxAttachmentBytes, 4<<20)
+	setDefault(&c.AttachmentTimeout, 60*time.Second)
 	setDefault(&c.MaxPendingAcks, 64)
 	if len(c.Namespaces) == 0 {
 		c.Namespaces = []string{RootNamespace}

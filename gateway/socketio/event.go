@@ -25,6 +25,8 @@ type Event struct {
 	AckID int64
 	// Attachments are the binary attachments in the order of their placeholders' numbers.
 	Attachments [][]byte
+	// Dropped is how many attachments the event has that the server does not take (Config.DropAttachments).
+	Dropped int
 }
 
 // Ack is the end of an EmitWithAck. As with Event, copy what is kept.

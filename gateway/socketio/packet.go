@@ -23,8 +23,8 @@ const (
 // NoAck is the AckID of a packet that has none.
 const NoAck int64 = -1
 
-// MaxAckID is the largest ack id accepted: clients count up from zero, so a larger one is not theirs.
-const MaxAckID int64 = 1<<31 - 1
+// MaxAckID is the largest ack id accepted: the last that JavaScript counts exactly (Number.MAX_SAFE_INTEGER).
+const MaxAckID int64 = 1<<53 - 1
 
 // RootNamespace is the namespace of a packet that names none.
 const RootNamespace = "/"
@@ -81,7 +81,7 @@ func Decode(src []byte) (Packet, error) {
 		i = min(end+1, len(src))
 	}
 	if end := digits(src, i); end > i {
-		if end-i > 10 {
+		if end-i > 16 { // the digits of MaxAckID
 			return p, errAckID
 		}
 		p.AckID = 0

@@ -130,7 +130,7 @@ func TestViolations(t *testing.T) {
 		"event of null":                {"42[null]"},
 		"broken JSON":                  {`42["x",{"a":}]`},
 		"invalid ack id":               {`42abc["x"]`},
-		"ack id out of range":          {`4299999999999["x"]`},
+		"ack id out of range":          {`429007199254740992["x"]`},
 		"too deep":                     {`42["x",` + deep + `]`},
 		"connect":                      {`42["connect"]`},
 		"connect_error":                {`42["connect_error"]`},
@@ -189,6 +189,8 @@ func TestMessages(t *testing.T) {
 		`42456["message-with-ack",1,"2",{"3":[false]}]`: `43456[1,"2",{"3":[false]}]`,
 		`420["message-with-ack"]`:                       `430[]`,
 		`450-["message",1]`:                             `42["message-back",1]`,
+		`424294967296["message-with-ack",1]`:            `434294967296[1]`,
+		`429007199254740991["message-with-ack",1]`:      `439007199254740991[1]`,
 	} {
 		p.send(send)
 		require.Equal(t, want, p.next())

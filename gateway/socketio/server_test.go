@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long a test waits for something that should happen soon.
-const patience = 5 * time.Second
+const patience = 30 * time.Second
 
 // calls is a handler that echoes and writes down what is called, in order.
 type calls struct {
@@ -72,6 +72,13 @@ func (c *calls) expect(t *testing.T, want ...string) {
 	}
 }
 
+// drain forgets what has been called.
+func (c *calls) drain() {
+	for len(c.log) > 0 {
+		<-c.log
+	}
+}
+
 func receive[T any](t *testing.T, from <-chan T, why string) T {
 	t.Helper()
 	select {
@@ -94,8 +101,14 @@ func start(t *testing.T, cfg socketio.Config) server {
 	if cfg.Namespaces == nil {
 		cfg.Namespaces = []string{"/", "/custom"}
 	}
+	return startWith(t, cfg, func(c *calls) socketio.Handler { return c })
+}
+
+// startWith is start with a handler that stands before the calls.
+func startWith(t *testing.T, cfg socketio.Config, before func(*calls) socketio.Handler) server {
+	t.Helper()
 	c := newCalls()
-	sockets := socketio.NewServer(cfg, c)
+	sockets := socketio.NewServer(cfg, before(c))
 	s, err := echo.StartEngine(echo.Config{EngineIO: engineio.Config{PingInterval: time.Minute}}, sockets, sockets.Run)
 	require.NoError(t, err)
 	t.Cleanup(s.Stop)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"supmesh.dev/gateway/engineio"
+	"supmesh.dev/gateway/engineio/slowhttp"
 	"supmesh.dev/gateway/socketio"
 	"supmesh.dev/gateway/wsconn"
 )
@@ -57,7 +58,8 @@ func StartEngine(cfg Config, h engineio.Handler, run func(context.Context) error
 	}
 	s.start(conns.Run)
 	s.start(s.Engine.Run)
-	s.http = &http.Server{Handler: s.Engine, ReadHeaderTimeout: 10 * time.Second}
+	bodies := slowhttp.Rule{Timeout: 10 * time.Second, Part: 5 << 10}
+	s.http = &http.Server{Handler: slowhttp.Guard(s.Engine, bodies), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = s.http.Serve(listener) }() // ends with http.ErrServerClosed at Stop
 	return s, nil
 }
