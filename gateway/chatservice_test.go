@@ -35,6 +35,8 @@ type chatService struct {
 	behind    map[string]former // by chat: a removal that open has not heard of
 	made      func()            // not nil: called when an answer to open is made and not yet sent
 	paged     func()            // the same for a page of backlog
+
+	judge func(*proto.SendMessageReq) error // not nil: called before a message is stored
 }
 
 type former struct {
@@ -260,8 +262,13 @@ func (c *chatService) send(ctx context.Context, req proto.SendMessageReq) (proto
 	actor := actorOf(ctx)
 	c.mu.Lock()
 	_, member := c.chat(req.ChatID).members[actor.User]
-	slow := c.slow
+	slow, judge := c.slow, c.judge
 	c.mu.Unlock()
+	if judge != nil {
+		if err := judge(&req); err != nil {
+			return proto.SendMessageRes{}, err
+		}
+	}
 	if slow != nil {
 		select {
 		case <-slow:
