@@ -40,6 +40,8 @@ type chatService struct {
 	refuse    string            // a chat whose messages no page can have
 	refused   int               // pages that were refused
 	openPage  int               // chats of one answer to open, 0: all
+
+	judge func(*proto.SendMessageReq) error // not nil: called before a message is stored
 }
 
 type former struct {
@@ -276,8 +278,13 @@ func (c *chatService) send(ctx context.Context, req proto.SendMessageReq) (proto
 	actor := actorOf(ctx)
 	c.mu.Lock()
 	_, member := c.chat(req.ChatID).members[actor.User]
-	slow := c.slow
+	slow, judge := c.slow, c.judge
 	c.mu.Unlock()
+	if judge != nil {
+		if err := judge(&req); err != nil {
+			return proto.SendMessageRes{}, err
+		}
+	}
 	if slow != nil {
 		select {
 		case <-slow:

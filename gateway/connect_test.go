@@ -28,6 +28,18 @@ func TestPlainAuth(t *testing.T) {
 		require.False(t, c.hello.Resumed)
 		require.Equal(t, `"a"`, c.next().ack)
 	})
+	for path, header := range map[string]http.Header{
+		"/ws":              {"Authorization": {"Basic dXNlcjpwYXNz"}},
+		"/ws?token=":       nil,
+		"/ws?token&x=1":    {"Authorization": {"Bearer"}},
+		"/ws?token=&token": {"Authorization": {"Bearer  "}},
+	} {
+		t.Run("no token beside the frame's: "+path, func(t *testing.T) {
+			c := m.newClient(m.dial(path, header), false)
+			c.write(`{"event":"auth","data":{"token":"` + tokenFor(t, "ann", "", time.Hour) + `"}}`)
+			c.greeted()
+		})
+	}
 	for _, row := range []struct {
 		name, path, frame string
 		code              proto.Code
@@ -36,6 +48,7 @@ func TestPlainAuth(t *testing.T) {
 		{"bad token in the query", "/ws?token=x", "", proto.InvalidToken, proto.CloseRevoked},
 		{"expired token", "/ws?token=" + tokenFor(t, "ann", "", -time.Minute), "", proto.TokenExpired, proto.CloseTokenExpired},
 		{"bad token in the frame", "/ws", `{"event":"auth","data":{"token":"x"}}`, proto.InvalidToken, proto.CloseRevoked},
+		{"auth with its token twice", "/ws", `{"event":"auth","data":{"token":"a","token":"b"}}`, proto.InvalidPayload, proto.CloseProtocolError},
 		{"auth without token", "/ws", `{"event":"auth"}`, proto.AuthenticationRequired, proto.CloseProtocolError},
 		{"auth with a text", "/ws", `{"event":"auth","data":"x"}`, proto.InvalidPayload, proto.CloseProtocolError},
 		{"another event first", "/ws", `{"event":"message:new","data":{}}`, proto.AuthenticationRequired, proto.CloseProtocolError},
@@ -120,6 +133,32 @@ func TestSocketIOAuth(t *testing.T) {
 	c = m.newClient(m.dial("/socket.io/?EIO=4&transport=websocket", http.Header{"Authorization": {"Bearer " + tokenFor(t, "ann", "", time.Hour)}}), true)
 	c.write(`40`)
 	c.greeted()
+}
+
+// TestFieldsThatNobodyReads: they refuse nobody, in either profile.
+func TestFieldsThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	m := runMesh(t)
+	for name, fields := range map[string]string{
+		"half an emoji":     `"displayName":"cut \ud83d"`,
+		"a name twice":      `"x":1,"x":2`,
+		"nesting of 33":     `"x":` + nested(33),
+		"nesting of 500":    `"x":` + nested(500),
+		"names of our own":  `"TOKEN":"x","Token":5,"DEVICEID":"other","user":{"token":"x","token":"y"}`,
+		"half a name":       `"\ud83d":1,"\ud83e":2`,
+		"other types":       `"pid":{"a":1},"offset":[1]`,
+		"a pid that is cut": `"pid":"\ud83d"`,
+	} {
+		object := `{` + fields + `,"token":"` + tokenFor(t, "ann", "", time.Hour) + `","deviceId":"tablet"}`
+		c := m.newClient(m.dial("/socket.io/?EIO=4&transport=websocket", nil), true)
+		c.write("40" + object)
+		c.greeted()
+		require.Equal(t, "tablet", c.hello.DeviceID, name)
+		c = m.newClient(m.dial("/ws", nil), false)
+		c.write(`{"event":"auth","data":` + object + `}`)
+		c.greeted()
+		require.Equal(t, "tablet", c.hello.DeviceID, name)
+	}
 }
 
 func TestOrigins(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"supmesh.dev/gateway/rawjson"
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
 	"supmesh.dev/services/wire"
@@ -66,7 +67,7 @@ func features(table map[string]*route) []string {
 func (svc *Service) dispatch(s *Session, event string, data []byte, id ackID) {
 	r := svc.events[event]
 	if r == nil {
-		svc.dispatchOther(s, event, id)
+		svc.dispatchOther(s, event, data, id)
 		return
 	}
 	now := time.Now()
@@ -90,7 +91,7 @@ var emptyObject = []byte("{}")
 
 // dispatchOther takes an event that is in no row: apps may send pong, and ping
 // on the plain profile; anything else is unknown.
-func (svc *Service) dispatchOther(s *Session, event string, id ackID) {
+func (svc *Service) dispatchOther(s *Session, event string, data []byte, id ackID) {
 	switch {
 	case event == "pong":
 		if id.wanted() {
@@ -103,12 +104,9 @@ func (svc *Service) dispatchOther(s *Session, event string, id ackID) {
 		}
 	default:
 		svc.metrics.unknown.Add(svc.ctx, 1)
-		if len(event) > 64 {
-			event = strings.ToValidUTF8(event[:64], "")
-		}
+		event = eventName(event)
 		err := proto.Errorf(proto.UnknownEvent, "%s is not an event of this service", event)
-		s.answer(&request{ack: id, event: event}, nil, err, newRequestID())
-		s.strike(strikeUnknown)
+		s.answer(&request{ack: id, event: event, data: data}, nil, err, newRequestID())
 	}
 }
 
@@ -125,24 +123,42 @@ func (s *Session) answer(q *request, body []byte, failure *proto.Error, requestI
 	if failure == nil || q.route != nil && slices.Contains(q.route.row.Silent, failure.Code) {
 		return
 	}
-	var ids struct { // what the app knows its request by
-		TempID string `json:"tempId"`
-		CallID string `json:"callId"`
-	}
-	if wire.Unmarshal(q.data, &ids) != nil || proto.CheckClientID(ids.TempID) != nil {
-		ids.TempID = ""
-	}
-	if proto.CheckClientID(ids.CallID) != nil {
-		ids.CallID = ""
-	}
+	tempID, callID := clientIDs(q.data)
 	event := q.event
 	if q.route != nil {
 		event = q.route.row.Event
 	}
 	s.emit(proto.ErrorEventEvent.Name, proto.ErrorEvent{
 		Message: failure.Message, Code: failure.Code.Row().Code, Event: event, Field: failure.Field,
-		TempID: ids.TempID, CallID: ids.CallID, RetryAfterMs: failure.RetryAfter.Milliseconds(), RequestID: requestID,
+		TempID: tempID, CallID: callID, RetryAfterMs: failure.RetryAfter.Milliseconds(), RequestID: requestID,
 	})
+}
+
+// clientIDs reads by which ids the app knows its request. The payload may be one that is
+// refused, so nothing else of it is judged.
+func clientIDs(data []byte) (tempID, callID string) {
+	rawjson.Object(data, func(name, value []byte) {
+		field := &tempID
+		switch key, _ := rawjson.Text(name); string(key) {
+		case "tempId":
+		case "callId":
+			field = &callID
+		default:
+			return
+		}
+		if id, ok := rawjson.Text(value); ok && proto.CheckClientID(string(id)) == nil {
+			*field = string(id)
+		}
+	})
+	return tempID, callID
+}
+
+// eventName cuts an event's name that is in no row to what an error may carry.
+func eventName(name string) string {
+	if len(name) > 64 {
+		name = strings.ToValidUTF8(name[:64], "")
+	}
+	return name
 }
 
 func (s *Session) acked(id ackID, body []byte) {

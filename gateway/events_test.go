@@ -67,7 +67,7 @@ func TestProtocolErrors(t *testing.T) {
 	t.Parallel()
 	m := runMesh(t)
 	c := m.plain("ann", "")
-	for range 20 {
+	for range maxStrikes {
 		c.write(`{"event":5,"ack":1}`)
 		g := c.next()
 		require.Equal(t, proto.InvalidPayload, g.code(t))
@@ -76,10 +76,13 @@ func TestProtocolErrors(t *testing.T) {
 	c.write(`nonsense`)
 	require.EqualValues(t, proto.CloseProtocolError, c.closed())
 
-	unknown := m.socketIO("ann", "")
-	for range 30 {
-		require.Equal(t, proto.UnknownEvent, func() proto.Code { g := unknown.ask("call:hold", "{}"); return g.code(t) }(), "an app ahead of this mesh stays")
-	}
+	both(t, m, func(t *testing.T, connect func(string, string) *client) {
+		unknown := connect("ann", "")
+		for range 300 {
+			g := unknown.ask("call:hold", "{}")
+			require.Equal(t, proto.UnknownEvent, g.code(t), "an app ahead of this mesh stays")
+		}
+	})
 }
 
 func TestRateLimit(t *testing.T) {

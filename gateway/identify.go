@@ -7,17 +7,43 @@ import (
 	"time"
 
 	"supmesh.dev/gateway/auth"
+	"supmesh.dev/gateway/rawjson"
 	"supmesh.dev/proto"
 	"supmesh.dev/services/wire"
 )
 
 // credentials are what a client presents, in either profile.
 type credentials struct {
-	Token    string `json:"token"`
-	DeviceID string `json:"deviceId"`
-	// PID is of a session of before, if it is one of ours: apps put here what they
+	token, device string
+	// pid is of a session of before, if it is one of ours: apps put here what they
 	// like. An offset may stand here too; what was missed is not sent by it yet.
-	PID string `json:"pid"`
+	pid string
+}
+
+// readCredentials reads the auth object. Members that are not read here may be anything,
+// and so may the type of those that are; one that is read must stand once.
+func readCredentials(object []byte) (c credentials, ok bool) {
+	seen := map[string]bool{}
+	ok = true
+	whole := rawjson.Object(object, func(name, value []byte) {
+		var field *string
+		key, _ := rawjson.Text(name)
+		switch string(key) {
+		case "token":
+			field = &c.token
+		case "deviceId":
+			field = &c.device
+		case "pid":
+			field = &c.pid
+		default:
+			return
+		}
+		ok = ok && !seen[string(key)]
+		seen[string(key)] = true
+		text, _ := rawjson.Text(value)
+		*field = string(text)
+	})
+	return c, ok && whole
 }
 
 // defaultDevice stands for the device of a client that names none.
@@ -30,37 +56,31 @@ const defaultDevice = "default"
 func (svc *Service) identify(ctx context.Context, object []byte, query url.Values, authorization string) (who auth.Identity, returns string, err error) {
 	var c credentials
 	if len(object) > 0 {
-		var loose struct {
-			Token    any `json:"token"`
-			DeviceID any `json:"deviceId"`
-			PID      any `json:"pid"`
-		}
-		if err := wire.Unmarshal(object, &loose); err != nil {
+		var ok bool
+		if c, ok = readCredentials(object); !ok {
 			return who, "", &auth.Refusal{Code: proto.InvalidPayload, Message: "Authentication failed", Detail: "auth object does not parse"}
 		}
-		c.Token, _ = loose.Token.(string)
-		c.DeviceID, _ = loose.DeviceID.(string)
-		if c.PID, _ = loose.PID.(string); proto.CheckID(c.PID) != nil {
-			c.PID = ""
+		if proto.CheckID(c.pid) != nil {
+			c.pid = ""
 		}
 	}
-	if c.Token == "" {
-		c.Token = query.Get("token")
+	if c.token == "" {
+		c.token = query.Get("token")
 	}
-	if c.Token == "" {
-		c.Token = auth.Bearer(authorization)
+	if c.token == "" {
+		c.token = auth.Bearer(authorization)
 	}
-	who, err = svc.verifier.Verify(ctx, c.Token)
+	who, err = svc.verifier.Verify(ctx, c.token)
 	if err != nil {
 		return who, "", err
 	}
 	if who.Device == "" {
-		if c.DeviceID != "" && proto.CheckID(c.DeviceID) != nil {
+		if c.device != "" && proto.CheckID(c.device) != nil {
 			return who, "", &auth.Refusal{Code: proto.InvalidPayload, Message: "Invalid token payload", Detail: "deviceId is malformed"}
 		}
-		who.Device = c.DeviceID
+		who.Device = c.device
 	}
-	return who, c.PID, nil
+	return who, c.pid, nil
 }
 
 // errTooMany says that the user makes connections too fast.

@@ -50,7 +50,7 @@ type Session struct {
 	lanes     *lane  // those with requests
 	header    string // actor's, once there is a request
 	bytes     int    // of the requests in lanes
-	strikes   int    // protocol errors, weighed, since window
+	strikes   int    // protocol errors since window
 	window    int64  // Unix seconds
 	watches   map[proto.Token]*watched
 	changes   map[proto.Token]passedChange // while opening, by chat
@@ -257,16 +257,16 @@ func (s *Session) gone() {
 	}
 }
 
-// strike counts protocol errors; over the bound of a minute (CONTRACT §3) the
-// connection is closed. A malformed frame weighs more than an unknown event,
-// which a newer app may send often without meaning harm.
-func (s *Session) strike(weight int) {
+// strike counts frames that are no frames of the plain profile; over maxStrikes a minute
+// (CONTRACT §3) the connection is closed for good. An event that is refused, or unknown, is
+// no strike: an app that repeats it must not lock its user out.
+func (s *Session) strike() {
 	now := time.Now().Unix()
 	s.mu.Lock()
 	if now-s.window >= 60 {
 		s.window, s.strikes = now, 0
 	}
-	s.strikes += weight
+	s.strikes++
 	over := s.strikes > maxStrikes
 	s.mu.Unlock()
 	if over {
@@ -274,8 +274,4 @@ func (s *Session) strike(weight int) {
 	}
 }
 
-const (
-	strikeMalformed = 10
-	strikeUnknown   = 1
-	maxStrikes      = 20 * strikeMalformed
-)
+const maxStrikes = 20

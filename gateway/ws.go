@@ -44,8 +44,8 @@ func (svc *Service) serveWS(w http.ResponseWriter, r *http.Request) {
 	}
 	p := &plainConn{svc: svc, conn: conn}
 	query, authorization := engineio.ParseQuery(r.URL.RawQuery), strings.Clone(r.Header.Get("Authorization"))
-	switch {
-	case query.Has("token") || authorization != "":
+	switch { // an empty token, or a header that is a proxy's, is no token
+	case query.Get("token") != "" || auth.Bearer(authorization) != "":
 		p.connect(nil, query, authorization)
 	default:
 		svc.timers.Set(&p.timer, p, svc.cfg.AuthTimeout)
@@ -74,8 +74,9 @@ func (p *plainConn) Message(_ *wsconn.Conn, binary bool, data []byte) {
 		p.svc.timers.Remove(&p.timer)
 		p.authenticate(f.Data, id)
 	case err != nil:
-		s.answer(&request{ack: id}, nil, proto.AsError(err), newRequestID())
-		s.strike(strikeMalformed)
+		q := request{ack: id, event: eventName(string(f.Event)), data: f.Data}
+		s.answer(&q, nil, proto.AsError(err), newRequestID())
+		s.strike()
 	default:
 		p.svc.dispatch(s, string(f.Event), f.Data, id)
 	}

@@ -1,19 +1,12 @@
 package plain
 
 import (
-	"bytes"
-
-	"github.com/go-json-experiment/json/jsontext"
-
+	"supmesh.dev/gateway/rawjson"
 	"supmesh.dev/proto"
-	"supmesh.dev/services/wire"
 )
 
-// maxAck bounds the ack id that is given back as it came.
+// maxAck bounds the ack id that is given back as it came, in bytes.
 const maxAck = 64
-
-// maxName bounds an event's name; the longest of the contract has 27.
-const maxName = 128
 
 // Frame is one message of a client. Its fields are parts of the message they
 // were split from.
@@ -23,111 +16,62 @@ type Frame struct {
 	Ack   []byte // raw JSON, a number or a string; nil if no ack is wanted
 }
 
-// Split takes a client's message apart. The error is a *proto.Error
-// INVALID_PAYLOAD; Frame then holds what is known, for the ack.
+// Split takes a client's message apart, which is valid UTF-8. The error is a *proto.Error
+// INVALID_PAYLOAD; Frame then holds what could be read, so that the ack id is answered and
+// the error names the event.
 func Split(message []byte) (Frame, error) {
-	var f Frame
-	if err := wire.Valid(message); err != nil {
-		return f, err
-	}
-	s := scanner{data: message}
-	s.space()
-	if s.data[s.at] != '{' {
-		return f, proto.Errorf(proto.InvalidPayload, "a frame must be an object")
-	}
-	s.at++
-	var name []byte
-	for s.space(); s.data[s.at] != '}'; s.space() {
-		key := s.value()
-		s.space()
-		s.at++ // the colon
-		s.space()
-		value := s.value()
-		switch string(key) {
-		case `"event"`:
-			name = value
-		case `"data"`:
-			f.Data = value
-		case `"ack"`:
-			f.Ack = value
+	var event, data, ack member
+	whole := rawjson.Object(message, func(name, value []byte) {
+		switch key, _ := rawjson.Text(name); string(key) {
+		case "event":
+			event.take(value)
+		case "data":
+			data.take(value)
+		case "ack":
+			ack.take(value)
 		}
-		if s.space(); s.data[s.at] == ',' {
-			s.at++
-		}
+	})
+	f := Frame{Data: data.value}
+	name, named := rawjson.Text(event.value)
+	if event.count == 1 && named {
+		f.Event = name
 	}
-	if string(f.Data) == "null" {
-		f.Data = nil
+	if ack.count == 1 && isAck(ack.value) {
+		f.Ack = ack.value
 	}
-	if string(f.Ack) == "null" {
-		f.Ack = nil
+	switch {
+	case !whole:
+		return f, proto.Errorf(proto.InvalidPayload, "a frame must be one JSON object")
+	case ack.count > 1, ack.value != nil && f.Ack == nil:
+		return f, refuse("ack", "ack must be a number or a string of at most 64 bytes, once")
+	case f.Event == nil:
+		return f, refuse("event", "event must be a name, once")
+	case data.count > 1:
+		return f, refuse("data", "data must not stand twice")
 	}
-	if len(f.Ack) > 0 && (len(f.Ack) > maxAck || f.Ack[0] != '"' && f.Ack[0] != '-' && (f.Ack[0] < '0' || f.Ack[0] > '9')) {
-		f.Ack = nil
-		return f, &proto.Error{Code: proto.InvalidPayload, Field: "ack", Message: "ack must be a number or a string of at most 64 bytes"}
-	}
-	if len(name) < 3 || name[0] != '"' || len(name) > maxName {
-		return f, &proto.Error{Code: proto.InvalidPayload, Field: "event", Message: "event must be a name"}
-	}
-	f.Event = unquote(name)
 	return f, nil
 }
 
-func unquote(raw []byte) []byte {
-	if bytes.IndexByte(raw, '\\') >= 0 {
-		out, _ := jsontext.AppendUnquote(nil, raw) // valid, as the whole message is
-		return out
-	}
-	return raw[1 : len(raw)-1]
+func refuse(field, message string) *proto.Error {
+	return &proto.Error{Code: proto.InvalidPayload, Field: field, Message: message}
 }
 
-// scanner walks over JSON that is known to be valid, so it never looks for errors.
-type scanner struct {
-	data []byte
-	at   int
+// member is one member of a frame.
+type member struct {
+	count int
+	value []byte // the first one; nil if absent or null
 }
 
-func (s *scanner) space() {
-	for s.at < len(s.data) && s.data[s.at] <= ' ' {
-		s.at++
+func (m *member) take(value []byte) {
+	if m.count++; m.count == 1 && string(value) != "null" {
+		m.value = value
 	}
 }
 
-// value is the raw value that begins here.
-func (s *scanner) value() []byte {
-	start := s.at
-	switch s.data[s.at] {
-	case '"':
-		s.text()
-	case '{', '[':
-		for depth := 0; ; {
-			switch s.data[s.at] {
-			case '"':
-				s.text()
-				continue
-			case '{', '[':
-				depth++
-			case '}', ']':
-				depth--
-			}
-			if s.at++; depth == 0 {
-				return s.data[start:s.at]
-			}
-		}
-	default:
-		for s.at < len(s.data) && !ends(s.data[s.at]) {
-			s.at++
-		}
+func isAck(raw []byte) bool {
+	if len(raw) == 0 || len(raw) > maxAck {
+		return false
 	}
-	return s.data[start:s.at]
+	c := raw[0]
+	return c == '"' || c == '-' || c >= '0' && c <= '9'
 }
-
-func (s *scanner) text() {
-	for s.at++; s.data[s.at] != '"'; s.at++ {
-		if s.data[s.at] == '\\' {
-			s.at++
-		}
-	}
-	s.at++
-}
-
-func ends(c byte) bool { return c <= ' ' || c == ',' || c == '}' || c == ']' || c == ':' }

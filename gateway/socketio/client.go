@@ -188,7 +188,7 @@ func (c *client) forget(s *Socket, idle time.Duration) {
 
 func (c *client) connect(p Packet) error {
 	if p.Data != nil {
-		if err := checkObject(p.Data, c.srv.cfg.MaxDepth); err != nil {
+		if err := checkObject(p.Data); err != nil {
 			return err
 		}
 	}
@@ -264,7 +264,7 @@ func (c *client) dispatch(p Packet, attachments [][]byte) error {
 	}
 	switch p.Type {
 	case EventPacket, BinaryEvent:
-		e, err := parseEvent(p.Data, c.srv.cfg.MaxDepth, c.srv.names)
+		e, err := parseEvent(p.Data, c.srv.names)
 		if err != nil {
 			return err
 		}
@@ -274,7 +274,7 @@ func (c *client) dispatch(p Packet, attachments [][]byte) error {
 			c.srv.handler.Event(s, e)
 		}
 	case AckPacket, BinaryAck:
-		a, err := parseAck(p, c.srv.cfg.MaxDepth)
+		a, err := parseAck(p)
 		if err != nil {
 			return err
 		}

@@ -15,8 +15,6 @@ type Config struct {
 	EventNames []string
 	// MaxConnects bounds the CONNECT packets of one session that may fail. Default 10.
 	MaxConnects int
-	// MaxDepth bounds the nesting of arrays and objects in a packet, the outermost array included. Default 64.
-	MaxDepth int
 	// MaxAttachments bounds the binary attachments of one packet. Default 10, that of the reference implementation.
 	MaxAttachments int
 	// MaxAttachmentBytes bounds them together, in bytes: they are kept until the last has come. Default 4 MiB.
@@ -34,7 +32,6 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.ConnectTimeout, 45*time.Second)
 	setDefault(&c.LeaveTimeout, 5*time.Second)
 	setDefault(&c.MaxConnects, 10)
-	setDefault(&c.MaxDepth, 64)
 	setDefault(&c.MaxAttachments, 10)
 	setDefault(&c.MaxAttachmentBytes, 4<<20)
 	setDefault(&c.AttachmentTimeout, 60*time.Second)

@@ -2,7 +2,7 @@
 // both directions, binary attachments. It routes packets and knows nothing of what the events mean.
 //
 // Payloads are never decoded: an event is split into its name, its first argument and its ack id, its JSON is checked to be
-// valid and not too deep, and the bytes are passed on.
+// valid, whatever its depth, and the bytes are passed on.
 //
 // Guarantees:
 //   - For one session Connect, Connected, Event and Disconnected come one at a time. Events come in the order in which the

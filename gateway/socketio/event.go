@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"errors"
 
-	"github.com/go-json-experiment/json/jsontext"
+	"supmesh.dev/gateway/rawjson"
 )
 
 var (
@@ -45,20 +45,15 @@ var reserved = map[string]bool{
 }
 
 // parseEvent splits the payload of an EVENT. known maps expected names to themselves.
-func parseEvent(payload []byte, depth int, known map[string]string) (Event, error) {
+func parseEvent(payload []byte, known map[string]string) (Event, error) {
 	e := Event{AckID: NoAck}
-	first, second, rest, err := splitArray(payload, depth)
+	first, second, rest, err := splitArray(payload)
 	if err != nil {
 		return e, err
 	}
-	if len(first) < 2 || first[0] != '"' {
+	raw, ok := rawjson.Text(first)
+	if !ok {
 		return e, errEvent
-	}
-	raw := first[1 : len(first)-1]
-	if bytes.IndexByte(raw, '\\') >= 0 {
-		if raw, err = jsontext.AppendUnquote(nil, first); err != nil {
-			return e, errEvent
-		}
 	}
 	if name, ok := known[string(raw)]; ok {
 		e.Name = name
@@ -73,11 +68,11 @@ func parseEvent(payload []byte, depth int, known map[string]string) (Event, erro
 }
 
 // parseAck splits the payload of an ACK.
-func parseAck(p Packet, depth int) (Ack, error) {
+func parseAck(p Packet) (Ack, error) {
 	if p.AckID == NoAck {
 		return Ack{}, errAck
 	}
-	first, _, _, err := splitArray(p.Data, depth)
+	first, _, _, err := splitArray(p.Data)
 	if err != nil {
 		return Ack{}, err
 	}

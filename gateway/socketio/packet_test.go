@@ -134,7 +134,7 @@ func BenchmarkDecodeEvent(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				if _, err = parseEvent(p.Data, 64, known); err != nil {
+				if _, err = parseEvent(p.Data, known); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -47,7 +47,8 @@ func Append(dst []byte, v any) ([]byte, error) {
 }
 
 // Unmarshal decodes data into v; no data at all is the empty object. What it
-// refuses is a *proto.Error INVALID_PAYLOAD naming the field.
+// refuses is a *proto.Error INVALID_PAYLOAD naming the field. Half of a surrogate pair is
+// read as U+FFFD, in values that stay raw too.
 func Unmarshal(data []byte, v any) error {
 	if len(data) == 0 {
 		data = []byte("{}")
@@ -55,7 +56,7 @@ func Unmarshal(data []byte, v any) error {
 	if !shallow(data) {
 		return errTooDeep()
 	}
-	if err := json.Unmarshal(data, v); err != nil {
+	if err := json.Unmarshal(mend(data), v); err != nil {
 		return payloadError(err)
 	}
 	return nil
@@ -120,27 +121,6 @@ func Restore(data []byte, v any) error {
 		return fmt.Errorf("decode %T: %w", v, err)
 	}
 	return nil
-}
-
-// Valid says whether data is one JSON value within MaxDepth, without
-// allocating for it. The error is a *proto.Error like Unmarshal's.
-func Valid(data []byte) error {
-	if !shallow(data) {
-		return errTooDeep()
-	}
-	if !jsontext.Value(data).IsValid() {
-		return payloadError(reason(data))
-	}
-	return nil
-}
-
-// reason parses data again, this time for the error and not for speed.
-func reason(data []byte) error {
-	var v jsontext.Value
-	if err := json.Unmarshal(data, &v); err != nil {
-		return err
-	}
-	return fmt.Errorf("not one JSON value")
 }
 
 // AppendString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD, so

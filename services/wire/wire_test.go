@@ -77,14 +77,43 @@ func TestMarshal(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestValid(t *testing.T) {
+// TestHalfSurrogates: the escape of half a pair is read as U+FFFD, in text and in what stays raw.
+func TestHalfSurrogates(t *testing.T) {
 	t.Parallel()
-	for _, good := range []string{`{}`, `1`, `"a"`, `null`, ` {"a":[1,2]} `} {
-		require.NoError(t, wire.Valid([]byte(good)), good)
+	for in, want := range map[string]string{
+		`\ud83d`:              "\ufffd",
+		`\uDE00`:              "\ufffd",
+		`a\ud83db`:            "a\ufffdb",
+		`\ud83d\ude00`:        "😀",
+		`\uD83D\uDE00`:        "😀",
+		`\ude00\ud83d`:        "\ufffd\ufffd",
+		`\ud83d\ud83d\ude00`:  "\ufffd😀",
+		`\ud83d\n`:            "\ufffd\n",
+		`\ud83d\u0041`:        "\ufffdA",
+		`\ud83d\\ude00`:       "\ufffd\\ude00",
+		`\\ud83d`:             `\ud83d`,
+		`\\\ud83d`:            "\\\ufffd",
+		`\ufffd\ue000\ud7ff`:  "\ufffd\ue000\ud7ff",
+		`😀\ud83d`:             "😀\ufffd",
+		`\ud83d\ud83d\ud83d`:  "\ufffd\ufffd\ufffd",
+		`\ud83d\u00e9\ude00z`: "\ufffdé\ufffdz",
+	} {
+		data := []byte(`{"encryptedContent":"` + in + `","metadata":{"` + in + `":["` + in + `"]},"unknown":"` + in + `"}`)
+		before := string(data)
+		var req proto.SendMessageReq
+		require.NoError(t, wire.Unmarshal(data, &req), in)
+		require.Equal(t, before, string(data), "the text itself is another's")
+		require.Equal(t, want, req.EncryptedContent, in)
+		var metadata map[string][]string
+		require.NoError(t, wire.Restore(req.Metadata, &metadata), "%s: what stays raw is valid", in)
+		require.Equal(t, map[string][]string{want: {want}}, metadata, in)
 	}
-	for _, bad := range []string{``, `{`, `{"a":1,"a":2}`, "\"\xff\"", `{} 1`, deep(33), `nul`} {
-		require.ErrorIs(t, wire.Valid([]byte(bad)), &proto.Error{Code: proto.InvalidPayload}, bad)
+	for _, in := range []string{`\ud83`, `\ud83g`, `\ud83d\u`, `\ud83d\`, `\u`, `\`} {
+		var req proto.SendMessageReq
+		require.ErrorIs(t, wire.Unmarshal([]byte(`{"encryptedContent":"`+in+`"}`), &req), &proto.Error{Code: proto.InvalidPayload}, in)
+		require.Error(t, wire.Unmarshal([]byte(`{"encryptedContent":"`+in), &req), in)
 	}
+	require.ErrorIs(t, wire.Unmarshal([]byte(`{"a":{"\ud83d":1,"\ud83e":2}}`), &proto.SendMessageReq{}), &proto.Error{Code: proto.InvalidPayload}, "they are one name now")
 }
 
 func FuzzAppendString(f *testing.F) {
@@ -103,11 +132,12 @@ func FuzzAppendString(f *testing.F) {
 }
 
 // FuzzUnmarshal: whatever arrives is a value or an error for a client, and
-// what Valid accepts the standard library accepts too.
+// what is accepted the standard library accepts too.
 func FuzzUnmarshal(f *testing.F) {
 	f.Add([]byte(`{"chatId":"c","metadata":{"a":[1,{"b":null}]},"mentions":["x"]}`))
 	f.Add([]byte(`{"a":1,"a":2}`))
 	f.Add([]byte(deep(40)))
+	f.Add([]byte(`{"encryptedContent":"\ud83d","metadata":{"\ude00":"\\ud83d\ud83d\ude00"}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var req proto.SendMessageReq
 		if err := wire.Unmarshal(data, &req); err != nil {
@@ -115,11 +145,12 @@ func FuzzUnmarshal(f *testing.F) {
 			require.ErrorAs(t, err, &e)
 			require.True(t, utf8.ValidString(e.Field) && utf8.ValidString(e.Message))
 			require.LessOrEqual(t, len(e.Field), 256)
+			return
 		}
-		if wire.Valid(data) == nil {
-			require.True(t, json.Valid(data))
-			require.True(t, utf8.Valid(data))
-		}
+		require.True(t, len(data) == 0 || json.Valid(data))
+		require.True(t, utf8.Valid(data))
+		_, err := wire.Marshal(req)
+		require.NoError(t, err, "what was taken can be stored")
 	})
 }
 

@@ -55,7 +55,8 @@ func inStore(f goFile) bool {
 var purePackages = map[string][]string{
 	"gateway/wsconn":   {"gateway/wsconn"},
 	"gateway/engineio": {"gateway/wsconn", "gateway/engineio"},
-	"gateway/socketio": {"gateway/wsconn", "gateway/engineio", "gateway/socketio"},
+	"gateway/rawjson":  {"gateway/rawjson"},
+	"gateway/socketio": {"gateway/wsconn", "gateway/engineio", "gateway/socketio", "gateway/rawjson"},
 }
 
 // startsGoroutines is where a go statement may stand: in the chassis, whose

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -31,6 +32,9 @@ func TestMalformedInput(t *testing.T) {
 		"bad metadata":     {send(`{"chatId":"room","encryptedContent":"x","metadata":[1]}`), "INVALID_PAYLOAD", "metadata"},
 		"large metadata":   {send(`{"chatId":"room","encryptedContent":"x","metadata":{"a":"` + strings.Repeat("m", 9<<10) + `"}}`), "PAYLOAD_TOO_LARGE", "metadata"},
 		"duplicate key":    {send(`{"chatId":"room","chatId":"other","encryptedContent":"x"}`), "INVALID_PAYLOAD", ""},
+		"deep nesting":     {send(deep), "INVALID_PAYLOAD", ""},
+		"deep metadata":    {send(`{"chatId":"room","encryptedContent":"x","metadata":{"a":` + deep + `}}`), "INVALID_PAYLOAD", ""},
+		"half an emoji id": {send(`{"chatId":"\ud83d","encryptedContent":"x"}`), "INVALID_PAYLOAD", "chatId"},
 		"unknown event":    {`421["no:such",{}]`, "UNKNOWN_EVENT", ""},
 		"event of backend": {`421["rpc.chat.put",{}]`, "UNKNOWN_EVENT", ""},
 	}
@@ -58,7 +62,7 @@ func TestMalformedInput(t *testing.T) {
 		"reserved connect":   `42["connect_error",{}]`,
 		"unknown type":       `49[]`,
 		"eleven attachments": `4511-["message:new",{"_placeholder":true,"num":0}]`,
-		"deep nesting":       `42["message:new",` + deep + `]`,
+		"nesting unclosed":   `42["message:new",` + deep[:1000] + `]`,
 		"invalid utf-8":      "42[\"message:new\",\"\xff\"]",
 		"huge ack id":        `42999999999999999999["message:new",{}]`,
 		"unknown packet":     `9`,
@@ -90,6 +94,44 @@ func TestMalformedInput(t *testing.T) {
 	require.Len(t, bob.Await(t, "message:new", 1), 1, "only the good message was stored")
 	require.True(t, bob.Emit(t, "message:new", map[string]any{"chatId": "room", "encryptedContent": "unmoved"}).Success)
 	require.Len(t, history(t, bob, "room"), 2)
+}
+
+// Text that an app has cut in the middle of an emoji is taken, edited, found again and read by every client, as U+FFFD in
+// place of the half; the same tempId again is the same message.
+func TestHalfAnEmojiIsTaken(t *testing.T) {
+	t.Parallel()
+	o := mesh.StartOne(t, nil)
+	o.PutChat(t, "room", "ann", "bob", "cat")
+	url := o.Gateways[0].URL
+	bob := mesh.DialPlain(t, url, mesh.Token(t, "bob", ""))
+	clients := map[string]mesh.Client{
+		"ann": mesh.StartNode(t).Dial(t, url, mesh.Token(t, "ann", ""), nil),
+		"cat": mesh.DialPlain(t, url, mesh.Token(t, "cat", "")),
+	}
+	n := 0
+	for name, c := range clients {
+		// A raw message keeps the escape that JSON.stringify makes of a half.
+		body := json.RawMessage(`{"chatId":"room","encryptedContent":"cut \ud83d","metadata":{"\ud83d":["\ude00"]},"tempId":"t-1"}`)
+		ack := c.Emit(t, "message:new", body)
+		first := sent(t, ack)
+		require.Equal(t, "cut \ufffd", first.Message.EncryptedContent, name)
+		var stored struct {
+			Message struct{ Metadata map[string][]string }
+		}
+		require.NoError(t, json.Unmarshal(ack.Raw, &stored), name)
+		require.Equal(t, map[string][]string{"\ufffd": {"\ufffd"}}, stored.Message.Metadata, name)
+		again := sent(t, c.Emit(t, "message:new", body))
+		require.True(t, again.Duplicate, name)
+		n++
+		got := bob.Await(t, "message:new", n)
+		require.Contains(t, string(got[n-1].Data), "cut \ufffd", name)
+		edit := json.RawMessage(`{"chatId":"room","messageId":"` + first.Message.ID + `","encryptedContent":"\ude00 cut"}`)
+		require.True(t, c.Emit(t, "message:edit", edit).Success, name)
+		bob.Await(t, "message:edited", n)
+	}
+	for _, s := range history(t, bob, "room") {
+		require.Equal(t, "\ufffd cut", s.Message.EncryptedContent)
+	}
 }
 
 // Without an ack id, a failure goes to its own socket as an error event that names the message.

@@ -31,7 +31,9 @@ Declarations for TypeScript: [client.d.ts](client.d.ts). For machines: [asyncapi
 | event with an offset | ` + "`42[\"<event>\",{…},\"<offset>\"]`" + ` | ` + "`{\"event\",\"data\",\"offset\"}`" + ` |
 
 Every request with an ack id is acked exactly once: with ` + "`success:true`" + ` and the fields below, or with the
-[failure](#failure). Unknown fields are ignored. Integers stay below 2^53.
+[failure](#failure). Unknown fields are ignored. Integers stay below 2^53. A payload has at most 32 levels, and a name stands
+once in an object; both profiles answer INVALID_PAYLOAD otherwise. Half of a surrogate pair in a text becomes U+FFFD. What was
+sent before a disconnect is carried out; its answers are lost.
 `
 
 // File is API.md.
