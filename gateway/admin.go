@@ -157,6 +157,9 @@ func writeFailure(w http.ResponseWriter, e *proto.Error) {
 func writeJSON(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Connection", "close")
+	}
 	w.WriteHeader(status)
 	_, _ = w.Write(append(body, '\n')) //nolint:gosec // JSON, and declared as such; a client that left is no error
 }

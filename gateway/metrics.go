@@ -15,7 +15,6 @@ import (
 type metrics struct {
 	connections gauge
 	refusals    metric.Int64Counter
-	turnedAway  metric.Int64Counter
 	closes      metric.Int64Counter
 	ends        metric.Int64Counter
 	limits      metric.Int64Counter
@@ -48,7 +47,6 @@ func (m *metrics) register(svc *Service) error {
 		return c
 	}
 	m.refusals = counter("gateway_refused_total", "Clients that were not let in, by reason.")
-	m.turnedAway = counter("gateway_turned_away_total", "Handshakes answered 503 by admission or drain.")
 	m.closes = counter("gateway_closes_total", "Connections closed by the gateway, by close code.")
 	m.ends = counter("gateway_disconnects_total", "Connections that ended, by reason.")
 	m.limits = counter("gateway_rate_limited_total", "Requests over a user's limit, by event.")
@@ -84,7 +82,7 @@ func (m *metrics) register(svc *Service) error {
 	return errors.Join(failed...)
 }
 
-func (m *metrics) refused(reason string) { count(m.refusals, "reason", reason) }
+func (m *metrics) refused(reason refusal) { count(m.refusals, "reason", string(reason)) }
 func (m *metrics) closed(code proto.CloseCode) {
 	count(m.closes, "reason", code.Row().Reason)
 }

@@ -38,7 +38,7 @@ func (e socketEdge) Connect(socket *socketio.Socket, object []byte) ([]byte, err
 	}
 	s, err := e.svc.welcome(ctx, socketPeer{socket}, strings.Clone(socket.ID()), who, returns)
 	if err != nil {
-		e.svc.metrics.refused("unavailable")
+		e.svc.metrics.refused(refusalOf(err))
 		e.svc.host.Log().WarnContext(ctx, "connect", "error", err)
 		return nil, socketio.ErrCloseTransport
 	}
@@ -54,11 +54,11 @@ func (e socketEdge) Connect(socket *socketio.Socket, object []byte) ([]byte, err
 func (e socketEdge) refuse(err error) error {
 	var r *auth.Refusal
 	if !errors.As(err, &r) {
-		e.svc.metrics.refused("unavailable")
+		e.svc.metrics.refused(refusedUnavailable)
 		e.svc.host.Log().Warn("identify", "error", err)
 		return socketio.ErrCloseTransport
 	}
-	e.svc.metrics.refused(string(r.Code))
+	e.svc.metrics.refused(refusal(r.Code))
 	data, err := wire.Marshal(struct {
 		Code      proto.Code `json:"code"`
 		Retryable bool       `json:"retryable"`
