@@ -47,6 +47,7 @@ type Config struct {
 	ConnectionWindow int    `name:"connection-window" env:"RATE_LIMIT_CONNECTION_WINDOW" default:"60000" help:"Window of RATE_LIMIT_MAX_CONNECTIONS, ms."`
 	MaxConnections   int    `name:"max-connections" env:"RATE_LIMIT_MAX_CONNECTIONS" default:"60" help:"Connections a user may make per window; 0 for any number."`
 	RateLimits       string `name:"rate-limits" env:"RATE_LIMITS" help:"Limits that differ from the catalogue's: message:new=30/60s,chat:join=off; \"off\" alone for none at all."`
+	MaxPerUser       int    `name:"max-per-user" env:"MAX_CONNECTIONS_PER_USER" default:"20" help:"Connections a user may have at once, over all gateways; 0 for any number."`
 	MaxPerAddress    int    `name:"max-per-address" env:"MAX_CONNECTIONS_PER_ADDRESS" default:"5000" help:"Connections a gateway takes at once from one public address (of IPv6: one /64); 0 for any number."`
 	AdmitRate        int    `name:"admit-rate" env:"ADMIT_RATE" default:"1000" help:"New connections taken per second; more get 503 and Retry-After. No address can use up the share of the others."`
 	// TrustedProxies are whose X-Forwarded-For, or PROXY protocol, says where a client is.
@@ -85,6 +86,7 @@ func (c *Config) Validate() error {
 		{"MAX_IDLE_TIME", c.MaxIdle, 0, maxMillis},
 		{"RATE_LIMIT_CONNECTION_WINDOW", c.ConnectionWindow, 1, maxMillis},
 		{"RATE_LIMIT_MAX_CONNECTIONS", c.MaxConnections, 0, 1 << 20},
+		{"MAX_CONNECTIONS_PER_USER", c.MaxPerUser, 0, 1 << 20},
 		{"MAX_CONNECTIONS_PER_ADDRESS", c.MaxPerAddress, 0, 1 << 30},
 		{"ADMIT_RATE", c.AdmitRate, 1, 1 << 20},
 		{"DRAIN_RATE", c.DrainRate, 1, 1 << 20},

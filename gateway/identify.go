@@ -99,6 +99,13 @@ func (svc *Service) welcome(ctx context.Context, p peer, id string, who auth.Ide
 	if ok, wait := svc.limiter.Allow(ctx, connectRule, string(s.user)); !ok {
 		return nil, connectionLimit(errTooFast, wait)
 	}
+	if err := svc.openings.enter(ctx, returns != ""); err != nil {
+		return nil, fmt.Errorf("wait for a turn: %w", err)
+	}
+	defer svc.openings.leave()
+	if err := svc.joinUser(ctx, s, returns); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, proto.RequestTimeout)
 	defer cancel()
 	registered := svc.register(ctx, s, returns)
@@ -107,7 +114,12 @@ func (svc *Service) welcome(ctx context.Context, p peer, id string, who auth.Ide
 		s.gone()
 		return nil, err
 	}
-	s.opened = &opened{res: res, named: named, had: <-registered}
+	had := <-registered
+	if err := svc.checkUserBound(ctx, s, had.Elsewhere); err != nil {
+		s.gone()
+		return nil, err
+	}
+	s.opened = &opened{res: res, named: named, had: had}
 	return s, nil
 }
 

@@ -73,6 +73,7 @@ func (m *metrics) register(svc *Service) error {
 			return nil
 		}))
 	failed = append(failed, err)
+	observe("gateway_openings_waiting", "Connections that wait for their turn to be opened.", func() int64 { return int64(svc.openings.waiting()) })
 	observe("gateway_live_waiting", "Live copies that wait for the fan-out.", func() int64 { return int64(svc.store.backlog()) })
 	observe("gateway_viewers", "Chats that are open on connections here.", m.viewers.Load)
 	observe("gateway_presence_subscriptions", "Presence that is subscribed on connections here.", m.watches.Load)

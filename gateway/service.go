@@ -36,6 +36,7 @@ type Service struct {
 	engine    *engineio.Server
 	messages  *socketio.Server
 	admission *admission
+	openings  *openings
 	timers    *deadline.Queue
 
 	store       *store
@@ -73,7 +74,7 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 	}
 	svc := &Service{
 		cfg: cfg, host: host, timers: deadline.New(timerGranularity), repairs: newRepairs(), run: randomID(),
-		recheck: make(chan struct{}, 1), readers: make(chan struct{}, backlogReaders),
+		openings: newOpenings(maxOpening), recheck: make(chan struct{}, 1), readers: make(chan struct{}, backlogReaders),
 		clientAddr: make(chan string, 1), adminAddr: make(chan string, 1),
 	}
 	host.OnReady("listeners", func(context.Context) services.Status {

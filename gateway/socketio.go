@@ -107,6 +107,7 @@ func (socketPeer) profile() int                   { return profileSocketIO }
 func (p socketPeer) send(f *wsconn.Frame) error   { return p.socket.Send(f) }
 func (p socketPeer) ack(id ackID, b []byte) error { return p.socket.SendAck(id.number, b) }
 func (p socketPeer) queued() int                  { return p.socket.Session().QueuedBytes() }
+func (p socketPeer) probe(d time.Duration)        { p.socket.Session().Probe(d) }
 func (socketPeer) watch() time.Duration           { return 0 } // Engine.IO has its own heartbeat
 
 // close tells the client to stay away only where that is meant: after a

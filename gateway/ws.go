@@ -157,6 +157,25 @@ func (p *plainConn) close(code proto.CloseCode)   { p.conn.Close(int(code), code
 // errSilent drops a connection whose peer has not been heard of.
 var errSilent = errors.New("no answer to pings")
 
+// probe implements peer. The timer has no other use once the client is known.
+func (p *plainConn) probe(d time.Duration) {
+	p.conn.Ping()
+	p.svc.timers.Set(&p.timer, &plainProbe{p, time.Now()}, d)
+}
+
+// plainProbe is a probe that waits for its answer.
+type plainProbe struct {
+	conn *plainConn
+	at   time.Time
+}
+
+// Expire implements deadline.Expirer: the time for the answer is over.
+func (p *plainProbe) Expire() {
+	if p.conn.conn.LastSeen().Before(p.at) {
+		p.conn.conn.Abort(errSilent)
+	}
+}
+
 func (p *plainConn) watch() time.Duration {
 	interval := millis(p.svc.cfg.PingInterval)
 	if time.Since(p.conn.LastSeen()) > interval+millis(p.svc.cfg.PingTimeout) {
