@@ -158,6 +158,9 @@ func writeFailure(w http.ResponseWriter, e *proto.Error) {
 func writeJSON(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Connection", "close")
+	}
 	w.WriteHeader(status)
 	_ = slowhttp.Write(w, append(body, '\n'), writeTimeout) // a client that left is no error
 }

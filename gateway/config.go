@@ -44,15 +44,19 @@ type Config struct {
 	ReadTimeout time.Duration `name:"read-timeout" env:"READ_TIMEOUT" default:"10s" help:"How long a request's header may take, and the time over which MIN_READ_RATE is measured."`
 	MinReadRate int           `name:"min-read-rate" env:"MIN_READ_RATE" default:"512" help:"Least rate of an unfinished message or request body, bytes per second, measured over READ_TIMEOUT."`
 	// The deadlines of CONTRACT §1 and §2; tests shorten them.
-	ConnectTimeout time.Duration `name:"connect-timeout" env:"CONNECT_TIMEOUT" default:"45s" help:"How long a Socket.IO client may take to send CONNECT."`
-	AuthTimeout    time.Duration `name:"auth-timeout" env:"AUTH_TIMEOUT" default:"10s" help:"How long a plain websocket may take to authenticate."`
+	ConnectTimeout time.Duration `name:"connect-timeout" env:"CONNECT_TIMEOUT" default:"10s" help:"How long a Socket.IO client may take to send a CONNECT that is accepted."`
+	AuthTimeout    time.Duration `name:"auth-timeout" env:"AUTH_TIMEOUT" default:"10s" help:"How long a plain websocket may take to authenticate, and a connection without a request stays open."`
 	MaxIdle        int           `name:"max-idle" env:"MAX_IDLE_TIME" default:"1800000" help:"How long a client may send no event, ms; 0 for ever."`
 
 	ConnectionWindow int    `name:"connection-window" env:"RATE_LIMIT_CONNECTION_WINDOW" default:"60000" help:"Window of RATE_LIMIT_MAX_CONNECTIONS, ms."`
 	MaxConnections   int    `name:"max-connections" env:"RATE_LIMIT_MAX_CONNECTIONS" default:"60" help:"Connections a user may make per window; 0 for any number."`
 	RateLimits       string `name:"rate-limits" env:"RATE_LIMITS" help:"Limits that differ from the catalogue's: message:new=30/60s,chat:join=off; \"off\" alone for none at all."`
-	AdmitRate        int    `name:"admit-rate" env:"ADMIT_RATE" default:"1000" help:"New connections taken per second; more get 503 and Retry-After."`
-	DrainRate        int    `name:"drain-rate" env:"DRAIN_RATE" default:"500" help:"Connections closed per second at stop."`
+	MaxPerUser       int    `name:"max-per-user" env:"MAX_CONNECTIONS_PER_USER" default:"20" help:"Connections a user may have at once, over all gateways; 0 for any number."`
+	MaxPerAddress    int    `name:"max-per-address" env:"MAX_CONNECTIONS_PER_ADDRESS" default:"5000" help:"Connections a gateway takes at once from one public address (of IPv6: one /64); 0 for any number."`
+	AdmitRate        int    `name:"admit-rate" env:"ADMIT_RATE" default:"1000" help:"New connections taken per second; more get 503 and Retry-After. No address can use up the share of the others."`
+	// TrustedProxies are whose X-Forwarded-For, or PROXY protocol, says where a client is.
+	TrustedProxies []string `name:"trusted-proxies" env:"TRUSTED_PROXIES" help:"Networks and addresses of proxies whose X-Forwarded-For or PROXY protocol is believed, such as 10.0.0.0/8. Default: none."`
+	DrainRate      int      `name:"drain-rate" env:"DRAIN_RATE" default:"500" help:"Connections closed per second at stop."`
 	// DrainNotice must be at least 1 s (CONTRACT §5); tests shorten it.
 	DrainNotice time.Duration `name:"drain-notice" env:"DRAIN_NOTICE" default:"1s" help:"Time between server:drain and the first close."`
 	Poller      bool          `name:"poller" env:"POLLER" default:"true" negatable:"" help:"Let idle connections wait in epoll where that is possible."`
@@ -87,6 +91,8 @@ func (c *Config) Validate() error {
 		{"MAX_IDLE_TIME", c.MaxIdle, 0, maxMillis},
 		{"RATE_LIMIT_CONNECTION_WINDOW", c.ConnectionWindow, 1, maxMillis},
 		{"RATE_LIMIT_MAX_CONNECTIONS", c.MaxConnections, 0, 1 << 20},
+		{"MAX_CONNECTIONS_PER_USER", c.MaxPerUser, 0, 1 << 20},
+		{"MAX_CONNECTIONS_PER_ADDRESS", c.MaxPerAddress, 0, 1 << 30},
 		{"ADMIT_RATE", c.AdmitRate, 1, 1 << 20},
 		{"DRAIN_RATE", c.DrainRate, 1, 1 << 20},
 	} {
@@ -112,6 +118,9 @@ func (c *Config) Validate() error {
 		case err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" || strings.Contains(origin, "*"):
 			return fmt.Errorf("CORS_ORIGIN: %q is not an origin such as https://app.example.org", origin)
 		}
+	}
+	if _, err := parseProxies(c.TrustedProxies); err != nil {
+		return err
 	}
 	_, err := parseLimits(c.RateLimits, proto.Endpoints)
 	return err

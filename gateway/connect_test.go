@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"io"
+	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -80,6 +82,24 @@ func TestPlainAuth(t *testing.T) {
 func TestDeadlines(t *testing.T) {
 	t.Parallel()
 	m := runMesh(t, func(c *Config) { c.AuthTimeout, c.ConnectTimeout = 50*time.Millisecond, 50*time.Millisecond })
+	for name, request := range map[string]string{
+		"a socket that sends nothing":         "",
+		"half a request":                      "GET /ws HTTP/1.1\r\n",
+		"an answered request":                 "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n",
+		"a session on polling":                "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n",
+		"a preflight":                         "OPTIONS /socket.io/ HTTP/1.1\r\nHost: a\r\nOrigin: http://a\r\n\r\n",
+		"a handshake that is no handshake":    "GET /socket.io/?EIO=3&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n",
+		"a session that is polled for nobody": "GET /socket.io/?EIO=4&transport=polling&sid=x HTTP/1.1\r\nHost: a\r\n\r\n",
+	} {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", m.addr)
+		require.NoError(t, err)
+		_, err = io.WriteString(conn, request)
+		require.NoError(t, err)
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
+		_, err = io.Copy(io.Discard, conn)
+		require.NoError(t, err, "%s is closed", name)
+		require.NoError(t, conn.Close())
+	}
 	m.newClient(m.dial("/socket.io/?EIO=4&transport=websocket", nil), true).closed()
 	c := m.newClient(m.dial("/ws", nil), false)
 	require.Equal(t, proto.AuthenticationRequired, func() proto.Code { g := c.next(); return g.code(t) }())
@@ -197,6 +217,7 @@ func TestAdmission(t *testing.T) {
 		}
 		require.Equal(t, http.StatusServiceUnavailable, res.StatusCode, path)
 		require.NotEmpty(t, res.Header.Get("Retry-After"), path)
+		require.True(t, res.Close, "%s: a refused client must not keep its socket", path)
 	}
 }
 

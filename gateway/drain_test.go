@@ -50,6 +50,7 @@ func TestDrain(t *testing.T) {
 		require.NoError(t, res.Body.Close())
 		require.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
 		require.NotEmpty(t, res.Header.Get("Retry-After"))
+		require.True(t, res.Close)
 	}
 	require.EqualValues(t, proto.CloseDrain, clients[2].closed())
 	require.GreaterOrEqual(t, time.Since(told), 900*time.Millisecond)

@@ -24,6 +24,7 @@ func (s *sink) ack(ackID, []byte) error  { return nil }
 func (s *sink) queued() int              { return 0 }
 func (s *sink) close(proto.CloseCode)    {}
 func (s *sink) watch() time.Duration     { return 0 }
+func (s *sink) probe(time.Duration)      {}
 func (m *mesh) sinks(chat string, n int) []*sink {
 	var all []*sink
 	for i := range n {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"time"
 
@@ -83,8 +84,26 @@ func (svc *Service) identify(ctx context.Context, object []byte, query url.Value
 	return who, c.pid, nil
 }
 
-// errTooMany says that the user makes connections too fast.
-var errTooMany = errors.New("too many connections of one user")
+var (
+	errTooFast = errors.New("too many new connections of one user") // RATE_LIMIT_MAX_CONNECTIONS
+	errTooMany = errors.New("too many connections of one user")     // MAX_CONNECTIONS_PER_USER
+)
+
+// connectionLimit is the error for a client that is over a bound of its user: come back in retryAfter.
+func connectionLimit(cause error, retryAfter time.Duration) error {
+	return fmt.Errorf("%w: %w", cause, &proto.Error{Code: proto.ConnectionLimit, Message: cause.Error(), RetryAfter: retryAfter})
+}
+
+// refusalOf returns the reason of an error of welcome.
+func refusalOf(err error) refusal {
+	switch {
+	case errors.Is(err, errTooFast):
+		return refusedUserRate
+	case errors.Is(err, errTooMany):
+		return refusedUserBound
+	}
+	return refusedUnavailable
+}
 
 // welcome makes the session of an identified client and everything it needs.
 // An error means: come back later; the session is given up already.
@@ -98,7 +117,14 @@ func (svc *Service) welcome(ctx context.Context, p peer, id string, who auth.Ide
 		return nil, err
 	}
 	if ok, wait := svc.limiter.Allow(ctx, connectRule, string(s.user)); !ok {
-		return nil, &proto.Error{Code: proto.ConnectionLimit, Message: errTooMany.Error(), RetryAfter: wait}
+		return nil, connectionLimit(errTooFast, wait)
+	}
+	if err := svc.openings.enter(ctx, returns != ""); err != nil {
+		return nil, fmt.Errorf("wait for a turn: %w", err)
+	}
+	defer svc.openings.leave()
+	if err := svc.joinUser(ctx, s, returns); err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, proto.RequestTimeout)
 	defer cancel()
@@ -108,7 +134,12 @@ func (svc *Service) welcome(ctx context.Context, p peer, id string, who auth.Ide
 		s.gone()
 		return nil, err
 	}
-	s.opened = &opened{res: res, named: named, had: <-registered}
+	had := <-registered
+	if err := svc.checkUserBound(ctx, s, had.Elsewhere); err != nil {
+		s.gone()
+		return nil, err
+	}
+	s.opened = &opened{res: res, named: named, had: had}
 	return s, nil
 }
 

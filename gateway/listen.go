@@ -15,11 +15,15 @@ import (
 	"supmesh.dev/gateway/engineio/slowhttp"
 )
 
-// Bounds on HTTP requests before anything of ours sees them.
+// Bounds on HTTP connections and requests before a handler sees them.
 const (
-	idleTimeout     = 75 * time.Second
-	maxHeaderBytes  = 16 << 10
-	shutdownTimeout = 2 * time.Second
+	// proxyIdleTimeout is how long a connection of a trusted proxy or a backend may be without a
+	// request; one of a client may for AUTH_TIMEOUT. It is longer than the time for which proxies keep
+	// a connection for the next request, often 60 s: a request that meets the end of its connection is
+	// an error for the client.
+	proxyIdleTimeout = 75 * time.Second
+	maxHeaderBytes   = 16 << 10
+	shutdownTimeout  = 2 * time.Second
 	// writeTimeout is how long the next 16 KiB of an answer to a backend may take.
 	writeTimeout = 10 * time.Second
 )
@@ -73,32 +77,69 @@ func (svc *Service) clientHandler() http.Handler {
 
 // listen binds an address and serves it until stop is called, which waits.
 func (svc *Service) listen(host string, port int, handler http.Handler, addr chan string) (stop func(), err error) {
+	l, err := svc.bind(host, port)
+	if err != nil {
+		return nil, err
+	}
+	stop = svc.serve(l, handler, proxyIdleTimeout)
+	addr <- l.Addr().String()
+	return stop, nil
+}
+
+// listenClients is listen for clients. Connections of trusted proxies are served beside those of
+// clients, since they may be idle for longer and may begin with a PROXY header.
+func (svc *Service) listenClients() (stop func(), err error) {
+	l, err := svc.bind(svc.cfg.Host, svc.cfg.Port)
+	if err != nil {
+		return nil, err
+	}
+	trusted, handler, idleTimeout := svc.admission.proxies, svc.clientHandler(), svc.cfg.AuthTimeout
+	if len(trusted) == 0 {
+		stop = svc.serve(l, handler, idleTimeout)
+	} else {
+		direct, proxied := splitProxied(l, trusted)
+		stopDirect, stopProxied := svc.serve(direct, handler, idleTimeout), svc.serve(proxied, handler, proxyIdleTimeout)
+		stop = func() { stopDirect(); stopProxied() }
+	}
+	svc.clientAddr <- l.Addr().String()
+	return stop, nil
+}
+
+func (svc *Service) bind(host string, port int) (net.Listener, error) {
 	l, err := (&net.ListenConfig{}).Listen(svc.ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
+	return l, nil
+}
+
+// serve serves a listener until stop is called, which waits.
+func (svc *Service) serve(l net.Listener, handler http.Handler, idle time.Duration) (stop func()) {
 	bodies := slowhttp.Rule{Timeout: svc.cfg.ReadTimeout, Part: svc.cfg.readPart()}
 	server := &http.Server{
-		Handler: slowhttp.Guard(handler, bodies), ReadHeaderTimeout: svc.cfg.ReadTimeout, IdleTimeout: idleTimeout,
+		Handler: slowhttp.Guard(handler, bodies), ReadHeaderTimeout: min(svc.cfg.ReadTimeout, idle), IdleTimeout: idle,
 		MaxHeaderBytes: maxHeaderBytes, ErrorLog: nil,
 	}
 	done := make(chan struct{})
-	svc.host.Go("listener "+l.Addr().String(), func(context.Context) error {
+	started := svc.host.Go("listener "+l.Addr().String(), func(context.Context) error {
 		defer close(done)
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil
 	})
-	addr <- l.Addr().String()
+	if !started { // the host stops
+		close(done)
+	}
 	return func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(svc.ctx), shutdownTimeout)
 		defer cancel()
 		if server.Shutdown(ctx) != nil {
 			_ = server.Close()
 		}
+		_ = l.Close()
 		<-done
-	}, nil
+	}
 }
 
 // randomID is 128 random bits, base64url.

@@ -15,7 +15,6 @@ import (
 type metrics struct {
 	connections gauge
 	refusals    metric.Int64Counter
-	turnedAway  metric.Int64Counter
 	closes      metric.Int64Counter
 	ends        metric.Int64Counter
 	limits      metric.Int64Counter
@@ -52,7 +51,6 @@ func (m *metrics) register(svc *Service) error {
 		return c
 	}
 	m.refusals = counter("gateway_refused_total", "Clients that were not let in, by reason.")
-	m.turnedAway = counter("gateway_turned_away_total", "Handshakes answered 503 by admission or drain.")
 	m.closes = counter("gateway_closes_total", "Connections closed by the gateway, by close code.")
 	m.ends = counter("gateway_disconnects_total", "Connections that ended, by reason.")
 	m.limits = counter("gateway_rate_limited_total", "Requests over a user's limit, by event.")
@@ -82,6 +80,7 @@ func (m *metrics) register(svc *Service) error {
 			return nil
 		}))
 	failed = append(failed, err)
+	observe("gateway_openings_waiting", "Connections that wait for their turn to be opened.", func() int64 { return int64(svc.openings.waiting()) })
 	observe("gateway_live_waiting", "Live copies that wait for the fan-out.", func() int64 { return int64(svc.store.backlog()) })
 	observe("gateway_leaving_connections", "Connections that have ended and whose requests are still carried out.", svc.leaving.sessions.Load)
 	observe("gateway_viewers", "Chats that are open on connections here.", m.viewers.Load)
@@ -92,7 +91,7 @@ func (m *metrics) register(svc *Service) error {
 	return errors.Join(failed...)
 }
 
-func (m *metrics) refused(reason string) { count(m.refusals, "reason", reason) }
+func (m *metrics) refused(reason refusal) { count(m.refusals, "reason", string(reason)) }
 func (m *metrics) closed(code proto.CloseCode) {
 	count(m.closes, "reason", code.Row().Reason)
 }

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"time"
+
 	"supmesh.dev/gateway/wsconn"
 	"supmesh.dev/proto"
 )
@@ -19,6 +21,10 @@ func isEphemeral(subject string) bool {
 func (svc *Service) passEphemeral(t *topic, e *entry) {
 	if e.event == "" {
 		svc.host.Log().Warn("event without a name", "subject", e.subject)
+		return
+	}
+	if e.event == proto.ProbeConnections {
+		t.probe(time.Now())
 		return
 	}
 	for _, s := range svc.passNotice(t, e, callWordOf(e, false)) {

@@ -27,6 +27,8 @@ type peer interface {
 	ack(id ackID, body []byte) error
 	queued() int // bytes that wait for the client
 	close(code proto.CloseCode)
+	// probe closes the connection unless the client answers a ping within d.
+	probe(d time.Duration)
 	// watch looks after the connection's liveness where the profile leaves that
 	// to the session, and says when to call again; 0 is never.
 	watch() time.Duration

@@ -125,6 +125,11 @@ func (p *presenceService) open(ctx context.Context, req proto.OpenSessionReq) (p
 		res.Views, res.Watches = slices.Sorted(maps.Keys(old.views)), slices.Sorted(maps.Keys(old.watches))
 	}
 	p.here[req.PID], p.kept[req.PID] = k, k
+	for _, other := range p.here {
+		if other.open.UserID == actor.User && other.inbox != req.Inbox {
+			res.Elsewhere++
+		}
+	}
 	return res, nil
 }
 

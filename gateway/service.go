@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 	"supmesh.dev/gateway/auth"
 	"supmesh.dev/gateway/engineio"
 	"supmesh.dev/gateway/engineio/deadline"
+	"supmesh.dev/gateway/fair"
 	"supmesh.dev/gateway/offset"
 	"supmesh.dev/gateway/socketio"
 	"supmesh.dev/gateway/wsconn"
@@ -34,6 +36,7 @@ type Service struct {
 	engine    *engineio.Server
 	messages  *socketio.Server
 	admission *admission
+	openings  *openings
 	timers    *deadline.Queue
 	leaving   leaving
 
@@ -72,7 +75,7 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 	}
 	svc := &Service{
 		cfg: cfg, host: host, timers: deadline.New(timerGranularity), repairs: newRepairs(), run: randomID(),
-		recheck: make(chan struct{}, 1), readers: make(chan struct{}, backlogReaders),
+		openings: newOpenings(maxOpening), recheck: make(chan struct{}, 1), readers: make(chan struct{}, backlogReaders),
 		clientAddr: make(chan string, 1), adminAddr: make(chan string, 1),
 	}
 	host.OnReady("listeners", func(context.Context) services.Status {
@@ -160,7 +163,7 @@ func (svc *Service) Run(ctx context.Context) error {
 	svc.part(loops, &parts, "socket.io", svc.messages.Run)
 	svc.part(edge, &edges, "engine.io", svc.engine.Run)
 
-	stopClients, err := svc.listen(svc.cfg.Host, svc.cfg.Port, svc.clientHandler(), svc.clientAddr)
+	stopClients, err := svc.listenClients()
 	if err != nil {
 		return err
 	}
@@ -299,7 +302,14 @@ func (svc *Service) build() (err error) {
 	svc.store = newStore(svc.host)
 	svc.hub = newHub(svc.store)
 	svc.watched = newWatchHub(svc)
-	svc.admission = newAdmission(svc.cfg.AdmitRate, func() { svc.metrics.turnedAway.Add(svc.ctx, 1) })
+	trusted, err := parseProxies(svc.cfg.TrustedProxies)
+	if err != nil {
+		return err
+	}
+	svc.admission = &admission{
+		bucket: fair.New(svc.cfg.AdmitRate), proxies: trusted, refused: svc.metrics.refused,
+		mostPerAddress: svc.cfg.MaxPerAddress, connected: make(map[netip.Addr]int),
+	}
 	return svc.buildEdge()
 }
 
@@ -318,7 +328,7 @@ func (svc *Service) buildEdge() (err error) {
 		Path: socketIOPath, PingInterval: millis(svc.cfg.PingInterval), PingTimeout: millis(svc.cfg.PingTimeout),
 		MaxPayload: svc.cfg.MaxPayload, MaxQueueBytes: svc.cfg.MaxQueue,
 		CheckOrigin: svc.allowOrigin, NewID: svc.newSID,
-	}, svc.sockets, svc.messages)
-	svc.engine.SetRefuse(svc.admission.refusal)
+	}, svc.sockets, countedSessions{svc.messages, svc})
+	svc.engine.SetRefuse(svc.admission.refuse)
 	return nil
 }

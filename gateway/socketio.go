@@ -41,7 +41,7 @@ func (e socketEdge) Connect(socket *socketio.Socket, object []byte) ([]byte, err
 	}
 	s, err := e.svc.welcome(ctx, socketPeer{socket}, strings.Clone(socket.ID()), who, returns)
 	if err != nil {
-		e.svc.metrics.refused("unavailable")
+		e.svc.metrics.refused(refusalOf(err))
 		e.svc.host.Log().WarnContext(ctx, "connect", "error", err)
 		return nil, socketio.ErrCloseTransport
 	}
@@ -57,11 +57,11 @@ func (e socketEdge) Connect(socket *socketio.Socket, object []byte) ([]byte, err
 func (e socketEdge) refuse(err error) error {
 	var r *auth.Refusal
 	if !errors.As(err, &r) {
-		e.svc.metrics.refused("unavailable")
+		e.svc.metrics.refused(refusedUnavailable)
 		e.svc.host.Log().Warn("identify", "error", err)
 		return socketio.ErrCloseTransport
 	}
-	e.svc.metrics.refused(string(r.Code))
+	e.svc.metrics.refused(refusal(r.Code))
 	data, err := wire.Marshal(struct {
 		Code      proto.Code `json:"code"`
 		Retryable bool       `json:"retryable"`
@@ -154,6 +154,7 @@ func (socketPeer) profile() int                   { return profileSocketIO }
 func (p socketPeer) send(f *wsconn.Frame) error   { return p.socket.Send(f) }
 func (p socketPeer) ack(id ackID, b []byte) error { return p.socket.SendAck(id.number, b) }
 func (p socketPeer) queued() int                  { return p.socket.Session().QueuedBytes() }
+func (p socketPeer) probe(d time.Duration)        { p.socket.Session().Probe(d) }
 func (socketPeer) watch() time.Duration           { return 0 } // Engine.IO has its own heartbeat
 
 // close tells the client to stay away only where that is meant: after a

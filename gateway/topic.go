@@ -93,6 +93,7 @@ type topic struct {
 	queued  bool   // for a read of the log
 	tries   int    // reads in a row that did not get on
 	gone    bool   // out of the hub
+	probed  int64  // of a user: when their clients were asked for a sign of life last, Unix milliseconds
 	view    *view  // nil: no session here has the chat open
 	typists typing.Typists
 }

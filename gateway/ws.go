@@ -24,6 +24,7 @@ type plainConn struct {
 	conn    *wsconn.Conn
 	session *Session       // nil until the client is known; set by the goroutine that reads
 	timer   deadline.Entry // the deadline of the first frame
+	from    clientAddr
 }
 
 var (
@@ -34,7 +35,8 @@ var (
 
 // serveWS upgrades a request of the plain profile.
 func (svc *Service) serveWS(w http.ResponseWriter, r *http.Request) {
-	if wait, refused := svc.admission.refuse(); refused {
+	from, wait := svc.admission.admit(r)
+	if wait > 0 {
 		turnAway(w, wait)
 		return
 	}
@@ -42,7 +44,8 @@ func (svc *Service) serveWS(w http.ResponseWriter, r *http.Request) {
 	if err != nil { // answered
 		return
 	}
-	p := &plainConn{svc: svc, conn: conn}
+	p := &plainConn{svc: svc, conn: conn, from: from}
+	svc.admission.count(from, 1)
 	query, authorization := engineio.ParseQuery(r.URL.RawQuery), strings.Clone(r.Header.Get("Authorization"))
 	switch { // an empty token, or a header that is a proxy's, is no token
 	case query.Get("token") != "" || auth.Bearer(authorization) != "":
@@ -55,7 +58,7 @@ func (svc *Service) serveWS(w http.ResponseWriter, r *http.Request) {
 
 // Expire implements deadline.Expirer: no auth frame has come.
 func (p *plainConn) Expire() {
-	p.svc.metrics.refused("auth deadline")
+	p.svc.metrics.refused(refusedAuthLate)
 	p.refuse(&proto.Error{Code: proto.AuthenticationRequired, Message: "no auth frame in time"}, proto.CloseAuthDeadline)
 }
 
@@ -108,7 +111,7 @@ func (p *plainConn) connect(object []byte, query map[string][]string, authorizat
 	var e *proto.Error
 	switch {
 	case errors.As(err, &r):
-		p.svc.metrics.refused(string(r.Code))
+		p.svc.metrics.refused(refusal(r.Code))
 		code := proto.CloseRevoked
 		switch r.Code {
 		case proto.TokenExpired:
@@ -119,10 +122,10 @@ func (p *plainConn) connect(object []byte, query map[string][]string, authorizat
 		}
 		p.refuse(r.Proto(), code)
 	case errors.As(err, &e) && e.Code == proto.ConnectionLimit:
-		p.svc.metrics.refused(string(e.Code))
+		p.svc.metrics.refused(refusalOf(err))
 		p.refuse(e, proto.CloseConnectionLimit)
 	default:
-		p.svc.metrics.refused("unavailable")
+		p.svc.metrics.refused(refusedUnavailable)
 		p.svc.host.Log().WarnContext(ctx, "connect", "error", err)
 		p.refuse(&proto.Error{Code: proto.ServiceUnavailable, Message: "come back in a moment", RetryAfter: time.Second}, proto.CloseOverloaded)
 	}
@@ -140,6 +143,7 @@ func (p *plainConn) refuse(e *proto.Error, code proto.CloseCode) {
 // Closed ends the session, if there is one.
 func (p *plainConn) Closed(*wsconn.Conn, error) {
 	p.svc.timers.Remove(&p.timer)
+	p.svc.admission.count(p.from, -1)
 	if s := p.session; s != nil {
 		p.svc.metrics.disconnected("websocket closed")
 		s.gone()
@@ -154,6 +158,25 @@ func (p *plainConn) close(code proto.CloseCode)   { p.conn.Close(int(code), code
 
 // errSilent drops a connection whose peer has not been heard of.
 var errSilent = errors.New("no answer to pings")
+
+// probe implements peer. The timer has no other use once the client is known.
+func (p *plainConn) probe(d time.Duration) {
+	p.conn.Ping()
+	p.svc.timers.Set(&p.timer, &plainProbe{p, time.Now()}, d)
+}
+
+// plainProbe is a probe that waits for its answer.
+type plainProbe struct {
+	conn *plainConn
+	at   time.Time
+}
+
+// Expire implements deadline.Expirer: the time for the answer is over.
+func (p *plainProbe) Expire() {
+	if p.conn.conn.LastSeen().Before(p.at) {
+		p.conn.conn.Abort(errSilent)
+	}
+}
 
 func (p *plainConn) watch() time.Duration {
 	interval := millis(p.svc.cfg.PingInterval)

@@ -74,6 +74,7 @@ func (s *Service) openSession(ctx context.Context, req *proto.OpenSessionReq) (r
 		res.Fence = e.Open(state.Conn{
 			PID: req.PID, Gateway: gateway, Inbox: inbox, Socket: who.Socket, Device: who.Device, Status: status, Since: now,
 		}, now)
+		res.Elsewhere = e.Elsewhere(inbox)
 		return nil
 	})
 	if err != nil {

@@ -68,6 +68,25 @@ func TestSubscribe(t *testing.T) {
 }
 
 // One's own connections, and all that a backend may know.
+// TestElsewhere: a gateway that opens a connection learns how many the user has on others. Those that
+// have ended do not count, nor does the one that is continued.
+func TestElsewhere(t *testing.T) {
+	t.Parallel()
+	w := newTown(t, servicestest.RunRedis(t))
+	w.grace = time.Minute
+	s := w.instance()
+	phone := s.connect(t, "g1", "ann", "phone", "p", "")
+	require.Zero(t, phone.Elsewhere)
+	require.Zero(t, s.connect(t, "g1", "ann", "tablet", "q", "").Elsewhere)
+	desk := s.connect(t, "g2", "ann", "desk", "d", "")
+	require.Equal(t, 2, desk.Elsewhere)
+	require.Zero(t, s.connect(t, "g2", "bob", "desk", "b", "").Elsewhere)
+	require.Equal(t, 1, s.connect(t, "g2", "ann", "phone", "p2", "p").Elsewhere, "the phone has moved")
+	require.Equal(t, 2, s.connect(t, "g1", "ann", "laptop", "l", "").Elsewhere)
+	s.tellOf(t, desk.closing(false))
+	require.Equal(t, 1, s.connect(t, "g1", "ann", "watch", "w", "").Elsewhere)
+}
+
 func TestSessions(t *testing.T) {
 	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))

@@ -27,6 +27,9 @@ const (
 	// RecheckPresence on eph.presence says that who may see this user has
 	// changed: each gateway asks again for those here who have subscribed it.
 	RecheckPresence = "presence:recheck"
+	// ProbeConnections on live.user.<user>.eph says that the user has too many connections: each
+	// gateway closes those of the user that do not answer a ping soon.
+	ProbeConnections = "connections:probe"
 	// TakeoverEvent goes to a gateway's inbox of this verb, with a Takeover.
 	TakeoverEvent = "takeover"
 )

@@ -34,6 +34,8 @@ type OpenSessionRes struct {
 	Watches  []string     `json:"watches,omitzero"` // users whose presence it had subscribed
 	Status   Status       `json:"status" rule:"enum=online|away"`
 	Own      *OwnPresence `json:"own,omitzero"`
+	// Elsewhere is how many connections the user has on other gateways than the Inbox's.
+	Elsewhere int `json:"elsewhere,omitzero"`
 }
 
 // Takeover is sent to a gateway's inbox: one of its connections is continued by another.

@@ -47,6 +47,7 @@ func Handler(hosts ...*Host) http.Handler {
 			ready := h.Ready(r.Context())
 			if ready.State == Down {
 				status = http.StatusServiceUnavailable
+				w.Header().Set("Connection", "close")
 			}
 			answers = append(answers, ready)
 		}

@@ -68,6 +68,9 @@ func (f *Refusal) write(w http.ResponseWriter) {
 	if message == "" {
 		message = http.StatusText(status)
 	}
+	if status == http.StatusServiceUnavailable { // a refused client must not keep its socket
+		w.Header().Set("Connection", "close")
+	}
 	if f.RetryAfter > 0 {
 		seconds := (f.RetryAfter + time.Second - 1) / time.Second
 		w.Header().Set("Retry-After", strconv.Itoa(int(seconds)))

@@ -148,22 +148,31 @@ func TestRefusal(t *testing.T) {
 	s := start(t, engineio.Config{})
 	old := s.openPolling()
 
-	s.engine.SetRefuse(func(*http.Request) *engineio.Refusal { return &engineio.Refusal{RetryAfter: 1500 * time.Millisecond} })
+	s.engine.SetRefuse(func(*http.Request) (any, *engineio.Refusal) {
+		return nil, &engineio.Refusal{RetryAfter: 1500 * time.Millisecond}
+	})
 	r := s.do(http.MethodGet, "EIO=4&transport=polling", "")
 	require.Equal(t, http.StatusServiceUnavailable, r.status)
 	require.Equal(t, "2", r.header.Get("Retry-After"))
 	require.JSONEq(t, `{"message":"Service Unavailable"}`, r.body)
+	require.Equal(t, "close", r.header.Get("Connection"), "a refused client must not keep its socket")
 	require.Equal(t, "ok", old.post("4x").body, "existing sessions go on")
 
-	s.engine.SetRefuse(func(*http.Request) *engineio.Refusal {
-		return &engineio.Refusal{Status: http.StatusForbidden, Message: `not "you"`}
+	s.engine.SetRefuse(func(*http.Request) (any, *engineio.Refusal) {
+		return nil, &engineio.Refusal{Status: http.StatusForbidden, Message: `not "you"`}
 	})
 	r = s.do(http.MethodGet, "EIO=4&transport=polling", "")
 	require.Equal(t, http.StatusForbidden, r.status)
 	require.JSONEq(t, `{"code":4,"message":"not \"you\""}`, r.body)
 
+	s.engine.SetRefuse(func(*http.Request) (any, *engineio.Refusal) { return "ticket", nil })
+	<-s.echo.opened
+	s.openPolling()
+	require.Equal(t, "ticket", receive(t, s.echo.opened, "the session").Ticket())
+
 	s.engine.SetRefuse(nil)
 	s.openPolling()
+	require.Nil(t, receive(t, s.echo.opened, "the session").Ticket())
 }
 
 func TestRequestIsKeptUntilForgotten(t *testing.T) {

@@ -30,13 +30,7 @@ func (h *heartbeat) Expire() {
 		s.fail(ReasonPingTimeout, payloadClose)
 		return
 	default:
-		s.awaiting = true
-		if s.ws != nil {
-			// A full queue swallows the ping; a client that slow then ends by the time-out.
-			_ = s.ws.Send(framePing)
-		} else {
-			s.poll.pushControl(framePing)
-		}
+		s.pingLocked()
 		if now-s.due > lateness {
 			s.due = now
 		}

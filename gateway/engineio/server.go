@@ -31,7 +31,7 @@ type Server struct {
 	ws        *wsconn.Engine
 	handler   Handler
 	deadlines *deadline.Queue
-	refuse    atomic.Pointer[func(*http.Request) *Refusal]
+	refuse    atomic.Pointer[refuseFunc]
 
 	mu       sync.RWMutex
 	sessions map[string]*Session
@@ -73,9 +73,11 @@ func (srv *Server) Run(ctx context.Context) error {
 	return srv.deadlines.Run(ctx)
 }
 
-// SetRefuse makes the server ask refuse about every handshake; a non-nil answer turns the client away before a session
-// exists. Requests of existing sessions are not asked about. Nil takes everyone again.
-func (srv *Server) SetRefuse(refuse func(*http.Request) *Refusal) {
+type refuseFunc = func(*http.Request) (ticket any, refusal *Refusal)
+
+// SetRefuse makes the server call refuse for every handshake. A refusal that is not nil is the answer, and no session is
+// made. Otherwise the session keeps the ticket. Requests of existing sessions are not asked about. Nil takes everyone again.
+func (srv *Server) SetRefuse(refuse func(*http.Request) (ticket any, refusal *Refusal)) {
 	if refuse == nil {
 		srv.refuse.Store(nil)
 		return
@@ -171,17 +173,18 @@ func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, sid, tra
 }
 
 func (srv *Server) handshake(w http.ResponseWriter, r *http.Request, transport string) {
+	var ticket any
 	var refusal *Refusal
 	if srv.isStopping() {
 		refusal = stopRefusal
 	} else if refuse := srv.refuse.Load(); refuse != nil {
-		refusal = (*refuse)(r)
+		ticket, refusal = (*refuse)(r)
 	}
 	if refusal != nil {
 		refusal.write(w)
 		return
 	}
-	s := &Session{srv: srv, id: srv.cfg.NewID()}
+	s := &Session{srv: srv, id: srv.cfg.NewID(), ticket: ticket}
 	s.request.Store(copyRequest(r))
 	if transport == transportWebSocket {
 		srv.openWebSocket(w, r, s)

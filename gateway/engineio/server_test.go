@@ -129,6 +129,9 @@ func (s *server) request(ctx context.Context, method, query, body string, header
 	}
 	defer func() { _ = res.Body.Close() }()
 	content, err := io.ReadAll(res.Body)
+	if res.Close { // net/http takes the header away
+		res.Header.Set("Connection", "close")
+	}
 	return reply{status: res.StatusCode, header: res.Header, body: string(content)}, err
 }
 

@@ -25,6 +25,7 @@ type Session struct {
 	id       string
 	request  atomic.Pointer[Request]
 	userData any
+	ticket   any // of the refuse function
 	beat     deadline.Entry
 
 	mu       sync.Mutex
@@ -60,6 +61,9 @@ func (s *Session) SetUserData(v any) { s.userData = v }
 
 // UserData returns what SetUserData was given.
 func (s *Session) UserData() any { return s.userData }
+
+// Ticket returns what the function of SetRefuse gave for the session's handshake, nil if there is none.
+func (s *Session) Ticket() any { return s.ticket }
 
 // Transport returns "polling" or "websocket".
 func (s *Session) Transport() string {

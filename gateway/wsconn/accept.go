@@ -102,6 +102,7 @@ func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // attach takes over the socket and finds out what it can do.
 func (c *Conn) attach(nc net.Conn) {
 	e := c.engine
+	nc = withoutPreamble(nc)
 	c.nc = nc
 	c.seen.Store(e.now())
 	c.in.tokens = e.cfg.ReadBurst
@@ -120,6 +121,18 @@ func (c *Conn) attach(nc net.Conn) {
 			c.polled = e.poller != nil
 		}
 	}
+}
+
+// withoutPreamble returns the socket below a connection that has read a header of its own from the socket before it passed
+// bytes on, as github.com/pires/go-proxyproto does. By the time of an upgrade it has nothing buffered any more: the request
+// came behind the header, and net/http reads with a larger buffer.
+func withoutPreamble(nc net.Conn) net.Conn {
+	if p, ok := nc.(interface{ TCPConn() (*net.TCPConn, bool) }); ok {
+		if tcp, ok := p.TCPConn(); ok {
+			return tcp
+		}
+	}
+	return nc
 }
 
 // socketOf is what is below TLS, or nc itself.

@@ -79,6 +79,16 @@ func (r *Record) Conn(pid string) (Conn, bool) {
 	return Conn{}, false
 }
 
+// Elsewhere counts the connections that are not on the gateway with an inbox.
+func (r *Record) Elsewhere(inbox proto.Token) (n int) {
+	for i := range r.Conns {
+		if r.Conns[i].live() && r.Conns[i].Inbox != inbox {
+			n++
+		}
+	}
+	return n
+}
+
 // nextFence is larger than any there was, also where Redis has forgotten them.
 func (r *Record) nextFence(now int64) uint64 {
 	r.Fence = max(r.Fence+1, uint64(now))

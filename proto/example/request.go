@@ -203,7 +203,7 @@ func Requests() []Request {
 		{Row: proto.OpenSession,
 			Req: proto.OpenSessionReq{Gateway: "gateway-0.3f2a.0", Inbox: "3f2a", PID: "pVb3nq0gT1-x_9aZ", Returns: "kQ8w2mB4Rt6yUi1o"},
 			Res: proto.OpenSessionRes{
-				Fence: 1773059405001, Returned: true, Was: "kXz4mQ0o1mQm2eAAAA", Views: []string{"chat-7"}, Watches: []string{"bob"}, Status: proto.StatusAway, Own: own(),
+				Fence: 1773059405001, Returned: true, Was: "kXz4mQ0o1mQm2eAAAA", Views: []string{"chat-7"}, Watches: []string{"bob"}, Status: proto.StatusAway, Own: own(), Elsewhere: 2,
 			}},
 		{Row: proto.ReportSessions,
 			Req: proto.ReportReq{

@@ -1098,6 +1098,8 @@ export interface OpenSessionAck {
   watches?: string[];
   status: "online" | "away";
   own?: OwnPresence;
+  /** Elsewhere is how many connections the user has on other gateways than the Inbox's. */
+  elsewhere?: number;
   /** names the request in logs and traces */
   requestId: string;
 }

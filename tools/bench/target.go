@@ -95,7 +95,7 @@ func (m *mesh) processes(s *system) error {
 		"JWT_SECRET=" + jwtSecret, "ADMIN_TOKEN=" + adminToken,
 		"HOST=127.0.0.1", "ADMIN_HOST=127.0.0.1", "METRICS_HOST=127.0.0.1", "PROVISION=true",
 		// What is measured is the work, not the limits on it.
-		"RATE_LIMITS=off", "RATE_LIMIT_MAX_CONNECTIONS=0", "ADMIT_RATE=100000", "DRAIN_RATE=100000", "DRAIN_NOTICE=10ms",
+		"RATE_LIMITS=off", "RATE_LIMIT_MAX_CONNECTIONS=0", "MAX_CONNECTIONS_PER_USER=0", "MAX_CONNECTIONS_PER_ADDRESS=0", "ADMIT_RATE=100000", "DRAIN_RATE=100000", "DRAIN_NOTICE=10ms",
 		"LOG_FORMAT=json", "LOG_LEVEL=warn",
 	}, m.env...)
 	for _, name := range owners {

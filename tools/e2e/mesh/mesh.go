@@ -248,7 +248,7 @@ func (m *Mesh) StartAll(t testing.TB) {
 func (m *Mesh) env(own map[string]string) []string {
 	all := map[string]string{
 		"NATS_URL": m.NATSURL, "REDIS_URL": m.RedisURL, "LOG_FORMAT": "json", "LOG_LEVEL": "info", "RATE_LIMITS": "off",
-		"RATE_LIMIT_MAX_CONNECTIONS": "0", "STREAM_MAX_BYTES": fmt.Sprint(1 << 30),
+		"RATE_LIMIT_MAX_CONNECTIONS": "0", "MAX_CONNECTIONS_PER_USER": "0", "STREAM_MAX_BYTES": fmt.Sprint(1 << 30),
 		"STREAM_REPLICAS": fmt.Sprint(len(m.Nodes)),
 	}
 	for _, set := range []map[string]string{own, m.opts.Env} {

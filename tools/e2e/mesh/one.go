@@ -25,6 +25,7 @@ func StartOne(t testing.TB, env map[string]string) *One {
 	o := &One{Mesh: Mesh{Dir: t.TempDir(), Gateways: []*Gateway{g}}, ConsoleURL: fmt.Sprintf("http://localhost:%d/", console)}
 	o.env = []string{
 		"DATA_DIR=" + o.Dir, "JWT_SECRET=" + Secret, "ADMIN_TOKEN=" + AdminToken, "RATE_LIMITS=off", "RATE_LIMIT_MAX_CONNECTIONS=0",
+		"MAX_CONNECTIONS_PER_USER=0",
 		"PORT=" + fmt.Sprint(g.ports[0]), "ADMIN_PORT=" + fmt.Sprint(g.ports[1]), "METRICS_PORT=" + fmt.Sprint(g.ports[2]),
 		"CONSOLE_PORT=" + fmt.Sprint(console), "TURN_PORT=" + fmt.Sprint(freePort(t)), "NATS_URL=", "REDIS_URL=",
 	}
