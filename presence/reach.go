@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"slices"
 
 	"supmesh.dev/presence/relations"
 	"supmesh.dev/presence/state"
@@ -35,10 +36,11 @@ func (s *Service) reach(ctx context.Context, req proto.ReachReq) (proto.ReachRes
 	}
 	related := s.relatedTo(ctx, req.From, req.UserIDs, regards)
 	res, now := proto.ReachRes{Users: make([]proto.Reach, len(users))}, s.now()
+	each := s.host.AnswerRoom().Whole()/len(req.UserIDs) - reachFrame
 	for i, id := range req.UserIDs {
 		r, self := &records[i].Record, req.From == "" || req.From == id
 		blocked := !self && regards[i].Blocked
-		one := proto.Reach{UserID: id, Blocked: blocked, Related: related[i], Sockets: socketsOf(r, now), Busy: isBusy(r, now)}
+		one := proto.Reach{UserID: id, Blocked: blocked, Related: related[i], Sockets: socketsOf(r, now, services.RoomOf(each-proto.EncodedLen(id))), Busy: isBusy(r, now)}
 		if !blocked && (self || r.Effective(now) != proto.StatusOffline) {
 			for _, c := range one.Sockets {
 				one.Reachable = one.Reachable || c.State == proto.SessionConnected
@@ -84,13 +86,27 @@ func (s *Service) relatedTo(ctx context.Context, from string, ids []string, rega
 	return out
 }
 
-// socketsOf is the connections of a record that count, as listed for their user.
-func socketsOf(r *state.Record, now int64) []proto.ReachSocket {
+// Frames, in bytes: what an answer has of a user beside the id and sockets, with a share of
+// its own, and of a socket beside its ids.
+const (
+	reachFrame  = 256
+	socketFrame = len(`{"socketId":,"deviceId":,"state":"connected"},`)
+)
+
+// socketsOf is the connections of a record that count: those that are there, newest first,
+// then the others, as many as fit the user's part of the answer.
+func socketsOf(r *state.Record, now int64, room *services.Room) []proto.ReachSocket {
 	out := make([]proto.ReachSocket, 0, len(r.Conns))
-	for i := range r.Conns {
-		if is, ok := sessionState(&r.Conns[i], now); ok {
-			out = append(out, proto.ReachSocket{SocketID: r.Conns[i].Socket, DeviceID: r.Conns[i].Device, State: is})
+	add := func(there bool) {
+		for i := range slices.Backward(r.Conns) {
+			c := &r.Conns[i]
+			is, ok := sessionState(c, now)
+			if ok && (is == proto.SessionConnected) == there && room.Fits(proto.EncodedLen(c.Socket)+proto.EncodedLen(c.Device)+socketFrame) {
+				out = append(out, proto.ReachSocket{SocketID: c.Socket, DeviceID: c.Device, State: is})
+			}
 		}
 	}
+	add(true)
+	add(false)
 	return out
 }
