@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"context"
+	"math"
 
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
@@ -107,7 +108,7 @@ func (s *Service) flush(ctx context.Context, e *calls.Entry, id string) error {
 	if err != nil {
 		return err
 	}
-	waited, err := s.calls.Take(ctx, e.Token, user)
+	waited, _, err := s.calls.Take(ctx, e.Token, user, math.MaxInt32, 0)
 	if err != nil {
 		return ignoreDown(err)
 	}

@@ -52,8 +52,14 @@ for _, candidates in ipairs({true, false}) do
 end
 return 1`
 
-// takeScript empties a list: KEYS list.
+// takeScript empties a list, unless it is larger than may be: KEYS list; ARGV most bytes,
+// bytes for each entry beside its own. The answer is a mark, empty where nothing was
+// taken, and then the list.
 const takeScript = `
 local all = redis.call('LRANGE', KEYS[1], 0, -1)
+local size = 0
+for _, one in ipairs(all) do size = size + #one + tonumber(ARGV[2]) end
+if size > tonumber(ARGV[1]) then return {''} end
 redis.call('DEL', KEYS[1])
+table.insert(all, 1, 'taken')
 return all`

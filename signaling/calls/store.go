@@ -158,7 +158,7 @@ func (s *Store) drop(ctx context.Context, e *Entry) {
 }
 
 // Append stores the next record of a call behind the one at a position (0: there is
-// none), once, and sets its own. It returns ErrMoved or ErrUnavailable.
+// none), once, and sets its own. It returns ErrMoved, ErrUnavailable or PAYLOAD_TOO_LARGE.
 func (s *Store) Append(ctx context.Context, e *Entry, trace string) error {
 	body, err := wire.Marshal(e.Call)
 	if err != nil {
@@ -175,6 +175,8 @@ func (s *Store) Append(ctx context.Context, e *Entry, trace string) error {
 		return nil
 	case journal.Moved(err):
 		return fmt.Errorf("append to call %s: %w", e.Token, ErrMoved)
+	case errors.Is(err, nats.ErrMaxPayload):
+		return fmt.Errorf("append to call %s: %w", e.Token, proto.Errorf(proto.PayloadTooLarge, "the descriptions of the call are too large together"))
 	}
 	return fmt.Errorf("append to call %s: %w: %w", e.Token, ErrUnavailable, err)
 }
@@ -249,9 +251,18 @@ func (s *Store) Waits(ctx context.Context, call, user proto.Token) ([]Waiting, e
 	return waitingOf(ctx)(s.client.LRange(ctx, proto.CallWaitingKey(call, user), 0, -1).Result())
 }
 
-// Take is Waits, and nothing waits any more.
-func (s *Store) Take(ctx context.Context, call, user proto.Token) ([]Waiting, error) {
-	return waitingOf(ctx)(takeLua.Run(ctx, s.client, []string{proto.CallWaitingKey(call, user)}).StringSlice())
+// Take is Waits, and nothing waits any more; false, and nothing is taken, where that is more
+// than room bytes, with frame bytes for each.
+func (s *Store) Take(ctx context.Context, call, user proto.Token, room, frame int) ([]Waiting, bool, error) {
+	all, err := takeLua.Run(ctx, s.client, []string{proto.CallWaitingKey(call, user)}, room, frame).StringSlice()
+	if err == nil && len(all) > 0 {
+		if all[0] == "" {
+			return nil, false, nil
+		}
+		all = all[1:]
+	}
+	waited, err := waitingOf(ctx)(all, err)
+	return waited, true, err
 }
 
 func waitingOf(ctx context.Context) func(all []string, err error) ([]Waiting, error) {
