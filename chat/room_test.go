@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
 	"supmesh.dev/services/servicestest"
 )
 
@@ -38,8 +40,7 @@ func (i *instance) fill(t *testing.T, chat string, members, messages int) {
 		for n := from; n < min(from+200, members); n++ {
 			req.Members = append(req.Members, proto.Member{UserID: servicestest.LongID(n), Role: proto.RoleMember})
 		}
-		_, err := i.putChat(backend(t), req)
-		require.NoError(t, err)
+		servicestest.AtBounds(t, i.host, proto.PutChat, proto.Actor{Backend: true}, req)
 	}
 	var mentions []string
 	for n := range min(members, proto.MaxMentions) {
@@ -271,6 +272,33 @@ func TestManyMembers(t *testing.T) {
 	require.Len(t, servicestest.AtBounds(t, a.host, proto.SharedChats, proto.Actor{}, shared).UserIDs, proto.MaxSubscribe)
 	among := proto.AmongReq{ChatID: chat, UserIDs: shared.UserIDs[:proto.MaxReach]}
 	require.Len(t, servicestest.AtBounds(t, a.host, proto.MembersAmong, proto.Actor{}, among).Members, proto.MaxReach)
+}
+
+// TestWhoIsThere: the receipts and the viewers of a chat with the longest ids.
+func TestWhoIsThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, servicestest.RunRedis(t))
+	a := w.instance()
+	small, large := servicestest.LongID(0), servicestest.LongID(1)
+	a.fill(t, small, proto.SmallChat, 1)
+	joined := servicestest.AtBounds(t, a.host, proto.JoinChat, largest(0), proto.JoinChatReq{ChatID: small})
+	require.Len(t, joined.Receipts, proto.SmallChat-1)
+
+	a.fill(t, large, 600, 0)
+	presence := servicestest.NewHost(t, "presence", w.nats, nil)
+	presence.Serve(services.On(proto.Viewers, func(context.Context, proto.ViewersReq) (res proto.ViewersRes, err error) {
+		room := presence.AnswerRoom()
+		room.Fits(1 << 10)
+		for n := 0; room.Fits(proto.EncodedLen(servicestest.LongID(n)) + 1); n++ {
+			res.UserIDs = append(res.UserIDs, servicestest.LongID(n))
+		}
+		res.Count = 600
+		return res, nil
+	}))
+	servicestest.Run(t, presence, servicestest.Service{})
+	active := servicestest.AtBounds(t, a.host, proto.ActiveMembers, largest(0), proto.ActiveMembersReq{ChatID: large})
+	require.Equal(t, 600, active.Count)
+	require.Len(t, active.ActiveMembers, proto.MaxActive)
 }
 
 // TestSettingsAreBounded: over several requests too, so that the chat can be read.

@@ -45,7 +45,8 @@ type asker struct {
 // comer is a session that has become live, or may have missed something.
 type comer struct {
 	session *Session
-	was     string // the socket that it continues, or its own
+	was     string           // the socket that it continues, or its own
+	again   *proto.CallAgain // what it lacks still of an answer that was full
 }
 
 // askBatch is one report on its way.
@@ -70,7 +71,7 @@ func (a *asker) returned(s *Session, was string) {
 	switch {
 	case !s.asked:
 		s.asked = true
-		a.came = append(a.came, comer{s, was})
+		a.came = append(a.came, comer{session: s, was: was})
 	case was != "" && was != s.id: // the other word was not its first
 		if i := slices.IndexFunc(a.came, func(c comer) bool { return c.session == s }); i >= 0 {
 			a.came[i].was = was
@@ -178,7 +179,7 @@ func (a *asker) take() *askBatch {
 		}
 		who := c.session.actor
 		b.came = append(b.came, c)
-		b.req.Returned = append(b.req.Returned, proto.CallSocket{UserID: who.User, DeviceID: who.Device, SocketID: c.session.id, Was: c.was})
+		b.req.Returned = append(b.req.Returned, proto.CallSocket{UserID: who.User, DeviceID: who.Device, SocketID: c.session.id, Was: c.was, Again: c.again})
 		size += len(who.User) + len(who.Device) + len(c.session.id) + len(c.was) + 80
 	}
 	clear(a.came[:n])
@@ -210,12 +211,16 @@ func (a *asker) tell(ctx context.Context, b *askBatch) (pause time.Duration) {
 			a.pass(s, &res.Events[i])
 		}
 	}
-	n := max(0, min(res.Rest, len(b.came)-1)) // the answer was full
+	n := max(0, min(res.Rest, len(b.came))) // the answer was full
 	for _, c := range b.came[:len(b.came)-n] {
 		c.session.release()
 	}
 	if n > 0 {
-		a.putBack(&askBatch{came: b.came[len(b.came)-n:]})
+		rest := b.came[len(b.came)-n:]
+		if res.Again != nil {
+			rest[0].again = res.Again
+		}
+		a.putBack(&askBatch{came: rest})
 	}
 	return askSoon
 }

@@ -6,7 +6,8 @@ import (
 	"supmesh.dev/proto"
 )
 
-// batchBytes bounds a report, for the message limit of NATS.
+// batchBytes is where a report ends, in bytes: with what was added last it is far below
+// the smallest max_payload (services.MinPayload).
 const batchBytes = 64 << 10
 
 // news is what presence is to be told of one session; of each chat and each
@@ -185,9 +186,9 @@ func (b *batch) add(p *part, all *news) (added bool) {
 		all.opened, p.news.opened = false, true
 		o := s.announcement()
 		b.req.Opened = append(b.req.Opened, o)
-		b.size += len(o.UserID) + len(o.DeviceID) + 256
+		b.size += proto.EncodedLen(o.UserID) + proto.EncodedLen(o.DeviceID) + 320
 		if o.Own != nil {
-			b.size += len(o.Own.CustomStatus) + len(o.Own.By) + 192
+			b.size += proto.EncodedLen(o.Own.CustomStatus) + proto.EncodedLen(o.Own.By) + 192
 		}
 	}
 	if fence == 0 {
@@ -198,11 +199,11 @@ func (b *batch) add(p *part, all *news) (added bool) {
 		if c.viewing {
 			list = &b.req.Began
 		}
-		if c.quiet != b.req.Quiet || len(*list) == proto.MaxReport {
+		if c.quiet != b.req.Quiet || len(*list) == proto.MaxReport || b.size >= batchBytes {
 			continue
 		}
 		*list = append(*list, proto.View{ChatID: chat, UserID: s.actor.User, PID: s.pid, Fence: fence})
-		b.size += len(chat) + len(s.actor.User) + 64
+		b.size += proto.EncodedLen(chat) + proto.EncodedLen(s.actor.User) + 128
 		if p.news.views == nil {
 			p.news.views = make(map[string]*viewChange)
 		}
@@ -215,7 +216,7 @@ func (b *batch) add(p *part, all *news) (added bool) {
 		b.req.Closed = append(b.req.Closed, proto.Closed{
 			UserID: s.actor.User, PID: s.pid, Fence: fence, At: proto.At(p.news.closed.at), Final: p.news.closed.final,
 		})
-		b.size += len(s.actor.User) + 96
+		b.size += proto.EncodedLen(s.actor.User) + 160
 	}
 	return b.size > size
 }
@@ -224,7 +225,7 @@ func (b *batch) addWatches(p *part, all *news, fence uint64) {
 	s := p.session
 	var lists [2][]string // no more, now
 	for user, watching := range all.watches {
-		if len(lists[0])+len(lists[1]) == proto.MaxReport {
+		if len(lists[0])+len(lists[1]) == proto.MaxReport || b.size >= batchBytes {
 			break
 		}
 		i := 0
@@ -232,7 +233,7 @@ func (b *batch) addWatches(p *part, all *news, fence uint64) {
 			i = 1
 		}
 		lists[i] = append(lists[i], user)
-		b.size += len(user) + 4
+		b.size += proto.EncodedLen(user) + 1
 		if p.news.watches == nil {
 			p.news.watches = make(map[string]bool)
 		}
@@ -242,7 +243,7 @@ func (b *batch) addWatches(p *part, all *news, fence uint64) {
 	for i, list := range []*[]proto.Watch{&b.req.Unwatched, &b.req.Watched} {
 		if len(lists[i]) > 0 {
 			*list = append(*list, proto.Watch{UserID: s.actor.User, PID: s.pid, Fence: fence, UserIDs: lists[i]})
-			b.size += len(s.actor.User) + 64
+			b.size += proto.EncodedLen(s.actor.User) + 128
 		}
 	}
 }

@@ -10,6 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"supmesh.dev/proto"
+	"supmesh.dev/services"
+	"supmesh.dev/services/servicestest"
+	"supmesh.dev/services/wire"
 )
 
 func TestPaging(t *testing.T) {
@@ -135,4 +138,39 @@ func TestManyChats(t *testing.T) {
 		text, _ := c.message()
 		require.Equal(t, strconv.Itoa(i), text)
 	}
+}
+
+// TestReportsAreSplit: what one connection has to tell is split by bytes, however long the
+// ids are, and all of it is told.
+func TestReportsAreSplit(t *testing.T) {
+	t.Parallel()
+	m := runMesh(t)
+	m.plain("ann", "")
+	m.presence.await("ann is known", func() bool { return len(m.presence.here) == 1 })
+	s := m.svc.hub.everyone()[0]
+	servicestest.Eventually(t, patience, "it has a fence", func() bool { return s.fence.Load() > 0 })
+	a := newAnnouncer(m.svc)
+	const n = 600
+	var watched []string
+	for i := range n {
+		a.view(servicestest.LongID(i), s, true, true)
+		watched = append(watched, servicestest.LongID(i))
+	}
+	a.watch(s, watched, true)
+	a.close(s, time.Now(), true)
+	views, watches, closed, reports := 0, 0, 0, 0
+	for b := a.take(); len(b.parts) > 0; b = a.take() {
+		body, err := wire.Marshal(b.req)
+		require.NoError(t, err)
+		require.Less(t, len(body), services.MinPayload/2)
+		require.NoError(t, b.req.Validate())
+		views += len(b.req.Began)
+		for _, w := range b.req.Watched {
+			watches += len(w.UserIDs)
+		}
+		closed += len(b.req.Closed)
+		reports++
+	}
+	require.Equal(t, []int{n, n, 1}, []int{views, watches, closed})
+	require.Greater(t, reports, 3)
 }

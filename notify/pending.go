@@ -26,7 +26,7 @@ func (s *Service) pending(ctx context.Context, req proto.PendingNotificationsReq
 	if limit == 0 {
 		limit = defaultPage
 	}
-	p, err := s.notices.Page(ctx, who.User, s.host.Now(), before, limit, req.Types)
+	p, err := s.notices.Page(ctx, who.User, s.host.Now(), before, limit, req.Types, s.host.AnswerRoom)
 	if err != nil {
 		return proto.PendingNotificationsRes{}, unavailable(err)
 	}

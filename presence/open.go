@@ -110,10 +110,18 @@ func (s *Service) openSession(ctx context.Context, req *proto.OpenSessionReq) (r
 			return res, err
 		}
 	}
-	if res.Views, err = idsOf(was.Views); err != nil {
+	room := s.host.AnswerRoom()
+	room.Fits(listFrame)
+	watches, allWatches, err := fitting(room, was.Watches)
+	if err != nil {
 		return res, err
 	}
-	res.Watches, err = idsOf(was.Watches)
+	views, allViews, err := fitting(room, was.Views)
+	res.Watches, res.Views = watches, views
+	if !allWatches || !allViews {
+		s.host.Log().WarnContext(ctx, "a session that returns had more open and subscribed than one answer holds",
+			"views", len(was.Views), "subscriptions", len(was.Watches), "left out", len(was.Views)-len(views)+len(was.Watches)-len(watches))
+	}
 	return res, err
 }
 

@@ -43,10 +43,12 @@ func (s *Service) reach(ctx context.Context, req proto.ReachReq) (proto.ReachRes
 		}
 	}
 	res, now := proto.ReachRes{Users: make([]proto.Reach, len(users))}, s.now()
+	each := s.host.AnswerRoom().Whole()/len(req.UserIDs) - reachFrame
 	for i, id := range req.UserIDs {
 		r, self := &records[i].Record, req.From == "" || req.From == id
 		blocked := !self && regards[i].Blocked
-		one := proto.Reach{UserID: id, Blocked: blocked, Related: related[i], Sockets: socketsOf(r, heard, now), Busy: isBusy(r, now)}
+		room := services.RoomOf(each - proto.EncodedLen(id))
+		one := proto.Reach{UserID: id, Blocked: blocked, Related: related[i], Sockets: socketsOf(r, heard, now, room), Busy: isBusy(r, now)}
 		if !blocked && (self || r.Effective(now) != proto.StatusOffline) {
 			for _, c := range one.Sockets {
 				one.Reachable = one.Reachable || c.State == proto.SessionConnected
@@ -104,19 +106,33 @@ func (s *Service) heard(ctx context.Context, records []registry.Entry) (map[prot
 	return s.leases.Heard(ctx, slices.Compact(gateways))
 }
 
-// socketsOf is the connections of a record that count, as listed for their user. heard is
-// when their gateways were last heard of, where that is known.
-func socketsOf(r *state.Record, heard map[proto.Token]int64, now int64) []proto.ReachSocket {
+// Frames, in bytes: what an answer has of a user beside the id and sockets, with a share of
+// its own, and of a socket beside its ids.
+const (
+	reachFrame  = 256
+	socketFrame = len(`{"socketId":,"deviceId":,"state":"connected","seen":1000000000000000},`)
+)
+
+// socketsOf returns the connections of a record that count: those that are connected, newest
+// first, then the others, as many as fit the user's part of the answer. heard is when their
+// gateways were last heard of, where that is known.
+func socketsOf(r *state.Record, heard map[proto.Token]int64, now int64, room *services.Room) []proto.ReachSocket {
 	out := make([]proto.ReachSocket, 0, len(r.Conns))
-	for i := range r.Conns {
-		c := &r.Conns[i]
-		if is, ok := sessionState(c, now); ok {
+	add := func(connected bool) {
+		for i := range slices.Backward(r.Conns) {
+			c := &r.Conns[i]
+			is, ok := sessionState(c, now)
+			if !ok || (is == proto.SessionConnected) != connected || !room.Fits(proto.EncodedLen(c.Socket)+proto.EncodedLen(c.Device)+socketFrame) {
+				continue
+			}
 			one := proto.ReachSocket{SocketID: c.Socket, DeviceID: c.Device, State: is, Seen: c.Gone}
-			if is == proto.SessionConnected && heard[c.Gateway] > 0 {
+			if connected && heard[c.Gateway] > 0 {
 				one.Seen = max(heard[c.Gateway], c.Since)
 			}
 			out = append(out, one)
 		}
 	}
+	add(true)
+	add(false)
 	return out
 }

@@ -1,10 +1,12 @@
 package presence
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,7 +16,7 @@ import (
 )
 
 // listSessions is a user's own connections.
-func (s *Service) listSessions(ctx context.Context, _ proto.ListSessionsReq) (proto.SessionsRes, error) {
+func (s *Service) listSessions(ctx context.Context, req proto.ListSessionsReq) (proto.SessionsRes, error) {
 	who, err := callerOf(ctx)
 	if err != nil {
 		return proto.SessionsRes{}, err
@@ -23,13 +25,13 @@ func (s *Service) listSessions(ctx context.Context, _ proto.ListSessionsReq) (pr
 	if err != nil {
 		return proto.SessionsRes{}, unavailable(err)
 	}
-	return proto.SessionsRes{Sessions: sessionsOf(&records[0].Record, s.now(), who.Socket)}, nil
+	return s.sessionsPage(&records[0].Record, s.now(), who.Socket, req.Cursor)
 }
 
 // userSessions is a user's connections, for a backend.
 func (s *Service) userSessions(ctx context.Context, req proto.PresenceOf) (proto.SessionsRes, error) {
 	state, err := s.get(ctx, req)
-	return proto.SessionsRes{Sessions: state.Sessions}, err
+	return proto.SessionsRes{Sessions: state.Sessions, NextCursor: state.NextCursor}, err
 }
 
 // get is all that is known of a user, for a backend.
@@ -46,10 +48,11 @@ func (s *Service) get(ctx context.Context, req proto.PresenceOf) (proto.Presence
 		return proto.PresenceState{}, unavailable(err)
 	}
 	r, now := &records[0].Record, s.now()
+	sessions, err := s.sessionsPage(r, now, "", req.Cursor)
 	return proto.PresenceState{
 		UserID: req.UserID, Status: r.Actual(now), Effective: r.Presence(req.UserID).Status, LastSeen: r.Seen,
-		Version: r.Shown.Version, Own: r.OwnPresence(), Sessions: sessionsOf(r, now, ""),
-	}, nil
+		Version: r.Shown.Version, Own: r.OwnPresence(), Sessions: sessions.Sessions, NextCursor: sessions.NextCursor,
+	}, err
 }
 
 // sessionsOf is the connections of a record that count, the newest first.
@@ -66,8 +69,43 @@ func sessionsOf(r *state.Record, now int64, socket string) []proto.Session {
 			State: is, ConnectedAt: proto.At(time.UnixMilli(c.Since)), Current: socket != "" && c.Socket == socket,
 		})
 	}
-	slices.SortStableFunc(out, func(a, b proto.Session) int { return b.ConnectedAt.Compare(a.ConnectedAt.Time) })
+	slices.SortFunc(out, func(a, b proto.Session) int {
+		return cmp.Or(b.ConnectedAt.Compare(a.ConnectedAt.Time), cmp.Compare(a.ID, b.ID))
+	})
 	return out
+}
+
+// Frames, in bytes: what an answer has beside its sessions, and a session beside its texts.
+const (
+	sessionsFrame = 8 << 10 // what a user has set, too
+	sessionFrame  = 192
+)
+
+// sessionsPage is a page of the connections of a record that count, as many as fit an
+// answer. A cursor names the last of the page before: when it connected, and its id.
+func (s *Service) sessionsPage(r *state.Record, now int64, socket, cursor string) (proto.SessionsRes, error) {
+	all := sessionsOf(r, now, socket)
+	if cursor != "" {
+		ms, id, ok := strings.Cut(cursor, ".")
+		at, err := strconv.ParseInt(ms, 10, 64)
+		if err != nil || !ok {
+			return proto.SessionsRes{}, &proto.Error{Code: proto.InvalidPayload, Field: "cursor", Message: "cursor must be nextCursor of an earlier page"}
+		}
+		n := 0
+		for n < len(all) && (all[n].ConnectedAt.UnixMilli() > at || all[n].ConnectedAt.UnixMilli() == at && all[n].ID <= id) {
+			n++
+		}
+		all = all[n:]
+	}
+	room := s.host.AnswerRoom()
+	room.Fits(sessionsFrame)
+	for i := range all {
+		if !room.Fits(proto.EncodedLen(all[i].DeviceID) + proto.EncodedLen(all[i].Gateway) + sessionFrame) {
+			last := &all[i-1]
+			return proto.SessionsRes{Sessions: all[:i], NextCursor: strconv.FormatInt(last.ConnectedAt.UnixMilli(), 10) + "." + last.ID}, nil
+		}
+	}
+	return proto.SessionsRes{Sessions: all}, nil
 }
 
 // sessionState is how a connection is there, if it counts.

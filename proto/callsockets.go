@@ -14,7 +14,7 @@ type CallSocketsReq struct {
 func (r *CallSocketsReq) Validate() error {
 	return first(
 		checkReported("returned", r.Returned, func(s *CallSocket) error {
-			return first(CheckID(s.UserID), CheckID(s.DeviceID), CheckID(s.SocketID), optional("was", s.Was, CheckID))
+			return first(CheckID(s.UserID), CheckID(s.DeviceID), CheckID(s.SocketID), optional("was", s.Was, CheckID), s.Again.check())
 		}),
 		checkReported("left", r.Left, func(s *CallSocketLeft) error { return first(CheckID(s.UserID), CheckID(s.SocketID)) }),
 	)
@@ -26,6 +26,23 @@ type CallSocket struct {
 	DeviceID string `json:"deviceId" rule:"id"`
 	SocketID string `json:"socketId" rule:"id"`
 	Was      string `json:"was,omitzero" rule:"id"` // the socket that it continues, or itself
+	// Again is CallSocketsRes.Again, where that was said of the socket.
+	Again *CallAgain `json:"again,omitzero"`
+}
+
+// CallAgain is what a socket still lacks of which an answer had no room for everything.
+type CallAgain struct {
+	Answers []string `json:"answers" rule:"n=..3 each=id"` // users whose call:answer it lacks
+}
+
+func (a *CallAgain) check() error {
+	if a == nil {
+		return nil
+	}
+	return first(
+		check("again.answers", len(a.Answers) <= MaxCallTargets, "must be at most 3"),
+		each("again.answers", a.Answers, CheckID),
+	)
 }
 
 // CallSocketLeft is a socket that is gone.
@@ -43,6 +60,8 @@ type CallSocketsRes struct {
 	// Rest is how many of the returned, the last ones, are to be told of again: the
 	// answer was full.
 	Rest int `json:"rest,omitzero"`
+	// Again is what the first of the rest still lacks, where it has had a part.
+	Again *CallAgain `json:"again,omitzero"`
 }
 
 // CallSide is a socket on which a side of a call is.

@@ -133,10 +133,17 @@ type OwnPresence struct {
 // PresenceOf is `GET /v1/users/{userId}/presence`. Backends only.
 type PresenceOf struct {
 	UserID string `json:"userId" rule:"id"`
+	Cursor string `json:"cursor,omitzero" rule:"chars=..64"` // nextCursor of the page before, of the sessions
 }
 
 // Validate checks every field; the error names the first that is wrong.
-func (r *PresenceOf) Validate() error { return field("userId", CheckID(r.UserID)) }
+func (r *PresenceOf) Validate() error {
+	return first(field("userId", CheckID(r.UserID)), checkSessionsCursor(r.Cursor))
+}
+
+func checkSessionsCursor(cursor string) error {
+	return check("cursor", len(cursor) <= 64, "must be nextCursor of an earlier page")
+}
 
 // PresenceState is its answer: everything that is known of one user.
 type PresenceState struct {
@@ -146,7 +153,9 @@ type PresenceState struct {
 	LastSeen  int64        `json:"lastSeen,omitzero"`                                   // Unix milliseconds
 	Version   uint64       `json:"version"`
 	Own       *OwnPresence `json:"own,omitzero"`
-	Sessions  []Session    `json:"sessions"`
+	Sessions  []Session    `json:"sessions"` // as many as fit, newest first
+	// NextCursor asks for further sessions; absent where there are none.
+	NextCursor string `json:"nextCursor,omitzero"`
 }
 
 // Session is one connection of a user, or one that has just ended.
@@ -168,14 +177,17 @@ const (
 )
 
 // ListSessionsReq is `session:list`: one's own connections.
-type ListSessionsReq struct{}
+type ListSessionsReq struct {
+	Cursor string `json:"cursor,omitzero" rule:"chars=..64"` // nextCursor of the page before
+}
 
-// Validate has nothing to check.
-func (*ListSessionsReq) Validate() error { return nil }
+// Validate checks every field; the error names the first that is wrong.
+func (r *ListSessionsReq) Validate() error { return checkSessionsCursor(r.Cursor) }
 
-// SessionsRes is its ack, and the answer to a backend.
+// SessionsRes is its ack, and the answer to a backend: as many as fit, newest first.
 type SessionsRes struct {
-	Sessions []Session `json:"sessions"`
+	Sessions   []Session `json:"sessions"`
+	NextCursor string    `json:"nextCursor,omitzero"` // asks for the next page; absent on the last
 }
 
 // PutRelationsReq sets all contacts, or all blocks, of a user. Backends only.

@@ -5,6 +5,8 @@ const (
 	MaxReactions     = 20  // different ones of a user on one message
 	MaxReaction      = 128 // bytes of one
 	MaxReactionsPage = 200
+	// MaxDistinct bounds the different reactions on one message, of all users.
+	MaxDistinct = 100
 )
 
 // ReactReq is `reaction:new` and `reaction:remove`.
@@ -30,7 +32,8 @@ func (r *ReactReq) checkReaction() error {
 	return nil
 }
 
-// ReactionCounts is reaction → how many users have put it on a message.
+// ReactionCounts is reaction → how many users have put it on a message; the 100 with most
+// users where there are more.
 type ReactionCounts map[string]int
 
 // AddReactionRes is the ack of reaction:new.
@@ -104,6 +107,9 @@ func (r *ReactionSummaryReq) Validate() error {
 type ReactionSummaryRes struct {
 	ChatID   string            `json:"chatId"`
 	Messages []ReactionSummary `json:"messages"`
+	// Rest is how many of the messages asked for, the last ones, are to be asked for again:
+	// the answer was full.
+	Rest int `json:"rest,omitzero"`
 }
 
 // ReactionSummary is what stands on one message.

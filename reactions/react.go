@@ -25,7 +25,7 @@ func (s *Service) add(ctx context.Context, req proto.ReactReq) (proto.AddReactio
 	if err != nil {
 		return proto.AddReactionRes{}, unavailable(err)
 	}
-	return proto.AddReactionRes{MessageID: req.MessageID, Reaction: a.shown, Counts: v.Counts}, nil
+	return proto.AddReactionRes{MessageID: req.MessageID, Reaction: a.shown, Counts: most(v.Counts)}, nil
 }
 
 func (s *Service) remove(ctx context.Context, req proto.ReactReq) (proto.RemoveReactionRes, error) {
@@ -33,7 +33,7 @@ func (s *Service) remove(ctx context.Context, req proto.ReactReq) (proto.RemoveR
 	if err != nil {
 		return proto.RemoveReactionRes{}, unavailable(err)
 	}
-	return proto.RemoveReactionRes{MessageID: req.MessageID, Reaction: a.shown, Removed: changed, Counts: v.Counts}, nil
+	return proto.RemoveReactionRes{MessageID: req.MessageID, Reaction: a.shown, Removed: changed, Counts: most(v.Counts)}, nil
 }
 
 // react makes one change. What is so already changes nothing, and nobody is told.
@@ -50,6 +50,9 @@ func (s *Service) react(ctx context.Context, req *proto.ReactReq, action string)
 		}
 		if action == proto.ReactionAdd && v.Own >= proto.MaxReactions {
 			return v, a, false, proto.Errorf(proto.ReactionLimit, "at most %d different reactions on one message", proto.MaxReactions)
+		}
+		if action == proto.ReactionAdd && v.Counts[a.shown] == 0 && len(v.Counts) >= proto.MaxDistinct {
+			return v, a, false, proto.Errorf(proto.ReactionLimit, "at most %d different reactions of all users on one message", proto.MaxDistinct)
 		}
 		// Where others were first, it is looked at again, until the deadline.
 		if err = s.store(ctx, &a, &v); !errors.Is(err, board.ErrMoved) {

@@ -9,6 +9,13 @@ import (
 	"supmesh.dev/services"
 )
 
+// Frames, in bytes: what an answer has beside its messages, and a message beside its id,
+// counts and one's own.
+const (
+	summaryFrame = 1 << 10
+	messageFrame = len(`{"messageId":,"counts":{},"mine":[]},`)
+)
+
 // summary is what stands on messages of a chat, for one who is its member. Which of
 // them there are, or are no more, is not asked: who shows them knows.
 func (s *Service) summary(ctx context.Context, req proto.ReactionSummaryReq) (proto.ReactionSummaryRes, error) {
@@ -46,9 +53,16 @@ func (s *Service) summarize(ctx context.Context, req *proto.ReactionSummaryReq) 
 		return res, err
 	}
 	res = proto.ReactionSummaryRes{ChatID: req.ChatID, Messages: []proto.ReactionSummary{}}
+	room := s.host.AnswerRoom()
+	room.Fits(summaryFrame + proto.EncodedLen(req.ChatID))
 	for i, p := range pages {
 		if len(p.Counts) > 0 {
 			slices.Sort(p.Mine)
+			p.Counts = most(p.Counts)
+			if !room.Fits(proto.EncodedLen(req.MessageIDs[i]) + messageFrame + tallyLen(&p)) {
+				res.Rest = len(pages) - i
+				return res, nil
+			}
 			res.Messages = append(res.Messages, proto.ReactionSummary{MessageID: req.MessageIDs[i], Counts: p.Counts, Mine: p.Mine})
 		}
 	}

@@ -3,6 +3,7 @@ package signaling
 import (
 	"context"
 	"errors"
+	"math"
 
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
@@ -118,7 +119,7 @@ func (s *Service) flush(ctx context.Context, e *calls.Entry, id string) error {
 	if err != nil {
 		return err
 	}
-	waited, err := s.calls.Take(ctx, e.Token, user, "")
+	waited, _, err := s.calls.Take(ctx, e.Token, user, "", math.MaxInt32, 0)
 	if err != nil {
 		return ignoreDown(err)
 	}

@@ -4,12 +4,13 @@ import (
 	"context"
 
 	"supmesh.dev/proto"
+	"supmesh.dev/signaling/history"
 )
 
 // defaultPage is how many calls a page has unless more are asked for.
 const defaultPage = 50
 
-// listHistory is a page of the user's own calls.
+// listHistory is a page of the user's own calls, as many as fit an answer.
 func (s *Service) listHistory(ctx context.Context, req proto.CallHistoryReq) (res proto.CallHistoryRes, err error) {
 	who, err := callerOf(ctx)
 	if err != nil {
@@ -27,7 +28,34 @@ func (s *Service) listHistory(ctx context.Context, req proto.CallHistoryReq) (re
 			return res, unavailable(err)
 		}
 	}
+	room := s.host.AnswerRoom()
+	room.Fits(historyFrame)
+	for i := range res.Calls {
+		if !room.Fits(recordLen(&res.Calls[i])) {
+			res.NextCursor, err = history.CursorBehind(&res.Calls[i-1])
+			res.Calls = res.Calls[:i]
+			return res, err
+		}
+	}
 	return res, nil
+}
+
+// Frames, in bytes: what an answer has beside its calls, and a call beside its texts.
+const (
+	historyFrame = 1 << 10
+	recordFrame  = 448
+)
+
+// recordLen is how many bytes a call takes in an answer, at most.
+func recordLen(r *proto.CallRecord) int {
+	n := recordFrame
+	for _, text := range [...]string{r.CallID, r.CallerID, r.CallerName, r.ChatID, r.Reason, r.EndedBy} {
+		n += proto.EncodedLen(text)
+	}
+	for _, id := range r.TargetIDs {
+		n += proto.EncodedLen(id) + 1
+	}
+	return n
 }
 
 // asItIs makes the record of a call that goes on say how it is now: the history has

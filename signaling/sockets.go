@@ -17,9 +17,10 @@ const (
 	// maxBriefed bounds the candidates, in bytes, that come with a call that rings
 	// already: the newest are kept. Usual ones have 200 each.
 	maxBriefed = 64 << 10
-	// answerBytes is how much of one answer is filled before it is given: with one more
-	// socket's events it is still one message.
-	answerBytes = 64 << 10
+	// eventFrame is what an event has in an answer beside its data and ids, and
+	// answerFrame what an answer has beside its events, in bytes.
+	eventFrame  = 128
+	answerFrame = 48 << 10 // the sides of 256 sockets
 	// unknownAtOnce bounds the users of one request whose calls are looked for in the
 	// log, since Redis does not know them.
 	unknownAtOnce = 64
@@ -81,21 +82,21 @@ func (s *Service) returned(ctx context.Context, all []proto.CallSocket, res *pro
 	if err != nil {
 		return err
 	}
-	size := 0
+	room := s.host.AnswerRoom()
+	room.Fits(answerFrame)
 	for i := range all {
 		slot := &slots[i]
 		if slot.CallID == "" && (slot.Was == "" || s.now()-slot.WasUntil > justEnded) {
 			continue
 		}
-		if size > answerBytes {
+		b := briefing{svc: s, socket: &all[i], res: res, room: room}
+		switch err := b.brief(ctx, slot); {
+		case errors.Is(err, errFull):
 			res.Rest = len(all) - i
 			return nil
-		}
-		b := briefing{svc: s, socket: &all[i], res: res}
-		if err := b.brief(ctx, slot); err != nil {
+		case err != nil:
 			return err
 		}
-		size += b.size
 	}
 	return nil
 }
@@ -145,8 +146,12 @@ type briefing struct {
 	svc    *Service
 	socket *proto.CallSocket
 	res    *proto.CallSocketsRes // where it is told
-	size   int                   // of its events, in bytes
+	room   *services.Room        // that is left there
 }
+
+// errFull says that there is no room for all that a socket is to be told. What it lacks
+// still is in the answer.
+var errFull = errors.New("the answer is full")
 
 func (b *briefing) brief(ctx context.Context, slot *calls.Slot) error {
 	id := slot.CallID
@@ -209,17 +214,26 @@ func (b *briefing) succeed(ctx context.Context, e *calls.Entry, who state.Actor,
 	})
 }
 
+// add returns errFull where there is no room for the event.
 func (b *briefing) add(e *calls.Entry, event string, payload any) error {
 	body, err := wire.Marshal(payload)
-	if err == nil {
-		b.addRaw(e, event, body)
+	if err != nil {
+		return err
 	}
-	return err
+	if !b.room.Fits(b.eventLen(e, body)) {
+		return errFull
+	}
+	b.addRaw(e, event, body)
+	return nil
 }
 
 func (b *briefing) addRaw(e *calls.Entry, event string, body []byte) {
 	b.res.Events = append(b.res.Events, proto.SocketEvent{SocketID: b.socket.SocketID, CallID: e.ID, Event: event, Data: body})
-	b.size += len(body) + len(b.socket.SocketID) + len(e.ID) + 80
+}
+
+// eventLen is how many bytes an event takes in the answer, at most.
+func (b *briefing) eventLen(e *calls.Entry, body []byte) int {
+	return len(body) + proto.EncodedLen(b.socket.SocketID) + proto.EncodedLen(e.ID) + eventFrame
 }
 
 // rings tells that it rings, for as long as is left, with the caller's candidates so far.
@@ -246,7 +260,7 @@ func (b *briefing) rings(ctx context.Context, e *calls.Entry, p *state.Party) er
 		if w.Event != proto.CallCandidateEvent.Name || c.FromUserID != e.Caller().User {
 			continue
 		}
-		if size += len(c.Candidate); size > maxBriefed {
+		if size += len(c.Candidate) + 1; size > maxBriefed {
 			break
 		}
 		in.Candidates = append(in.Candidates, c.Candidate)
@@ -259,16 +273,12 @@ func (b *briefing) rings(ctx context.Context, e *calls.Entry, p *state.Party) er
 // what has waited. Its gateway learns that a side is here. before: the side as it was.
 func (b *briefing) back(ctx context.Context, e *calls.Entry, p, before *state.Party) error {
 	b.res.Sides = append(b.res.Sides, proto.CallSide{SocketID: p.Socket, CallID: e.ID, Talks: e.Status == proto.CallAnswered})
-	if p == e.Caller() {
-		for i := range e.Parties[1:] {
-			a := &e.Parties[1+i]
-			if a.Answer == nil || !a.Active() || !b.mayLack(a, before) {
-				continue
-			}
-			if err := b.add(e, proto.CallAnswerEvent.Name, answerOf(e.Call, a)); err != nil {
-				return err
-			}
+	lacks := b.lacks(e, p, before)
+	for len(lacks) > 0 {
+		if err := b.add(e, proto.CallAnswerEvent.Name, answerOf(e.Call, lacks[0])); err != nil {
+			return b.again(lacks, err)
 		}
+		lacks = lacks[1:]
 	}
 	user, err := proto.EncodeID(p.User)
 	if err != nil {
@@ -278,14 +288,46 @@ func (b *briefing) back(ctx context.Context, e *calls.Entry, p, before *state.Pa
 	if call, ok := services.CallFrom(ctx); ok {
 		request = call.RequestID + "." + b.socket.SocketID
 	}
-	waited, err := b.svc.calls.Take(ctx, e.Token, user, request)
+	waited, fits, err := b.svc.calls.Take(ctx, e.Token, user, request, b.room.Left(), b.eventLen(e, nil))
 	if err != nil {
 		return ignoreDown(err)
 	}
+	if !fits {
+		return b.again(nil, errFull)
+	}
 	for _, w := range waited {
+		b.room.Fits(b.eventLen(e, w.Data))
 		b.addRaw(e, w.Event, w.Data)
 	}
 	return nil
+}
+
+// lacks is whose answers the caller is to be told.
+func (b *briefing) lacks(e *calls.Entry, p, before *state.Party) (out []*state.Party) {
+	if p != e.Caller() {
+		return nil
+	}
+	for i := range e.Parties[1:] {
+		a := &e.Parties[1+i]
+		if a.Answer == nil || !a.Active() {
+			continue
+		}
+		if again := b.socket.Again; again != nil && slices.Contains(again.Answers, a.User) || again == nil && b.mayLack(a, before) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// again notes what the socket lacks still, since the answer is full.
+func (b *briefing) again(lacks []*state.Party, err error) error {
+	if errors.Is(err, errFull) {
+		b.res.Again = &proto.CallAgain{Answers: []string{}}
+		for _, a := range lacks {
+			b.res.Again.Answers = append(b.res.Again.Answers, a.User)
+		}
+	}
+	return err
 }
 
 // mayLack says whether the caller, who was there as before says, may not have had an answer.

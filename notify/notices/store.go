@@ -378,8 +378,8 @@ type Page struct {
 }
 
 // Page reads the newest before a position (0: the newest of all), of some types
-// (none: all), all of it at one moment.
-func (s *Store) Page(ctx context.Context, user proto.Token, now time.Time, before uint64, limit int, types []proto.NotificationType) (p Page, err error) {
+// (none: all), all of it at one moment, as many as fit an answer.
+func (s *Store) Page(ctx context.Context, user proto.Token, now time.Time, before uint64, limit int, types []proto.NotificationType, room func() *services.Room) (p Page, err error) {
 	args := []any{now.UnixMilli(), "+inf", limit}
 	if before > 0 {
 		args[1] = "(" + strconv.FormatUint(before, 10)
@@ -390,27 +390,40 @@ func (s *Store) Page(ctx context.Context, user proto.Token, now time.Time, befor
 	err = s.whole(ctx, user, func() (journal.Mark, error) {
 		at, out, err := s.run(ctx, pageLua, user, args...)
 		if err == nil {
-			p, err = pageOf(out)
+			p, err = pageOf(out, room())
 		}
 		return at, err
 	})
 	return p, err
 }
 
-func pageOf(out []any) (Page, error) {
+// Frames, in bytes: what an answer has beside notifications, and what a notification gets
+// in it beside its stored body.
+const (
+	pageFrame = 1 << 10
+	itemFrame = 32
+)
+
+func pageOf(out []any, room *services.Room) (Page, error) {
+	room.Fits(pageFrame)
 	p := Page{Unread: number(out[0]), Notifications: []proto.Notification{}}
 	more := number(out[1]) == 1
+	var last uint64 // position of the last notification of the page
 	for item := out[2:]; len(item) >= 4; item = item[4:] {
 		var n proto.Notification
 		body, _ := item[3].(string)
+		if !room.Fits(len(body) + itemFrame) {
+			p.Next = last
+			break
+		}
 		if err := wire.Restore([]byte(body), &n); err != nil {
 			return p, fmt.Errorf("notification %v: %w", item[0], err)
 		}
 		n.Read = number(item[2]) == 0
 		n.Badge = nil // it was of its moment
 		p.Notifications = append(p.Notifications, n)
-		if more {
-			p.Next = uint64(max(number(item[1]), 0))
+		if last = uint64(max(number(item[1]), 0)); more {
+			p.Next = last
 		}
 	}
 	return p, nil

@@ -103,6 +103,10 @@ func (s *Store) keep(ctx context.Context, user proto.Token, st *State) error {
 	return nil
 }
 
+// maxState bounds a user's state in bytes: it is one entry of the log, and its muted chats
+// are one answer.
+const maxState = services.MinPayload - 4<<10
+
 // Change edits a user's state and stores it, where edit says that it has changed;
 // edit may be called again. It returns edit's error, ErrUnavailable, or
 // services.ErrRedisDown, since Redis would go on saying what was before.
@@ -118,6 +122,9 @@ func (s *Store) Change(ctx context.Context, user proto.Token, trace string, edit
 		body, err := wire.Marshal(st)
 		if err != nil {
 			return st, fmt.Errorf("encode push state: %w", err)
+		}
+		if len(body) > maxState {
+			return st, proto.Errorf(proto.SubscriptionLimit, "muted chats and push registrations take at most %d bytes together", maxState)
 		}
 		err = s.client.PExpire(ctx, proto.PushKey(user), briefly).Err()
 		if err := services.RedisOutcome(ctx, err); err != nil {

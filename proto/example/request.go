@@ -58,6 +58,8 @@ func Requests() []Request {
 				Chats: []proto.SyncedChat{{
 					ChatID: "chat-7", Messages: []proto.Raw{stored}, LastSeq: 9, ReadSeq: 4, UnreadCount: 5, More: true,
 					Receipts: []proto.MemberReceipt{{UserID: "bob", DeliveredSeq: 9, ReadSeq: 5}},
+				}, {
+					ChatID: "chat-9", Messages: []proto.Raw{}, LastSeq: 2, ReadSeq: 2, NoReceipts: true,
 				}},
 				Failed: []proto.SyncFailed{{ChatID: "chat-8", Code: proto.ChatNotFound}},
 			}},
@@ -108,7 +110,7 @@ func Requests() []Request {
 			}},
 		{Row: proto.UnsubscribePresence,
 			Req: proto.UnsubscribePresenceReq{UserIDs: []string{"bob"}}, Res: proto.UnsubscribePresenceRes{Total: 1}},
-		{Row: proto.ListSessions, Req: proto.ListSessionsReq{}, Res: proto.SessionsRes{Sessions: []proto.Session{session(true)}}},
+		{Row: proto.ListSessions, Req: proto.ListSessionsReq{Cursor: sessionsCursor}, Res: proto.SessionsRes{Sessions: []proto.Session{session(true)}, NextCursor: sessionsCursor}},
 		{Row: proto.InitiateCall,
 			Req: proto.InitiateCallReq{
 				CallID: "call:1", TargetUserID: "bob", CallType: proto.CallVideo, Offer: ptr(sdp("offer")), ChatID: "chat-7", RingTimeoutSec: 45,
@@ -160,7 +162,7 @@ func Requests() []Request {
 			Req: proto.ReactionSummaryReq{ChatID: "chat-7", MessageIDs: []string{"msg_01KK8Y8Z0G0000000A00BWY4SB"}},
 			Res: proto.ReactionSummaryRes{ChatID: "chat-7", Messages: []proto.ReactionSummary{{
 				MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", Counts: proto.ReactionCounts{"❤️": 2}, Mine: []string{"❤️"},
-			}}}},
+			}}, Rest: 1}},
 		{Row: proto.ReadNotifications,
 			Req: proto.ReadNotificationsReq{NotificationID: noteID},
 			Or:  proto.ReadNotificationsReq{NotificationIDs: []string{noteID}, All: true},
@@ -179,9 +181,9 @@ func Requests() []Request {
 		{Row: proto.UnregisterDevice, Req: proto.UnregisterDeviceReq{Provider: proto.PushWeb}, Res: proto.UnregisterDeviceRes{Removed: 1}},
 		{Row: proto.PushConfig, Req: proto.PushConfigReq{}, Res: proto.PushConfigRes{Providers: []proto.PushProvider{proto.PushWeb}, VAPIDPublicKey: "BNcRd"}},
 		{Row: proto.OpenDevice,
-			Req: proto.OpenReq{},
+			Req: proto.OpenReq{Cursor: "chat-6"},
 			Res: proto.OpenRes{
-				Epoch: "9f86d081884c7d659a2feaa0c55ad015", Position: 120, NewDevice: true,
+				Epoch: "9f86d081884c7d659a2feaa0c55ad015", Position: 120, NewDevice: true, NextCursor: "chat-7",
 				Chats: []proto.ChatHead{{ChatID: "chat-7", Version: 3, Joined: 17, LastSeq: 9, LastPosition: 118, Delivered: 5}},
 			}},
 		{Row: proto.Backlog,
@@ -234,12 +236,12 @@ func Requests() []Request {
 			}}}},
 		{Row: proto.CallSockets,
 			Req: proto.CallSocketsReq{
-				Returned: []proto.CallSocket{{UserID: "bob", DeviceID: "phone", SocketID: "wJ0c5o1mQm2eAAAB", Was: "kXz4mQ0o1mQm2eAAAA"}},
+				Returned: []proto.CallSocket{{UserID: "bob", DeviceID: "phone", SocketID: "wJ0c5o1mQm2eAAAB", Was: "kXz4mQ0o1mQm2eAAAA", Again: &proto.CallAgain{Answers: []string{"carol"}}}},
 				Left:     []proto.CallSocketLeft{{UserID: "alice", SocketID: "aB3c5o1mQm2eAAAC", At: When}},
 			},
 			Res: proto.CallSocketsRes{Events: []proto.SocketEvent{{
 				SocketID: "wJ0c5o1mQm2eAAAB", CallID: "call:1", Event: "call:incoming", Data: proto.Raw(`{"callId":"call:1"}`),
-			}}, Sides: []proto.CallSide{{SocketID: "kXz4mQ0o1mQm2eAAAA", CallID: "call:2", Talks: true}}, Rest: 1}},
+			}}, Sides: []proto.CallSide{{SocketID: "kXz4mQ0o1mQm2eAAAA", CallID: "call:2", Talks: true}}, Rest: 1, Again: &proto.CallAgain{Answers: []string{"carol"}}}},
 		{Row: proto.PutChat, Req: chat(), Res: chatRes(true)},
 		{Row: proto.PatchChat, Req: proto.PutChatReq{ChatID: "chat-7", Description: ptr("")}, Res: chatRes(false)},
 		{Row: proto.GetChat, Req: proto.GetChatReq{ChatID: "chat-7", Cursor: "alice", Limit: 2}, Res: chatPage()},
@@ -251,10 +253,10 @@ func Requests() []Request {
 			Req: proto.RemoveMemberReq{ChatID: "chat-7", UserID: "bob", Reason: "banned"},
 			Res: proto.MembersRes{ChatID: "chat-7", Version: 5, MemberCount: 2, Changed: 1}},
 		{Row: proto.GetPresence,
-			Req: proto.PresenceOf{UserID: "bob"},
+			Req: proto.PresenceOf{UserID: "bob", Cursor: sessionsCursor},
 			Res: proto.PresenceState{
 				UserID: "bob", Status: proto.StatusBusy, Effective: proto.StatusBusy, LastSeen: When.UnixMilli(), Version: 1773059405003,
-				Own: own(), Sessions: []proto.Session{session(false)},
+				Own: own(), Sessions: []proto.Session{session(false)}, NextCursor: sessionsCursor,
 			}},
 		{Row: proto.GetSessions, Req: proto.PresenceOf{UserID: "bob"}, Res: proto.SessionsRes{Sessions: []proto.Session{session(true)}}},
 		{Row: proto.PutContacts,
@@ -356,3 +358,6 @@ func notification() proto.Notification {
 		Timestamp: When, Read: true, CollapseKey: "chat-7",
 	}
 }
+
+// sessionsCursor stands behind a session: when it began, and its id.
+const sessionsCursor = "1773059405003.1f0e3dad99908345"

@@ -138,6 +138,12 @@ export interface CallAck {
   requestId: string;
 }
 
+/** CallAgain is what a socket still lacks of which an answer had no room for everything. */
+export interface CallAgain {
+  /** users whose call:answer it lacks */
+  answers: string[];
+}
+
 /** CallAnswer is `call:answer`, to the caller's device. */
 export interface CallAnswer {
   callId: string;
@@ -264,6 +270,8 @@ export interface CallSocket {
   socketId: string;
   /** the socket that it continues, or itself */
   was?: string;
+  /** Again is CallSocketsRes.Again, where that was said of the socket. */
+  again?: CallAgain;
 }
 
 /** CallSocketLeft is a socket that is gone. */
@@ -281,6 +289,8 @@ export interface CallSocketsAck {
   sides?: CallSide[];
   /** Rest is how many of the returned, the last ones, are to be told of again: the answer was full. */
   rest?: number;
+  /** Again is what the first of the rest still lacks, where it has had a part. */
+  again?: CallAgain;
   /** names the request in logs and traces */
   requestId: string;
 }
@@ -810,6 +820,8 @@ export type LimitTable = Record<string, LimitRow>;
 
 /** ListSessionsReq is `session:list`: one's own connections. */
 export interface ListSessionsReq {
+  /** nextCursor of the page before */
+  cursor?: string;
 }
 
 /** LogItem is one entry of the log with its place. */
@@ -1185,6 +1197,8 @@ export interface Presence {
 /** PresenceOf is `GET /v1/users/{userId}/presence`. Backends only. */
 export interface PresenceOf {
   userId: string;
+  /** nextCursor of the page before, of the sessions */
+  cursor?: string;
 }
 
 /** PresenceStateAck is its answer: everything that is known of one user. */
@@ -1199,7 +1213,10 @@ export interface PresenceStateAck {
   lastSeen?: number;
   version: number;
   own?: OwnPresence;
+  /** as many as fit, newest first */
   sessions: Session[];
+  /** NextCursor asks for further sessions; absent where there are none. */
+  nextCursor?: string;
   /** names the request in logs and traces */
   requestId: string;
 }
@@ -1294,7 +1311,7 @@ export interface Reaction {
   messageSenderId?: string;
 }
 
-/** ReactionCounts is reaction → how many users have put it on a message. */
+/** ReactionCounts is reaction → how many users have put it on a message; the 100 with most users where there are more. */
 export type ReactionCounts = Record<string, number>;
 
 /** ReactionSummary is what stands on one message. */
@@ -1309,6 +1326,8 @@ export interface ReactionSummaryAck {
   success: true;
   chatId: string;
   messages: ReactionSummary[];
+  /** Rest is how many of the messages asked for, the last ones, are to be asked for again: the answer was full. */
+  rest?: number;
   /** names the request in logs and traces */
   requestId: string;
 }
@@ -1533,10 +1552,12 @@ export interface Session {
   current?: boolean;
 }
 
-/** SessionsAck is its ack, and the answer to a backend. */
+/** SessionsAck is its ack, and the answer to a backend: as many as fit, newest first. */
 export interface SessionsAck {
   success: true;
   sessions: Session[];
+  /** asks for the next page; absent on the last */
+  nextCursor?: string;
   /** names the request in logs and traces */
   requestId: string;
 }

@@ -270,6 +270,20 @@ type Page struct {
 	Counts    proto.ReactionCounts
 	Mine      []string
 	Next      uint64 // 0: there are no more
+
+	ends []uint64 // position of each of Reactions
+}
+
+// Fit cuts a page to what fits a room, and says where the next begins then.
+func (p *Page) Fit(room *services.Room) {
+	const frame = len(`{"userId":,"reaction":,"createdAt":"2006-01-02T15:04:05.000Z"},`)
+	for i := range p.Reactions {
+		r := &p.Reactions[i]
+		if !room.Fits(proto.EncodedLen(r.UserID) + proto.EncodedLen(r.Reaction) + frame) {
+			p.Reactions, p.Next = p.Reactions[:i], p.ends[i-1]
+			return
+		}
+	}
 }
 
 // Page reads a page behind a position, all of it at one moment. It returns ErrStale
@@ -312,7 +326,7 @@ func (s *Store) Page(ctx context.Context, on On, user proto.Token, after uint64,
 		if err != nil {
 			return Page{}, fmt.Errorf("reactions on %s: %w", on.Message, err)
 		}
-		out.Reactions = append(out.Reactions, r)
+		out.Reactions, out.ends = append(out.Reactions, r), append(out.ends, uint64(z.Score))
 	}
 	for i, since := range own.Val()[1:] {
 		if since != nil {

@@ -65,8 +65,8 @@ type Append struct {
 }
 
 // Append stores one entry, once, and gives its position; repeated says that an
-// earlier try with this key is what is stored there. It returns ErrMoved or
-// ErrUnavailable.
+// earlier try with this key is what is stored there. It returns ErrMoved,
+// ErrUnavailable, or PAYLOAD_TOO_LARGE for an entry that no message carries.
 func (j *Journal) Append(ctx context.Context, a Append) (position uint64, repeated bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
@@ -96,6 +96,8 @@ func (j *Journal) Append(ctx context.Context, a Append) (position uint64, repeat
 		return ack.Sequence, ack.Duplicate, nil
 	case Moved(err):
 		return 0, false, fmt.Errorf("append to %s: %w", a.Subject, ErrMoved)
+	case errors.Is(err, nats.ErrMaxPayload):
+		return 0, false, fmt.Errorf("append to %s: %w", a.Subject, proto.Errorf(proto.PayloadTooLarge, "the request is too large to be stored"))
 	}
 	return 0, false, fmt.Errorf("append to %s: %w: %w", a.Subject, ErrUnavailable, err)
 }

@@ -52,17 +52,24 @@ for _, candidates in ipairs({true, false}) do
 end
 return 1`
 
-// takeScript empties a list: KEYS list, what the request has taken; ARGV milliseconds to
-// keep that, 0: not at all. A repeat of the request gets that again.
+// takeScript empties a list, unless it is larger than may be: KEYS list, what the request has
+// taken; ARGV milliseconds to keep that, 0: not at all, most bytes, bytes for each entry beside
+// its own. A repeat of the request gets the same entries. The answer is a mark, empty where
+// nothing was taken, and then the list.
 const takeScript = `
 local had = redis.call('LRANGE', KEYS[2], 0, -1)
-if #had > 0 then return had end
-local all = redis.call('LRANGE', KEYS[1], 0, -1)
-if #all == 0 then return all end
-if ARGV[1] == '0' then
-  redis.call('DEL', KEYS[1])
-else
-  redis.call('RENAME', KEYS[1], KEYS[2])
-  redis.call('PEXPIRE', KEYS[2], ARGV[1])
+local all = had
+if #had == 0 then all = redis.call('LRANGE', KEYS[1], 0, -1) end
+local size = 0
+for _, one in ipairs(all) do size = size + #one + tonumber(ARGV[3]) end
+if size > tonumber(ARGV[2]) then return {''} end
+if #had == 0 and #all > 0 then
+  if ARGV[1] == '0' then
+    redis.call('DEL', KEYS[1])
+  else
+    redis.call('RENAME', KEYS[1], KEYS[2])
+    redis.call('PEXPIRE', KEYS[2], ARGV[1])
+  end
 end
+table.insert(all, 1, 'taken')
 return all`

@@ -158,7 +158,7 @@ func (s *Store) drop(ctx context.Context, e *Entry) {
 }
 
 // Append stores the next record of a call behind the one at a position (0: there is
-// none), once, and sets its own. It returns ErrMoved or ErrUnavailable.
+// none), once, and sets its own. It returns ErrMoved, ErrUnavailable or PAYLOAD_TOO_LARGE.
 func (s *Store) Append(ctx context.Context, e *Entry, trace string) error {
 	body, err := wire.Marshal(e.Call)
 	if err != nil {
@@ -175,6 +175,8 @@ func (s *Store) Append(ctx context.Context, e *Entry, trace string) error {
 		return nil
 	case journal.Moved(err):
 		return fmt.Errorf("append to call %s: %w", e.Token, ErrMoved)
+	case errors.Is(err, nats.ErrMaxPayload):
+		return fmt.Errorf("append to call %s: %w", e.Token, proto.Errorf(proto.PayloadTooLarge, "the descriptions of the call are too large together"))
 	}
 	return fmt.Errorf("append to call %s: %w: %w", e.Token, ErrUnavailable, err)
 }
@@ -249,15 +251,24 @@ func (s *Store) Waits(ctx context.Context, call, user proto.Token) ([]Waiting, e
 	return waitingOf(ctx)(s.client.LRange(ctx, proto.CallWaitingKey(call, user), 0, -1).Result())
 }
 
-// Take is Waits, and nothing waits any more. A repeat of the request gets the same as its
-// first try, whose answer may be lost; without a name of the request nothing is kept.
-func (s *Store) Take(ctx context.Context, call, user proto.Token, request string) ([]Waiting, error) {
+// Take is Waits, and nothing waits any more; false, and nothing is taken, where that is more
+// than room bytes, with frame bytes for each. A repeat of the request gets the same as its first
+// try, whose answer may be lost; without a name of the request nothing is kept.
+func (s *Store) Take(ctx context.Context, call, user proto.Token, request string, room, frame int) ([]Waiting, bool, error) {
 	keys := []string{proto.CallWaitingKey(call, user), proto.CallRequestKey(call, request)}
 	keep := keepRequest.Milliseconds()
 	if request == "" {
 		keep = 0
 	}
-	return waitingOf(ctx)(takeLua.Run(ctx, s.client, keys, keep).StringSlice())
+	all, err := takeLua.Run(ctx, s.client, keys, keep, room, frame).StringSlice()
+	if err == nil && len(all) > 0 {
+		if all[0] == "" {
+			return nil, false, nil
+		}
+		all = all[1:]
+	}
+	waited, err := waitingOf(ctx)(all, err)
+	return waited, true, err
 }
 
 // keepRequest is how long the name of a request counts: it may be repeated until its

@@ -40,7 +40,7 @@ func TestWaiting(t *testing.T) {
 				require.JSONEq(t, fmt.Sprintf(`{"n":%d}`, 2+more-(proto.MaxBufferedICE-1)), string(all[1].Data))
 				require.JSONEq(t, fmt.Sprintf(`{"n":%d}`, 1+more), string(all[len(all)-1].Data))
 			}
-			_, err := s.Take(t.Context(), "c", "bob", "")
+			_, _, err := s.Take(t.Context(), "c", "bob", "", 1<<20, 0)
 			require.NoError(t, err)
 			all, err := s.Waits(t.Context(), "c", "bob")
 			require.NoError(t, err)
@@ -83,4 +83,17 @@ func TestWaitingIsOneMessage(t *testing.T) {
 	require.Equal(t, []string{"ren3", "ren6"}, left())
 	wait(proto.RenegotiateEvent.Name, 7, 20<<10)
 	require.Equal(t, []string{"ren6", "ren7"}, left())
+
+	_, fits, err := s.Take(t.Context(), "c", "bob", "", 85<<10, 0)
+	require.NoError(t, err)
+	require.False(t, fits)
+	require.Len(t, left(), 2, "nothing was taken")
+	taken, fits, err := s.Take(t.Context(), "c", "bob", "", 86<<10, 0)
+	require.NoError(t, err)
+	require.True(t, fits)
+	require.Len(t, taken, 2)
+	taken, fits, err = s.Take(t.Context(), "c", "bob", "", 0, 0)
+	require.NoError(t, err)
+	require.True(t, fits)
+	require.Empty(t, taken)
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,6 +39,15 @@ const digestBytes = 12
 func digest(call proto.Token) string {
 	sum := sha256.Sum256([]byte(call))
 	return base64.RawURLEncoding.EncodeToString(sum[:digestBytes])
+}
+
+// CursorBehind is the cursor of the page that follows a call.
+func CursorBehind(rec *proto.CallRecord) (string, error) {
+	token, err := proto.EncodeID(rec.CallID)
+	if err != nil {
+		return "", fmt.Errorf("cursor behind a call: %w", err)
+	}
+	return cursor{rec.CreatedAt.UnixMilli(), digest(token)}.text(), nil
 }
 
 func (c cursor) text() string { return strconv.FormatInt(c.began, 36) + "." + c.call }
