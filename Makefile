@@ -82,7 +82,7 @@ fuzz: ## every fuzz target for TIME (10s) each
 	@go list -f '{{$$d := .Dir}}{{range .TestGoFiles}}{{$$d}}/{{.}}{{"\n"}}{{end}}{{range .XTestGoFiles}}{{$$d}}/{{.}}{{"\n"}}{{end}}' $(PKG) \
 	| xargs -r grep -oHE '^func Fuzz[A-Za-z0-9_]+' | sed 's/:func / /' \
 	| while read -r file target; do \
-		echo "$$target"; (cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(TIME) .) </dev/null; \
+		echo "$$target"; (cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(TIME) -fuzzminimizetime 200ms .) </dev/null; \
 	done
 
 .PHONY: lint

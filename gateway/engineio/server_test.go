@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long a test waits for something that should happen soon.
-const patience = 5 * time.Second
+const patience = 30 * time.Second
 
 // echo sends every message back and tells the test what became of its sessions.
 type echo struct {

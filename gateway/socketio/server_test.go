@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long a test waits for something that should happen soon.
-const patience = 5 * time.Second
+const patience = 30 * time.Second
 
 // calls is a handler that echoes and writes down what is called, in order.
 type calls struct {
