@@ -85,6 +85,13 @@ fuzz: ## every fuzz target for TIME (10s) each
 		echo "$$target"; (cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(TIME) -fuzzminimizetime 200ms .) </dev/null; \
 	done
 
+# Packages without servers, whose tests take milliseconds.
+MUTATE ?= ./proto ./services/wire ./presence/state ./signaling/state ./notify/push ./notify/decide ./reactions/emoji \
+	./gateway/typing ./gateway/catchup ./gateway/offset ./gateway/plain ./gateway/engineio/deadline
+.PHONY: mutate
+mutate: ## what the tests of the pure packages notice: at least 80 % of all small changes
+	go run ./tools/mutate -floor 80 $(MUTATE)
+
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## golangci-lint over all modules
 	$(GOLANGCI_LINT) run $$(go list -f '{{.Dir}}/...' -m)
