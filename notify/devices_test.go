@@ -215,14 +215,13 @@ func TestWithdraw(t *testing.T) {
 		require.NoError(t, nc.Flush())
 		jobs := func(want int) (out []proto.Push) { // they are published before the answer
 			for {
-				wait := 50 * time.Millisecond
-				if len(out) < want {
-					wait = 5 * time.Second
-				}
-				m, err := sub.NextMsg(wait)
-				if err != nil {
+				require.NoError(t, nc.Flush()) // what was published has come
+				more, _, err := sub.Pending()
+				require.NoError(t, err)
+				if more == 0 && len(out) >= want {
 					return out
 				}
+				m := servicestest.Next(t, sub)
 				var p proto.Push
 				require.NoError(t, wire.Restore(m.Data, &p))
 				out = append(out, p)

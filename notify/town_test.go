@@ -216,11 +216,10 @@ func (w *town) listen(user string) *nats.Subscription {
 // heard is the next of them that is of none that is new.
 func heard[T any](t testing.TB, sub *nats.Subscription, event string) (payload T, except string) {
 	t.Helper()
-	m, err := sub.NextMsg(5 * time.Second)
-	for err == nil && m.Header.Get(proto.HeaderEvent) == proto.NotificationEvent.Name {
-		m, err = sub.NextMsg(5 * time.Second)
+	m := servicestest.Next(t, sub)
+	for m.Header.Get(proto.HeaderEvent) == proto.NotificationEvent.Name {
+		m = servicestest.Next(t, sub)
 	}
-	require.NoError(t, err)
 	require.Equal(t, event, m.Header.Get(proto.HeaderEvent))
 	require.NoError(t, wire.Restore(m.Data, &payload))
 	return payload, m.Header.Get(proto.HeaderSocket)

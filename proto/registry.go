@@ -115,6 +115,7 @@ func (o *Opened) check() error {
 	return first(
 		CheckID(o.UserID), CheckID(o.DeviceID), CheckID(o.PID), CheckID(o.SocketID),
 		check("status", o.Status == StatusOnline || o.Status == StatusAway, "must be one of online, away"),
+		check("own.status", o.Own == nil || oneOf(string(o.Own.Status), []string{"", string(StatusBusy), string(StatusOffline)}), "must be one of busy, offline"),
 	)
 }
 

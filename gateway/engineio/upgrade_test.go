@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -181,7 +182,7 @@ func TestOrderAcrossUpgrade(t *testing.T) {
 		for i := range total {
 			_ = session.Send(text(fmt.Sprint(i)))
 			if i%40 == 0 {
-				<-time.After(time.Millisecond)
+				runtime.Gosched()
 			}
 		}
 	}()

@@ -60,10 +60,15 @@ func TestServerDisconnectsOneNamespaceOfTwo(t *testing.T) {
 	p.send("40/custom")
 	p.next()
 	s.calls.expect(t, "connect /custom", "connected /custom")
+	receive(t, s.calls.sockets, "the socket of /custom")
 	root.Disconnect(false)
 	require.Equal(t, "41", p.next())
 	s.calls.expect(t, "disconnected / server namespace disconnect")
-	<-time.After(50 * time.Millisecond) // longer than LeaveTimeout
+	// The time of a client that was disconnected later is over: so is this one's.
+	later := s.connect()
+	receive(t, s.calls.sockets, "the later socket").Disconnect(false)
+	s.calls.expect(t, "disconnected / server namespace disconnect")
+	later.ends()
 	p.send(`42/custom,["message",1]`)
 	require.Equal(t, `42/custom,["message-back",1]`, p.next())
 	s.calls.expect(t, "event message1")

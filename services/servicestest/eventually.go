@@ -7,10 +7,16 @@ import (
 	"go.uber.org/goleak"
 )
 
+// Patience is the shortest deadline of a wait. A deadline ends a test that
+// hangs; a busy machine is no reason to fail.
+const Patience = 30 * time.Second
+
 // Eventually waits until cond is true and fails the test with the reason when
-// the deadline comes first. cond is called by the test's own goroutine.
+// the deadline, which is at least Patience, comes first. cond is called by the
+// test's own goroutine.
 func Eventually(t testing.TB, deadline time.Duration, reason string, cond func() bool) {
 	t.Helper()
+	deadline = max(deadline, Patience)
 	end := time.NewTimer(deadline)
 	defer end.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)

@@ -36,6 +36,12 @@ func TestUnmarshalNamesTheField(t *testing.T) {
 		{"not an object", `[1]`, "", "payload must be an object"},
 		{"deep", `{"metadata":` + deep(wire.MaxDepth) + `}`, "", "nesting must be at most 32 levels"},
 		{"deep enough", `{"metadata":` + deep(wire.MaxDepth-1) + `}`, "", ""},
+		{"a level is given back at ]", `{"metadata":[` + strings.Repeat("[],", 2*wire.MaxDepth) + `[]]}`, "", ""},
+		{"a level is given back at }", `{"metadata":[` + strings.Repeat("{},", 2*wire.MaxDepth) + `{}]}`, "", ""},
+		{"a level is given back once", `{"metadata":[[],` + deep(wire.MaxDepth-1) + `]}`, "", "nesting must be at most 32 levels"},
+		{"objects are levels", `{"metadata":` + strings.Repeat(`{"a":`, wire.MaxDepth) + "1" + strings.Repeat("}", wire.MaxDepth) + `}`, "", "nesting must be at most 32 levels"},
+		{"a string ends at its quote", `{"chatId":"\\","metadata":` + deep(wire.MaxDepth) + `}`, "", "nesting must be at most 32 levels"},
+		{"only brackets in strings", `{"chatId":"` + strings.Repeat(`[`, 100) + `"}`, "", ""},
 		{"brackets in strings", `{"chatId":"` + strings.Repeat(`[\"`, 100) + `"}`, "", ""},
 		{"unknown", `{"nonsense":{"a":[1]}}`, "", ""},
 		{"case counts", `{"ChatID":1}`, "", ""},
@@ -56,6 +62,84 @@ func TestUnmarshalNamesTheField(t *testing.T) {
 			require.Equal(t, tt.message, e.Message)
 		})
 	}
+}
+
+// kinds has a field of each kind that an error describes.
+type kinds struct {
+	Bool   bool             `json:"bool"`
+	Int    int8             `json:"int"`
+	Uint   uint16           `json:"uint"`
+	Float  float64          `json:"float"`
+	Text   *string          `json:"text"`
+	List   []int            `json:"list"`
+	Object map[string]int   `json:"object"`
+	Struct struct{ A int }  `json:"struct"`
+	Time   *proto.Timestamp `json:"time"`
+}
+
+func TestUnmarshalNamesTheType(t *testing.T) {
+	t.Parallel()
+	for in, message := range map[string]string{
+		`{"bool":1}`:                       "bool must be true or false",
+		`{"int":true}`:                     "int must be a whole number",
+		`{"int":128}`:                      "int must be a whole number",
+		`{"uint":"1"}`:                     "uint must be a whole number, 0 or more",
+		`{"float":"1"}`:                    "float must be a number",
+		`{"text":1}`:                       "text must be a string",
+		`{"list":{}}`:                      "list must be an array",
+		`{"list":[1,"2"]}`:                 "list[1] must be a whole number",
+		`{"list":[1,1,1,1,1,1,1,1,1,"2"]}`: "list[9] must be a whole number",
+		`{"list":["0"]}`:                   "list[0] must be a whole number",
+		`{"object":[]}`:                    "object must be an object",
+		`{"object":{"9":"x"}}`:             "object[9] must be a whole number",
+		`{"object":{"9:":"x"}}`:            "object.9: must be a whole number",
+		`{"object":{"/":"x"}}`:             "object./ must be a whole number",
+		`{"struct":"x"}`:                   "struct must be an object",
+		`{"time":"noon"}`:                  "time must be an RFC 3339 time",
+	} {
+		t.Run(in, func(t *testing.T) {
+			var e *proto.Error
+			require.ErrorAs(t, wire.Unmarshal([]byte(in), &kinds{}), &e)
+			require.Equal(t, message, e.Message)
+		})
+	}
+}
+
+func TestALongFieldIsCut(t *testing.T) {
+	t.Parallel()
+	field := func(name string) string {
+		var e *proto.Error
+		require.ErrorAs(t, wire.Unmarshal([]byte(`{"`+name+`":1,"`+name+`":1}`), &kinds{}), &e)
+		return e.Field
+	}
+	require.Equal(t, strings.Repeat("x", 256), field(strings.Repeat("x", 256)))
+	require.Equal(t, strings.Repeat("x", 256), field(strings.Repeat("x", 257)))
+	require.Equal(t, strings.Repeat("x", 255), field(strings.Repeat("x", 255)+"é"), "no half a character")
+}
+
+// A string that does not end is refused, however the bytes end.
+func TestAStringWithoutAnEnd(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{"", `\`, `\\`} {
+		in := []byte(`{"chatId":"` + strings.Repeat("x", wire.MaxDepth) + end)
+		require.ErrorIs(t, wire.Unmarshal(in, &kinds{}), &proto.Error{Code: proto.InvalidPayload})
+	}
+}
+
+func TestAppendString(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"": `""`, " ~": `" ~"`, "\x1f": `"\u001f"`, `"`: `"\""`, `\`: `"\\"`, "é": `"é"`, "a\n": `"a\n"`,
+	} {
+		require.Equal(t, "x"+want, string(wire.AppendString([]byte("x"), in)))
+	}
+}
+
+func TestCanonical(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, `{"a":12345678901234567890,"b":[1]}`, string(wire.Canonical([]byte(` {"b":[ 1 ],"a":12345678901234567890} `)))) //nolint:testifylint // the very bytes
+	in := []byte(`{"b":`)
+	require.Equal(t, string(in), string(wire.Canonical(in)), "what is not JSON stays")
 }
 
 func TestRestoreKnowsNoDepth(t *testing.T) {
@@ -114,6 +198,9 @@ func TestHalfSurrogates(t *testing.T) {
 		require.Error(t, wire.Unmarshal([]byte(`{"encryptedContent":"`+in), &req), in)
 	}
 	require.ErrorIs(t, wire.Unmarshal([]byte(`{"a":{"\ud83d":1,"\ud83e":2}}`), &proto.SendMessageReq{}), &proto.Error{Code: proto.InvalidPayload}, "they are one name now")
+	var e *proto.Error
+	require.ErrorAs(t, wire.Unmarshal([]byte(`{"a":1,"a":2}`), &kinds{}), &e)
+	require.Equal(t, "a must not stand twice", e.Message)
 }
 
 func FuzzAppendString(f *testing.F) {

@@ -202,3 +202,100 @@ func TestRecords(t *testing.T) {
 		require.NotNil(t, r.EndedAt, row.user)
 	}
 }
+
+// moved is a call that bob has answered on device 1, changed by acts.
+func moved(t *testing.T, acts ...act) *Call {
+	t.Helper()
+	c := begin("bob")
+	for _, a := range append([]act{answers("bob", "1")}, acts...) {
+		require.NoError(t, a(c))
+	}
+	return c
+}
+
+func TestReturn(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name    string
+		call    *Call
+		who     Actor
+		was     string
+		socket  string // of bob, afterwards
+		changed bool
+	}{
+		{"as another socket", moved(t), Actor{"bob", "bob-1", "new"}, "bob-s1", "new", true},
+		{"as another device of its session", moved(t), Actor{"bob", "bob-2", "new"}, "bob-s1", "new", true},
+		{"the socket it was is not the call's", moved(t), Actor{"bob", "bob-2", "new"}, "other", "bob-s1", false},
+		{"the same device beside its socket", moved(t), Actor{"bob", "bob-1", "new"}, "", "bob-s1", false},
+		{"the same device, whose socket is lost", moved(t, loses("bob", "1")), Actor{"bob", "bob-1", "new"}, "", "new", true},
+		{"another device, where the socket is lost", moved(t, loses("bob", "1")), Actor{"bob", "bob-2", "new"}, "", "bob-s1", false},
+		{"as it was, and not lost", moved(t), Actor{"bob", "bob-1", "bob-s1"}, "bob-s1", "bob-s1", false},
+		{"as it was, and lost", moved(t, loses("bob", "1")), Actor{"bob", "bob-1", "bob-s1"}, "bob-s1", "bob-s1", true},
+		{"while it rings", begin("bob"), dev("bob", "1"), "", "", false},
+		{"after the end", moved(t, ends("ann", "1")), Actor{"bob", "bob-1", "new"}, "bob-s1", "bob-s1", false},
+		{"a stranger", moved(t), dev("eve", "1"), "bob-s1", "bob-s1", false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			before := row.call.Version
+			row.call.Return(row.who, row.was, 9000)
+			bob := row.call.Party("bob")
+			require.Equal(t, row.socket, bob.Socket)
+			require.Equal(t, row.changed, row.call.Version > before)
+			if row.changed {
+				require.Equal(t, row.who.Device, bob.Device)
+				require.Zero(t, bob.LostAt)
+			}
+		})
+	}
+}
+
+func TestFound(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name, user, socket string
+		call               *Call
+		found              bool
+	}{
+		{"lost and found", "bob", "bob-s1", moved(t, loses("bob", "1")), true},
+		{"not lost", "bob", "bob-s1", moved(t), false},
+		{"another socket", "bob", "bob-s2", moved(t, loses("bob", "1")), false},
+		{"another user", "ann", "bob-s1", moved(t, loses("bob", "1")), false},
+		{"after the end", "bob", "bob-s1", moved(t, loses("bob", "1"), ends("ann", "1")), false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			before, lost := row.call.Version, row.call.Party("bob").LostAt
+			row.call.Found(row.user, row.socket, 9000)
+			require.Equal(t, row.found, row.call.Version > before)
+			if row.found {
+				lost = 0
+			}
+			require.Equal(t, lost, row.call.Party("bob").LostAt)
+			require.Equal(t, "bob-1", row.call.Party("bob").Device)
+		})
+	}
+}
+
+func TestLose(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name, user, socket string
+		call               *Call
+		at, lost           int64
+	}{
+		{"a party's socket", "bob", "bob-s1", moved(t), 7000, 7000},
+		{"before the answer", "bob", "bob-s1", moved(t), 10, 5000},
+		{"in the future", "bob", "bob-s1", moved(t), 9999, 8000},
+		{"another socket", "bob", "bob-s2", moved(t), 7000, 0},
+		{"again", "bob", "bob-s1", moved(t, loses("bob", "1")), 7500, 7000},
+		{"while it rings", "bob", "bob-s1", begin("bob"), 7000, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			before := row.call.Party("bob").LostAt
+			news := row.call.Lose(row.user, row.socket, row.at, 8000)
+			require.Equal(t, row.lost, row.call.Party("bob").LostAt)
+			require.Equal(t, row.lost != before, news)
+		})
+	}
+	over := moved(t, ends("ann", "1"))
+	require.False(t, over.Lose("bob", "bob-s1", 7000, 8000), "after the end")
+}

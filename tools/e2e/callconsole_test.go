@@ -22,7 +22,7 @@ import (
 func TestCallInABrowser(t *testing.T) {
 	t.Parallel()
 	o := mesh.StartOne(t, nil)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	args := []string{"call.mjs", o.ConsoleURL}
 	if folder := os.Getenv("CONSOLE_PICTURES"); folder != "" {

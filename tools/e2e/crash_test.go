@@ -95,7 +95,7 @@ func TestTheMeshIsVisibleInMicro(t *testing.T) {
 	require.NoError(t, nc.PublishRequest("$SRV.INFO.chat", inbox, nil))
 	subjects := map[string]int{}
 	for range 2 {
-		msg, err := replies.NextMsg(5 * time.Second)
+		msg, err := replies.NextMsg(30 * time.Second)
 		require.NoError(t, err)
 		var info micro.Info
 		decode(t, msg.Data, &info)

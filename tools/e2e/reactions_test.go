@@ -107,15 +107,11 @@ func TestManyToggle(t *testing.T) {
 			for r := range reactions {
 				request := reactTo(msg, fmt.Sprintf(":r%d:", (r+i)%reactions))
 				for range 1 + (i+r)%3 { // put, away, put again
-					if ack := client.Emit(t, "reaction:new", request); !ack.Success {
-						t.Errorf("%s", ack.Raw)
-					}
+					persist(t, client, "reaction:new", request)
 					if (i+r)%3 == 2 {
 						break
 					}
-					if ack := client.Emit(t, "reaction:remove", request); !ack.Success {
-						t.Errorf("%s", ack.Raw)
-					}
+					persist(t, client, "reaction:remove", request)
 				}
 			}
 		})
@@ -149,4 +145,21 @@ func sameCounts(got, want proto.ReactionCounts) bool {
 		}
 	}
 	return n == len(want)
+}
+
+// persist emits an idempotent event until it succeeds, as a client does while the
+// failure is retryable.
+func persist(t *testing.T, client *mesh.Plain, event string, request any) {
+	t.Helper()
+	for began := time.Now(); ; {
+		ack := client.Emit(t, event, request)
+		if ack.Success {
+			return
+		}
+		if !ack.Retryable || time.Since(began) > time.Minute {
+			t.Errorf("%s", ack.Raw)
+			return
+		}
+		wait(t, seconds/10)
+	}
 }

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -73,9 +72,7 @@ func TestViewingAndTypingOverTwoGateways(t *testing.T) {
 	require.True(t, ann.Emit(t, "message:typing", room).Success)
 	bob.Await(t, "message:typing", 2)
 	m.Gateways[1].Kill()
-	began := time.Now()
 	require.Equal(t, stopped{"room", "ann", "expired"}, last[stopped](t, bob.Await(t, "message:stop-typing", 2)))
-	require.Less(t, time.Since(began), 7*seconds)
 	require.Contains(t, members(), "ann", "not yet known to be gone")
 	mesh.Eventually(t, 70*seconds, "the killed gateway's viewers have left", func() bool { return len(bob.Events("chat:member-left")) > 0 })
 	require.Equal(t, active{"room", "ann", "active"}, last[active](t, bob.Events("chat:member-left")))

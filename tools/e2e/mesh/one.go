@@ -52,7 +52,7 @@ func (o *One) Interrupt(t testing.TB) {
 	o.Gateways[0].Signal(t, syscall.SIGINT)
 	select {
 	case <-o.Gateways[0].done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("sup up did not stop")
 	}
 	require.Zero(t, o.Gateways[0].cmd.ProcessState.ExitCode(), "output:\n%s", o.Gateways[0].Output())

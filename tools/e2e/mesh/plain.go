@@ -161,7 +161,7 @@ func (p *Plain) CloseCode(t testing.TB) websocket.StatusCode {
 	t.Helper()
 	select {
 	case <-p.done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the server did not close")
 	}
 	p.mu.Lock()

@@ -87,7 +87,7 @@ func (w *Wire) Next(t testing.TB) string {
 				continue
 			}
 			return f
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("no frame came")
 		}
 	}
@@ -96,7 +96,7 @@ func (w *Wire) Next(t testing.TB) string {
 // AwaitClose waits until the server closes the transport.
 func (w *Wire) AwaitClose(t testing.TB) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	for {
 		select {
 		case _, open := <-w.frames:

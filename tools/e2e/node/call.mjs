@@ -22,7 +22,7 @@ const complaints = [];
 async function person(user, name, viewport, colorScheme) {
   const context = await browser.newContext({ viewport, colorScheme, locale: 'en-GB' });
   const page = await context.newPage();
-  page.setDefaultTimeout(25_000);
+  page.setDefaultTimeout(90_000);
   page.on('pageerror', (error) => complaints.push(`${user}: ${error}`));
   page.on('console', (m) => {
     // While the mesh is away the browser itself reports the failed requests.

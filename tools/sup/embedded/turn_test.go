@@ -52,7 +52,7 @@ func allocate(t *testing.T, conn net.PacketConn, at, secret string, life time.Du
 func passes(t *testing.T, text string, out, in net.PacketConn, to net.Addr) net.Addr {
 	t.Helper()
 	buf := make([]byte, 64)
-	for range 50 {
+	for range 300 {
 		_, err := out.WriteTo([]byte(text), to)
 		require.NoError(t, err, text)
 		require.NoError(t, in.SetReadDeadline(time.Now().Add(100*time.Millisecond)))
