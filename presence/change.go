@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"supmesh.dev/presence/registry"
+	"supmesh.dev/presence/seen"
 	"supmesh.dev/presence/state"
 	"supmesh.dev/proto"
 )
@@ -21,6 +22,7 @@ var errContended = errors.New("presence record is contended")
 type changed struct {
 	*registry.Entry
 	gone   []state.Conn // connections that count no more
+	noted  *seen.Entry  // what is to be stored of when the user was last seen
 	told   bool         // others are to be told
 	hid    bool         // the user did not want to be seen
 	fresh  bool         // nothing was known of the user
@@ -133,6 +135,9 @@ func (s *Service) apply(e *registry.Entry, fn func(e *registry.Entry, now int64)
 	}
 	c.gone = append(c.gone, e.Settle(c.now)...) // one that ended for good
 	c.told = e.Publish(c.now)
+	if n, write := e.Note(c.now); write {
+		c.noted = &seen.Entry{At: n.At, On: n.On}
+	}
 	c.due = e.Due(c.now)
 	return c
 }
@@ -167,6 +172,15 @@ func (s *Service) follow(ctx context.Context, all []*changed, socket string) {
 	if err := s.records.Hide(ctx, false, fresh...); err != nil {
 		s.host.Log().WarnContext(ctx, "hide", "error", err)
 		s.unfinished.mark(fresh...)
+	}
+	for _, c := range all {
+		if c.noted == nil {
+			continue
+		}
+		if err := s.seen.Note(ctx, c.User, *c.noted); err != nil {
+			s.host.Log().WarnContext(ctx, "note when a user was seen", "error", err)
+			s.unfinished.note(c.User, *c.noted)
+		}
 	}
 	gone := goneOf(all)
 	if err := s.leave(ctx, gone); err != nil {

@@ -16,6 +16,10 @@ const (
 	keepEvery = time.Second
 	// keeperLock is how long an instance that died keeps the others from looking.
 	keeperLock = 10 * time.Second
+	// liveEvery is how often it is noted that the registry goes on.
+	liveEvery = 30 * time.Second
+	// liveAgain is when that is tried again.
+	liveAgain = 5 * time.Second
 	// losePage bounds what is taken of a dead gateway at once.
 	losePage = 256
 )
@@ -27,6 +31,7 @@ type keeper struct {
 	svc     *Service
 	hearing int64                 // since when gateways can be heard
 	first   map[proto.Token]int64 // when those without a lease were first noticed
+	lived   int64                 // when it was last noted that the registry goes on
 }
 
 // keep looks for dead gateways until ctx ends, at one instance at a time.
@@ -65,6 +70,13 @@ func (k *keeper) look(ctx context.Context) error {
 	}
 	if fresh || k.svc.reconnected.Swap(false) || !k.svc.host.NATS().IsConnected() {
 		k.deafened()
+	}
+	if now := k.svc.now(); fresh || now-k.lived >= liveEvery.Milliseconds() {
+		k.lived = now
+		if err := k.svc.seen.Live(ctx, now); err != nil { // the log may be away: dead gateways are found all the same
+			k.lived -= (liveEvery - liveAgain).Milliseconds()
+			k.svc.host.Log().WarnContext(ctx, "note that the registry goes on", "error", err)
+		}
 	}
 	gateways, err := k.svc.leases.Gateways(ctx)
 	if err != nil {

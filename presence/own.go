@@ -61,6 +61,13 @@ func (s *Service) restore(ctx context.Context, entries []registry.Entry) error {
 // replica may say that there is nothing.
 func (s *Service) readOwn(ctx context.Context, e *registry.Entry) error {
 	now := s.now()
+	if e.Seen == 0 && e.Noted == (state.Noted{}) {
+		at, err := s.seen.Last(ctx, e.User)
+		if err != nil {
+			return fmt.Errorf("read when %s was seen: %w", e.User, err)
+		}
+		e.Seen, e.Noted = at, state.Noted{At: at}
+	}
 	last, ok, err := s.log.Last(ctx, proto.UserStatus(e.User))
 	if err != nil {
 		return fmt.Errorf("read status of %s: %w", e.User, err)

@@ -28,9 +28,9 @@ func socket1(c *socket, state string) []proto.ReachSocket {
 	return []proto.ReachSocket{{SocketID: c.sid, DeviceID: c.device, State: state}}
 }
 
-// seen is what is known of users without when there was a last sign of their sockets,
+// timed is what is known of users without when there was a last sign of their sockets,
 // which must be known.
-func seen(t *testing.T, all []proto.Reach) []proto.Reach {
+func timed(t *testing.T, all []proto.Reach) []proto.Reach {
 	t.Helper()
 	for i := range all {
 		for k := range all[i].Sockets {
@@ -61,15 +61,15 @@ func TestReachSockets(t *testing.T) {
 		require.Equal(t, proto.Reach{UserID: "eve", Reachable: true, Related: true, Sockets: socket1(eve, proto.SessionConnected)}, got[2])
 
 		a.tellOf(t, desk.closing(false))
-		got = seen(t, a.reaches(t, "", "ann"))
+		got = timed(t, a.reaches(t, "", "ann"))
 		require.True(t, got[0].Reachable, "by the phone")
 		require.ElementsMatch(t, append(socket1(phone, proto.SessionConnected), socket1(desk, proto.SessionLeaving)...), got[0].Sockets)
 		a.tellOf(t, phone.closing(true))
-		require.Equal(t, []proto.Reach{{UserID: "ann", Related: true, Sockets: socket1(desk, proto.SessionLeaving)}}, seen(t, a.reaches(t, "", "ann")))
+		require.Equal(t, []proto.Reach{{UserID: "ann", Related: true, Sockets: socket1(desk, proto.SessionLeaving)}}, timed(t, a.reaches(t, "", "ann")))
 
 		stop()
 		w.waitDead(a, 1)
-		require.Equal(t, []proto.Reach{{UserID: "eve", Related: true, Sockets: socket1(eve, proto.SessionUnknown)}}, seen(t, a.reaches(t, "ann", "eve")))
+		require.Equal(t, []proto.Reach{{UserID: "eve", Related: true, Sockets: socket1(eve, proto.SessionUnknown)}}, timed(t, a.reaches(t, "ann", "eve")))
 	})
 }
 

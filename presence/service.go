@@ -10,6 +10,7 @@ import (
 	"supmesh.dev/presence/leases"
 	"supmesh.dev/presence/registry"
 	"supmesh.dev/presence/relations"
+	"supmesh.dev/presence/seen"
 	"supmesh.dev/presence/viewing"
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
@@ -26,6 +27,7 @@ type Service struct {
 	views     *viewing.Store
 	relations *relations.Store
 	log       *journal.Journal
+	seen      *seen.Store
 	metrics   metrics
 
 	unfinished unfinished
@@ -50,6 +52,7 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 		records: registry.New(host.Redis()), leases: leases.New(host.Redis()), views: viewing.New(host.Redis()),
 		relations: relations.New(host.Redis(), host.JetStream(), host.CatchUp()),
 		log:       journal.New(host.JetStream(), host.CatchUp()),
+		seen:      seen.New(host.Redis(), host.JetStream(), host.CatchUp()),
 	}
 	if err := s.metrics.register(s); err != nil {
 		return nil, fmt.Errorf("presence: %w", err)
@@ -80,7 +83,7 @@ func (s *Service) routes() []services.Route {
 
 // Run serves until ctx ends: it checks (or, with PROVISION, makes) the log.
 func (s *Service) Run(ctx context.Context) error {
-	if err := s.host.EnsureStreams(ctx, s.cfg.Provision, proto.Events); err != nil && ctx.Err() == nil {
+	if err := s.host.EnsureStreams(ctx, s.cfg.Provision, proto.Events, proto.Receipts); err != nil && ctx.Err() == nil {
 		return err
 	}
 	k := &keeper{svc: s}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"supmesh.dev/presence/seen"
 	"supmesh.dev/proto"
 )
 
@@ -17,6 +18,7 @@ type unfinished struct {
 	mu    sync.Mutex
 	gone  []gone
 	marks map[proto.Token]bool
+	notes map[proto.Token]seen.Entry
 }
 
 // leave notes connections whose sessions are to be ended.
@@ -38,6 +40,29 @@ func (u *unfinished) mark(users ...proto.Token) {
 			u.marks[user] = true
 		}
 	}
+}
+
+// note notes what is to be stored of when a user was last seen.
+func (u *unfinished) note(user proto.Token, e seen.Entry) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.notes == nil {
+		u.notes = make(map[proto.Token]seen.Entry)
+	}
+	if old := u.notes[user]; old.At <= e.At && len(u.notes) < maxUnfinished {
+		u.notes[user] = e
+	}
+}
+
+// anyNote takes one of them.
+func (u *unfinished) anyNote() (user proto.Token, e seen.Entry, ok bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for user, e = range u.notes {
+		delete(u.notes, user)
+		return user, e, true
+	}
+	return "", e, false
 }
 
 // take returns up to limit of each, which are then the caller's.
@@ -62,6 +87,17 @@ func (s *Service) finish(ctx context.Context, page int) error {
 	if len(all) > 0 {
 		if err := s.leave(ctx, all); err != nil {
 			s.unfinished.leave(all)
+			s.unfinished.mark(marks...)
+			return err
+		}
+	}
+	for range page {
+		user, e, ok := s.unfinished.anyNote()
+		if !ok {
+			break
+		}
+		if err := s.seen.Note(ctx, user, e); err != nil {
+			s.unfinished.note(user, e)
 			s.unfinished.mark(marks...)
 			return err
 		}

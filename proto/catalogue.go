@@ -140,7 +140,7 @@ var (
 	EndCall = Endpoint[EndCallReq, EndCallRes]{Row{
 		Subject: "rpc.signaling.end", Event: "call:end", Limit: Limit{60, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
 		Errors:  []Code{CallNotFound},
-		Summary: "Hang up, or ring no more. A call that is over already gives how it ended.",
+		Summary: "Hang up, cancel or decline. Any device of the caller ends the call; a callee's device on which it rings no more ends nothing, and the ack says how the call is.",
 	}}
 	SendCandidate = Endpoint[IceCandidateReq, CallRes]{Row{
 		Subject: "rpc.signaling.candidate", Event: "call:ice-candidate", Limit: Limit{200, 10 * time.Second}, Timeout: RequestTimeout, Idempotent: true,
@@ -324,7 +324,7 @@ var (
 	TypingEvent               = Event[Typing]{EventRow{"message:typing", ToView, false, "Another user is typing; to the sockets that have the chat open."}}
 	StopTypingEvent           = Event[StoppedTyping]{EventRow{"message:stop-typing", ToView, false, "A typing indicator is over."}}
 	PresenceEvent             = Event[Presence]{EventRow{"presence:update", ToSubscribers, false, "How a user is there, after each change of what others see; to the sockets that subscribed, and to the user's own other sockets."}}
-	IncomingCallEvent         = Event[IncomingCall]{EventRow{"call:incoming", ToUser, true, "Ring: to every device of the callee, also to one that connects while it rings (then without an offset, and with the candidates so far)."}}
+	IncomingCallEvent         = Event[IncomingCall]{EventRow{"call:incoming", ToUser, true, "Ring: to every device of the callee, also to one that connects while it rings (then without an offset; the candidates so far follow as call:ice-candidate, in order, each once)."}}
 	CallAnswerEvent           = Event[CallAnswer]{EventRow{"call:answer", ToUser, false, "To the caller's device: the call was answered."}}
 	CallRejectEvent           = Event[CallReject]{EventRow{"call:reject", ToUser, false, "To the caller: the call was refused."}}
 	CallEndEvent              = Event[CallEnd]{EventRow{"call:end", ToUser, true, "The call is over, or is another device's. With an offset where it was missed, to its callee; without, otherwise."}}

@@ -114,6 +114,9 @@ const PresenceHiddenKey = "presence:hidden"
 // PresenceKeeperKey is the lock of the one instance that looks at dead gateways.
 const PresenceKeeperKey = "presence:keeper"
 
+// PresenceLifeKey says since when the registry has lost nothing, in Unix milliseconds.
+const PresenceLifeKey = "presence:life"
+
 // PresenceGatewaysKey is the sorted set of gateways, scored by when each was last
 // heard of; PresenceKnownKey is the set of those whose connections are kept.
 const (

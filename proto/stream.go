@@ -38,9 +38,9 @@ var Events = Stream{
 // Receipts holds the newest cursors, one entry a subject: it never outgrows
 // the number of (chat, user) pairs.
 var Receipts = Stream{
-	Name: "RECEIPTS", Subjects: []string{"rc.chat.*.*", "rc.device.*.*", "rc.canary.*"},
+	Name: "RECEIPTS", Subjects: []string{"rc.chat.*.*", "rc.device.*.*", "rc.canary.*", "rc.seen.*", "rc.alive.*"},
 	MaxMsgsPerSubject: 1, Dedup: 2 * time.Minute, MaxBytes: 4 << 30,
-	Purpose: "delivered and read cursors, devices",
+	Purpose: "delivered and read cursors, devices, when users were last seen",
 }
 
 // Work holds what some service still has to do: queues, the timers that feed

@@ -122,6 +122,13 @@ func ReceiptLog(chat, user Token) string { return "rc.chat." + string(chat) + ".
 // DeviceLog holds one device's record: where its offline queue begins.
 func DeviceLog(user, device Token) string { return "rc.device." + string(user) + "." + string(device) }
 
+// SeenLog is when a user was last seen, as presence keeps it for the loss of Redis: one
+// message a subject.
+func SeenLog(user Token) string { return "rc.seen." + string(user) }
+
+// RegistryLives is over which times presence's registry has lost nothing: one message.
+const RegistryLives = "rc.alive.presence"
+
 // CanaryLog is where a service tries whether the log still takes entries; it
 // concerns nobody, and RECEIPTS keeps the newest only.
 func CanaryLog(service string) string { return "rc.canary." + service }

@@ -58,6 +58,30 @@ type Record struct {
 	Doubt    int64  `json:"doubt,omitzero"`
 	Seen     int64  `json:"seen,omitzero"` // until when the user was there, for others
 	Shown    Shown  `json:"shown,omitzero"`
+	Noted    Noted  `json:"noted,omitzero"` // what is stored of Seen outside the registry
+}
+
+// Noted is when the user was last seen, as it is stored: at a moment, or there since.
+type Noted struct {
+	At int64 `json:"at"`
+	On bool  `json:"on,omitzero"`
+}
+
+// noteEvery is by how much last seen may be wrong, in milliseconds, if Redis is lost.
+const noteEvery = 60_000
+
+// Note returns what is to be stored of when the user was last seen, if it would move that
+// by a minute or more; the record then says that it is.
+func (r *Record) Note(now int64) (n Noted, write bool) {
+	switch visible := r.Effective(now) != proto.StatusOffline; {
+	case visible && !r.Noted.On && now >= r.Noted.At+noteEvery:
+		r.Noted = Noted{At: now, On: true}
+	case !visible && r.Seen > 0 && (r.Noted.On || r.Seen >= r.Noted.At+noteEvery):
+		r.Noted = Noted{At: r.Seen}
+	default:
+		return Noted{}, false
+	}
+	return r.Noted, true
 }
 
 // Clone returns a copy that can be changed.

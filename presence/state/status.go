@@ -128,6 +128,9 @@ func (r *Record) Due(now int64) (at int64) {
 	sooner(r.Own.Until)
 	sooner(r.Own.Ends)
 	sooner(r.Doubt)
+	if at := r.Noted.At + noteEvery; at > now && !r.Noted.On && r.Effective(now) != proto.StatusOffline {
+		sooner(at)
+	}
 	if r.differs(r.Effective(now), r.custom(now)) {
 		sooner(r.Shown.At + every)
 	}

@@ -3,9 +3,11 @@ package e2e
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"supmesh.dev/proto"
 	"supmesh.dev/tools/e2e/mesh"
 )
 
@@ -47,4 +49,30 @@ func TestOneProcessSurvivesKill(t *testing.T) {
 		require.EqualValues(t, i+1, s.Message.Seq)
 	}
 	require.Len(t, history(t, bob, "lobby"), 21)
+}
+
+// What a user has set, and when users were last seen, outlives the process and its Redis in memory: who hid is not shown online.
+func TestStatusSurvivesKillOfOneProcess(t *testing.T) {
+	t.Parallel()
+	o := mesh.StartOne(t, nil)
+	url := o.Gateways[0].URL
+	ann := mesh.DialPlain(t, url, mesh.Token(t, "ann", "phone"))
+	bob := mesh.DialPlain(t, url, mesh.Token(t, "bob", "phone"))
+	require.True(t, ann.Emit(t, "presence:update", map[string]any{"status": "offline", "customStatus": "away from it all"}).Success)
+	require.True(t, bob.Emit(t, "presence:update", map[string]any{"status": "online"}).Success)
+	hidden := state(t, &o.Mesh, "ann").LastSeen
+	require.NotZero(t, hidden)
+	before := time.Now().UnixMilli()
+	o.Kill()
+	o.Start(t)
+	is := state(t, &o.Mesh, "ann")
+	require.NotNil(t, is.Own)
+	require.Equal(t, proto.StatusOffline, is.Own.Status)
+	require.Equal(t, "away from it all", is.Own.CustomStatus)
+	require.Equal(t, hidden, is.LastSeen)
+	require.InDelta(t, before, state(t, &o.Mesh, "bob").LastSeen, 60_000, "who was there until then")
+	back := mesh.DialPlain(t, url, mesh.Token(t, "ann", "phone"))
+	mesh.Eventually(t, 30*time.Second, "ann is there", func() bool { return state(t, &o.Mesh, "ann").Status == proto.StatusOnline })
+	require.Equal(t, proto.StatusOffline, state(t, &o.Mesh, "ann").Effective)
+	back.Drop()
 }

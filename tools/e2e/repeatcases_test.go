@@ -88,10 +88,10 @@ func (r *repeats) chatCases() map[string][]repeat {
 		h := must(r, proto.History, userActor("bob"), proto.HistoryReq{ChatID: chat})
 		var newest proto.Message
 		for _, raw := range h.Messages {
-			var m proto.Message
+			var m proto.NewMessage
 			decode(r.t, raw, &m)
-			if m.Seq > newest.Seq {
-				newest = m
+			if m.Message.Seq > newest.Seq {
+				newest = m.Message
 			}
 		}
 		return newest.ID
