@@ -7,8 +7,17 @@ const clients = new Map();
 const say = (line) => process.stdout.write(JSON.stringify(line) + '\n');
 const plainError = (err) => ({ message: err.message, data: err.data ?? null, description: String(err.description ?? '') });
 
+// {"$buffer": n} stands for n bytes, which JSON has no way to write.
+function withBuffers(value) {
+  if (value === null || typeof value !== 'object') return value;
+  if ('$buffer' in value) return Buffer.alloc(value.$buffer, 1);
+  if (Array.isArray(value)) return value.map(withBuffers);
+  return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, withBuffers(v)]));
+}
+
 function connect({ id, url, auth, options = {}, autoDeliver }) {
-  const socket = io(url, { auth, forceNew: true, ...options });
+  const { authFunction, ...stock } = options;
+  const socket = io(url, { auth: authFunction ? (give) => give(auth) : auth, forceNew: true, ...stock });
   clients.set(id, socket);
   socket.on('connect', () => {
     say({ type: 'connect', id, sid: socket.id, recovered: socket.recovered, transport: socket.io.engine.transport.name });
@@ -26,8 +35,8 @@ function connect({ id, url, auth, options = {}, autoDeliver }) {
 
 const commands = {
   connect,
-  emit({ id, event, args, ref, noAck }) {
-    const socket = clients.get(id);
+  emit({ id, event, args: plain, ref, noAck }) {
+    const socket = clients.get(id), args = plain.map(withBuffers);
     if (noAck) socket.emit(event, ...args);
     else {
       // With the `retries` option the client puts (err, value) into the callback; without it, the value alone.
