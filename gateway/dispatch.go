@@ -63,7 +63,8 @@ func features(table map[string]*route) []string {
 	return names
 }
 
-// dispatch takes one event of a client. It does not block; data is copied.
+// dispatch takes one event of a client. It waits, for a few seconds at most, if
+// the lane is full and goes on; data is copied.
 func (svc *Service) dispatch(s *Session, event string, data []byte, id ackID) {
 	r := svc.events[event]
 	if r == nil {
@@ -79,6 +80,10 @@ func (svc *Service) dispatch(s *Session, event string, data []byte, id ackID) {
 	}
 	q := request{route: r, data: data, ack: id, deadline: now.Add(r.row.Timeout)}
 	idle, ok := s.enqueue(q)
+	if !ok && s.awaitRoom(r.service) {
+		q.deadline = time.Now().Add(r.row.Timeout)
+		idle, ok = s.enqueue(q)
+	}
 	switch {
 	case !ok:
 		s.answer(&q, nil, &proto.Error{Code: proto.ServiceUnavailable, Message: "too many requests are waiting", RetryAfter: time.Second}, newRequestID())

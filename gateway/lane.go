@@ -38,6 +38,9 @@ type lane struct {
 	queue   []request // Session.mu guards it
 	made    request   // the one being made; belongs to whoever drives the lane
 	turn    atomic.Uint32
+	room    chan struct{} // closed when half of the queue is free; nil: nobody waits. Session.mu guards it
+	stuck   bool          // nobody is to wait before half of the queue is free. Session.mu guards it
+	taken   uint32        // requests made so far. Session.mu guards it
 
 	// The lane's own methods as callbacks, which are made once: lanes are reused.
 	limited  func(ok bool, retryAfter time.Duration)
@@ -59,8 +62,8 @@ func newLane() any {
 	return l
 }
 
-// enqueue puts a request on its lane; ok is false if too many wait. A lane that
-// did not exist is idle: it is the caller's to drive.
+// enqueue puts a request on its lane; ok is false if too many wait there, or too
+// many bytes in all. A lane that did not exist is idle: it is the caller's to drive.
 func (s *Session) enqueue(q request) (idle *lane, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,6 +85,61 @@ func (s *Session) enqueue(q request) (idle *lane, ok bool) {
 	l.queue = append(l.queue, q)
 	s.bytes += len(q.data)
 	return idle, true
+}
+
+// How long an event waits for room in its lane: while the lane goes on, and in all.
+const (
+	laneStall = 3 * time.Second
+	laneWait  = 15 * time.Second
+)
+
+// awaitRoom waits until half of the service's lane is free, for an app that sends at once what it has buffered. Nothing more
+// is read from the client meanwhile. It returns false at once where an event has waited in vain since there was room.
+func (s *Session) awaitRoom(service string) bool {
+	s.mu.Lock()
+	l := s.lanes
+	for l != nil && l.service != service {
+		l = l.next
+	}
+	if l == nil || l.stuck {
+		s.mu.Unlock()
+		return false
+	}
+	if l.room == nil {
+		l.room = make(chan struct{})
+	}
+	room, taken := l.room, l.taken
+	s.mu.Unlock()
+	stall := time.NewTicker(laneStall)
+	defer stall.Stop()
+	for began := time.Now(); ; {
+		select {
+		case <-room:
+			return true
+		case <-stall.C:
+		}
+		s.mu.Lock()
+		switch {
+		case l.room != room: // it came in this moment
+			s.mu.Unlock()
+			return true
+		case l.taken == taken || time.Since(began) > laneWait:
+			l.room, l.stuck = nil, true
+			s.mu.Unlock()
+			return false
+		}
+		taken = l.taken
+		s.mu.Unlock()
+	}
+}
+
+// freeLocked lets go whoever waits for room.
+func (l *lane) freeLocked() {
+	l.stuck = false
+	if l.room != nil {
+		close(l.room)
+		l.room = nil
+	}
 }
 
 // drive makes the lane's requests until one has to be waited for, or there is none.
@@ -113,6 +171,10 @@ func (l *lane) take() bool {
 		n := copy(l.queue, l.queue[1:])
 		l.queue[n] = request{}
 		l.queue = l.queue[:n]
+		l.taken++
+		if n <= maxWaiting/2 {
+			l.freeLocked()
+		}
 		if s.header == "" {
 			s.header = s.actor.Header()
 		}
@@ -122,6 +184,7 @@ func (l *lane) take() bool {
 		}
 		return true
 	}
+	l.freeLocked()
 	for at := &s.lanes; *at != nil; at = &(*at).next {
 		if *at == l {
 			*at = l.next

@@ -28,9 +28,18 @@ function confirmer(id, socket) {
   };
 }
 
+// {"$buffer": n} stands for n bytes, which JSON has no way to write.
+function withBuffers(value) {
+  if (value === null || typeof value !== 'object') return value;
+  if ('$buffer' in value) return Buffer.alloc(value.$buffer, 1);
+  if (Array.isArray(value)) return value.map(withBuffers);
+  return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, withBuffers(v)]));
+}
+
+// Two options are the driver's own: confirm confirms every message as delivered, authFunction gives auth by a function.
 function connect({ id, url, auth, options = {} }) {
-  const { confirm, ...own } = options; // confirm is the driver's: every message is confirmed as delivered
-  const socket = io(url, { auth, forceNew: true, ...own });
+  const { authFunction, confirm, ...stock } = options;
+  const socket = io(url, { auth: authFunction ? (give) => give(auth) : auth, forceNew: true, ...stock });
   clients.set(id, socket);
   const deliver = confirmer(id, socket);
   socket.on('connect', () => {
@@ -47,8 +56,8 @@ function connect({ id, url, auth, options = {} }) {
 
 const commands = {
   connect,
-  emit({ id, event, args, ref, noAck }) {
-    const socket = clients.get(id);
+  emit({ id, event, args: plain, ref, noAck }) {
+    const socket = clients.get(id), args = plain.map(withBuffers);
     if (noAck) socket.emit(event, ...args);
     else {
       // With the `retries` option the client puts (err, value) into the callback; without it, the value alone.
