@@ -125,11 +125,11 @@ func eventOf(name, data string) string     { return `["` + name + `",` + data + 
 func messageOf(chat string, n int) string {
 	return eventOf("message:new", fmt.Sprintf(`{"chatId":"%s","encryptedContent":"%d"}`, chat, n))
 }
+
+// stall has chat hold up all sends until release is closed.
 func (m *mesh) stall() (release chan struct{}) {
 	release = make(chan struct{})
-	m.chat.mu.Lock()
-	m.chat.slow = release
-	m.chat.mu.Unlock()
+	m.chat.with(func() { m.chat.slow = release })
 	return release
 }
 
@@ -242,14 +242,16 @@ func TestEndIsReportedBehindTheLane(t *testing.T) {
 	release := make(chan struct{})
 	var mu sync.Mutex
 	var early []string
-	s.acting = func(event, _ string) {
-		<-release
-		mu.Lock()
-		defer mu.Unlock()
-		if len(s.left()) > 0 {
-			early = append(early, event)
+	s.with(func() {
+		s.acting = func(event, _ string) {
+			<-release
+			mu.Lock()
+			defer mu.Unlock()
+			if len(s.left()) > 0 {
+				early = append(early, event)
+			}
 		}
-	}
+	})
 	m.presence.with(func() {
 		m.presence.updating = func() {
 			<-release
