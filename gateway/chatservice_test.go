@@ -72,6 +72,13 @@ func runChat(tb testing.TB, n *servicestest.NATS, r *servicestest.Redis) *chatSe
 	return c
 }
 
+// with changes what chat does, or reads what it has seen.
+func (c *chatService) with(fn func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fn()
+}
+
 func (c *chatService) chat(id string) *chatState {
 	s := c.chats[id]
 	if s == nil {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -125,12 +126,31 @@ func eventOf(name, data string) string     { return `["` + name + `",` + data + 
 func messageOf(chat string, n int) string {
 	return eventOf("message:new", fmt.Sprintf(`{"chatId":"%s","encryptedContent":"%d"}`, chat, n))
 }
+
+// inNoHurry gives requests more time than a busy machine needs to get to the end of a test.
+func inNoHurry(svc *Service) {
+	for _, r := range svc.events {
+		r.row.Timeout = time.Minute
+	}
+}
+
+// stall has chat hold up all sends until release is closed.
 func (m *mesh) stall() (release chan struct{}) {
 	release = make(chan struct{})
-	m.chat.mu.Lock()
-	m.chat.slow = release
-	m.chat.mu.Unlock()
+	m.chat.with(func() { m.chat.slow = release })
 	return release
+}
+
+// firsts leaves out what has come before: a request that is held up for long is repeated,
+// and the services of these tests do not mind, as the real ones do.
+func firsts(all []string) []string {
+	var out []string
+	for _, s := range all {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // contents is what a chat holds, oldest first.
@@ -141,7 +161,7 @@ func (c *chatService) contents(chat string) string {
 	for _, item := range c.chat(chat).messages {
 		all = append(all, field(c.t, []byte(field(c.t, item.Body, "message")), "encryptedContent"))
 	}
-	return strings.ReplaceAll(strings.Join(all, " "), `"`, "")
+	return strings.ReplaceAll(strings.Join(firsts(all), " "), `"`, "")
 }
 
 func (m *mesh) leavers(n int64) {
@@ -155,7 +175,7 @@ func (m *mesh) leavers(n int64) {
 // every way in which one can go, while chat holds up the first. All five are stored.
 func TestWhatWasReadIsCarriedOut(t *testing.T) {
 	t.Parallel()
-	m := runMesh(t)
+	m := runTuned(t, inNoHurry)
 	release := m.stall()
 	all := []leaver{
 		{"polling, DISCONNECT", byPolling("41")},
@@ -194,7 +214,7 @@ func TestWhatWasReadIsCarriedOut(t *testing.T) {
 // TestEveryLaneIsCarriedOut: not messages alone.
 func TestEveryLaneIsCarriedOut(t *testing.T) {
 	t.Parallel()
-	m := runMesh(t)
+	m := runTuned(t, inNoHurry)
 	service := m.nats.Connect()
 	var mu sync.Mutex
 	var got []string
@@ -206,7 +226,7 @@ func TestEveryLaneIsCarriedOut(t *testing.T) {
 			<-release
 			mu.Lock()
 			defer mu.Unlock()
-			got = append(got, row.Event)
+			got = append(got, row.Event+" "+string(msg.Data))
 			_ = msg.Respond([]byte(`{"success":true}`))
 		})
 		require.NoError(t, err)
@@ -215,7 +235,9 @@ func TestEveryLaneIsCarriedOut(t *testing.T) {
 	for i, leave := range []func(*mesh, string, []string){byPolling("41"), onWebsocket(true, false, packet("41")), onWebsocket(false, false, fin)} {
 		var all []string
 		for event := range events {
-			all = append(all, eventOf(event, "{}"), eventOf(event, "{}"))
+			for n := range 2 {
+				all = append(all, eventOf(event, fmt.Sprintf(`{"client":%d,"n":%d}`, i, n)))
+			}
 		}
 		leave(m, "u"+strconv.Itoa(i), all)
 	}
@@ -225,7 +247,8 @@ func TestEveryLaneIsCarriedOut(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	counts := map[string]int{}
-	for _, event := range got {
+	for _, request := range firsts(got) {
+		event, _, _ := strings.Cut(request, " ")
 		counts[event]++
 	}
 	for event := range events {
@@ -237,19 +260,21 @@ func TestEveryLaneIsCarriedOut(t *testing.T) {
 // events of calls that it sent, and presence after the status that it set.
 func TestEndIsReportedBehindTheLane(t *testing.T) {
 	t.Parallel()
-	m := runMesh(t)
+	m := runTuned(t, inNoHurry)
 	s := runSignaling(m)
 	release := make(chan struct{})
 	var mu sync.Mutex
 	var early []string
-	s.acting = func(event, _ string) {
-		<-release
-		mu.Lock()
-		defer mu.Unlock()
-		if len(s.left()) > 0 {
-			early = append(early, event)
+	s.with(func() {
+		s.acting = func(event, _ string) {
+			<-release
+			mu.Lock()
+			defer mu.Unlock()
+			if len(s.left()) > 0 {
+				early = append(early, event)
+			}
 		}
-	}
+	})
 	m.presence.with(func() {
 		m.presence.updating = func() {
 			<-release
@@ -279,7 +304,7 @@ func TestEndIsReportedBehindTheLane(t *testing.T) {
 		return len(s.left()) == 1 && closed == 1
 	})
 	require.Empty(t, early)
-	s.with(func() { require.Equal(t, []string{"call:initiate", "call:ice-candidate", "call:end"}, s.seen) })
+	s.with(func() { require.Equal(t, []string{"call:initiate", "call:ice-candidate", "call:end"}, firsts(s.seen)) })
 	m.presence.with(func() { require.True(t, m.presence.closed[0].Final) })
 }
 
@@ -287,7 +312,7 @@ func TestEndIsReportedBehindTheLane(t *testing.T) {
 // ended, whether any connection is open or not.
 func TestDrainWaitsForThoseWhoLeft(t *testing.T) {
 	t.Parallel()
-	m := runMesh(t)
+	m := runTuned(t, inNoHurry)
 	m.chat.add("c1", "ann")
 	release := m.stall()
 	onWebsocket(true, false, packet("41"))(m, "ann", []string{messageOf("c1", 0), messageOf("c1", 1), messageOf("c1", 2)})
@@ -316,7 +341,7 @@ func TestDroppedQueues(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := runMesh(t)
+			m := runTuned(t, inNoHurry)
 			m.chat.add("c1", "ann")
 			release := m.stall()
 			c := m.socketIO("ann", "")

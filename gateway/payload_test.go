@@ -3,7 +3,6 @@ package gateway
 import (
 	"encoding/json"
 	"strings"
-	"sync"
 	"testing"
 	"unicode/utf8"
 
@@ -40,8 +39,7 @@ func TestRefusedPayloads(t *testing.T) {
 	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann")
-	both(t, m, func(t *testing.T, connect func(string, string) *client) {
-		c := connect("ann", "")
+	for _, c := range []*client{m.socketIO("ann", ""), m.plain("ann", "")} {
 		for range 3 { // 33 in all, more than the strikes of a minute
 			for name, p := range payloads {
 				g := c.ask("message:new", p.text)
@@ -66,7 +64,7 @@ func TestRefusedPayloads(t *testing.T) {
 		g := c.next()
 		require.JSONEq(t, `"t.2"`, field(t, g.data, "tempId"))
 		c.quiet()
-	})
+	}
 }
 
 // TestFramesThatAreNone: what can be read of a malformed frame is answered.
@@ -109,19 +107,24 @@ func TestHalfAnEmoji(t *testing.T) {
 	m := runMesh(t)
 	m.chat.add("c1", "ann", "bob")
 	bob := m.plain("bob", "")
-	both(t, m, func(t *testing.T, connect func(string, string) *client) {
+	var metadata proto.Raw
+	m.chat.with(func() {
+		m.chat.judge = func(r *proto.SendMessageReq) error {
+			m.chat.with(func() { metadata = r.Metadata })
+			return nil
+		}
+	})
+	for _, connect := range []func(string, string) *client{m.socketIO, m.plain} {
 		c := connect("ann", "")
-		var metadata proto.Raw
-		m.chat.mu.Lock()
-		m.chat.judge = func(r *proto.SendMessageReq) error { metadata = r.Metadata; return nil }
-		m.chat.mu.Unlock()
 		g := c.ask("message:new", `{"chatId":"c1","encryptedContent":"cut \ud83d","metadata":{"a":["\ude00","\\ud83d","\ud83d\ude00"]},"x":"\udead"}`)
 		require.Equal(t, "true", field(t, g.data, "success"), "%s", g.data)
 		text, _ := bob.message()
 		require.Equal(t, "cut \ufffd", text)
-		require.JSONEq(t, `{"a":["\ufffd","\\ud83d","😀"]}`, string(metadata))
-		require.True(t, utf8.Valid(metadata))
-	})
+		var got string
+		m.chat.with(func() { got = string(metadata) })
+		require.JSONEq(t, `{"a":["\ufffd","\\ud83d","😀"]}`, got)
+		_ = c.conn.CloseNow() // the next one would get a copy
+	}
 }
 
 // FuzzProfilesAgree: the same payload is the same request, or the same error, in both profiles.
@@ -139,22 +142,19 @@ func FuzzProfilesAgree(f *testing.F) {
 		f.Add(text)
 	}
 	m := runMesh(f)
-	var mu sync.Mutex
 	var taken []proto.SendMessageReq
-	m.chat.judge = func(r *proto.SendMessageReq) error {
-		mu.Lock()
-		defer mu.Unlock()
-		taken = append(taken, *r)
-		return proto.Errorf(proto.PermissionDenied, "taken")
-	}
+	m.chat.with(func() {
+		m.chat.judge = func(r *proto.SendMessageReq) error {
+			m.chat.with(func() { taken = append(taken, *r) })
+			return proto.Errorf(proto.PermissionDenied, "taken")
+		}
+	})
 	clients := [profiles]*client{m.socketIO("ann", "a"), m.plain("ann", "b")}
 	f.Fuzz(func(t *testing.T, payload string) {
 		if !utf8.ValidString(payload) || !json.Valid([]byte(payload)) || len(payload) > 100_000 {
 			return
 		}
-		mu.Lock()
-		taken = nil
-		mu.Unlock()
+		m.chat.with(func() { taken = nil })
 		var failures [profiles]proto.Failure
 		for i, c := range clients {
 			c.t = t
@@ -163,11 +163,12 @@ func FuzzProfilesAgree(f *testing.F) {
 			failures[i].RequestID = ""
 		}
 		require.Equal(t, failures[profileSocketIO], failures[profilePlain])
-		mu.Lock()
-		defer mu.Unlock()
-		if failures[0].Code == proto.PermissionDenied {
-			require.Len(t, taken, profiles)
-			require.Equal(t, taken[0], taken[1])
+		if failures[0].Code != proto.PermissionDenied {
+			return
 		}
+		var both []proto.SendMessageReq
+		m.chat.with(func() { both = taken })
+		require.Len(t, both, profiles)
+		require.Equal(t, both[0], both[1])
 	})
 }

@@ -1,6 +1,7 @@
 package wsconn
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,7 +24,7 @@ func (l *lastWords) Message(c *Conn, _ bool, data []byte) {
 		return
 	}
 	<-l.gone
-	for end := time.Now().Add(wait); c.Send(Text([]byte("an answer"))) != ErrClosed && time.Now().Before(end); {
+	for end := time.Now().Add(wait); !errors.Is(c.Send(Text([]byte("an answer"))), ErrClosed) && time.Now().Before(end); {
 		time.Sleep(time.Millisecond) //nolint:forbidigo // the pace of a writer, which no event can stand for
 	}
 }
@@ -34,6 +35,7 @@ func TestPeerThatClosesIsReadToTheEnd(t *testing.T) {
 	t.Parallel()
 	const messages = 8 // few enough for the socket buffer: what the kernel has not received is lost
 	everyVariant(t, func(t *testing.T, start startFunc) {
+		t.Parallel()
 		h := &lastWords{echo: newEcho(), gone: make(chan struct{})}
 		e := start(Config{}, always(h))
 		client := e.dialRaw()

@@ -17,6 +17,7 @@ func TestStockClientLeavesRightBehindItsEvents(t *testing.T) {
 	node := mesh.StartNode(t)
 	for name, options := range transports {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			ann, bob, chat := "ann "+name, "bob "+name, "chat "+name
 			o.PutChat(t, chat, ann, bob)
 			other := mesh.DialPlain(t, o.Gateways[0].URL, mesh.Token(t, bob, "phone"))
