@@ -21,6 +21,10 @@ func (svc *Service) passEphemeral(t *topic, e *entry) {
 		svc.host.Log().Warn("event without a name", "subject", e.subject)
 		return
 	}
+	if e.event == proto.OwnPresenceEvent {
+		svc.passOwnPresence(t.token, e)
+		return
+	}
 	for _, s := range svc.passNotice(t, e, callWordOf(e, false)) {
 		s.closeSlow()
 	}

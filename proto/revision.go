@@ -72,6 +72,8 @@ type MessageEdited struct {
 	EncryptedContent string    `json:"encryptedContent"`
 	Metadata         Raw       `json:"metadata,omitzero"`
 	Mentions         []string  `json:"mentions,omitzero"`
+	MentionsAdded    []string  `json:"mentionsAdded,omitzero"`   // of mentions: those whom the version before did not mention
+	MentionsRemoved  []string  `json:"mentionsRemoved,omitzero"` // those whom only the version before mentioned
 	EditedAt         Timestamp `json:"editedAt"`
 	EditedBy         string    `json:"editedBy"`
 	Version          uint64    `json:"version"` // of the message: 1 as it was sent, one more for each edit
@@ -132,7 +134,7 @@ type SyncedChat struct {
 	LastSeq     uint64 `json:"lastSeq"` // of the chat
 	ReadSeq     uint64 `json:"readSeq"`
 	UnreadCount uint64 `json:"unreadCount"` // as in the ack of chat:join
-	More        bool   `json:"more"` // ask again, after the last seq that is here
+	More        bool   `json:"more"`        // ask again, after the last seq that is here
 	// Receipts is how far the other members are; only in chats of at most 64.
 	Receipts []MemberReceipt `json:"receipts,omitzero"`
 }
