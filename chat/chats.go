@@ -70,10 +70,7 @@ func (s *Service) getChat(ctx context.Context, req proto.GetChatReq) (proto.Chat
 	if err != nil {
 		return proto.ChatRes{}, unavailable(err)
 	}
-	limit := req.Limit
-	if limit == 0 {
-		limit = proto.MaxMembersPage
-	}
+	limit := proto.ValueOr(req.Limit, proto.MaxMembersPage)
 	page, more, err := s.roster.Load().MembersPage(ctx, c.token, proto.Token(req.Cursor), limit)
 	if err != nil {
 		return proto.ChatRes{}, unavailable(err)

@@ -208,7 +208,7 @@ func TestLargePages(t *testing.T) {
 	require.True(t, page.More)
 	require.Less(t, len(page.Items), 12)
 	require.Len(t, a.drain(t, "bob", "phone", 200), 25)
-	newest, err := a.history(as(t, "bob"), proto.HistoryReq{ChatID: "c", Limit: 100})
+	newest, err := a.history(as(t, "bob"), proto.HistoryReq{ChatID: "c", Limit: new(100)})
 	require.NoError(t, err)
 	require.True(t, newest.HasMore)
 	require.Equal(t, uint64(25), decode(t, newest.Messages[len(newest.Messages)-1]).Message.Seq, "the newest are what was asked for")
@@ -223,15 +223,15 @@ func TestHistorySpan(t *testing.T) {
 		{proto.HistoryReq{}, 0, 1, 0},
 		{proto.HistoryReq{}, 10, 1, 10},
 		{proto.HistoryReq{}, 120, 71, 120},
-		{proto.HistoryReq{Limit: 10}, 120, 111, 120},
-		{proto.HistoryReq{Limit: 10, BeforeSeq: 111}, 120, 101, 110},
-		{proto.HistoryReq{Limit: 10, BeforeSeq: 5}, 120, 1, 4},
-		{proto.HistoryReq{Limit: 10, BeforeSeq: 1}, 120, 1, 0},
-		{proto.HistoryReq{Limit: 10, BeforeSeq: 500}, 120, 111, 120},
-		{proto.HistoryReq{Limit: 10, AfterSeq: new(uint64(1))}, 120, 2, 11},
-		{proto.HistoryReq{Limit: 10, AfterSeq: new(uint64(115))}, 120, 116, 120},
-		{proto.HistoryReq{Limit: 10, AfterSeq: new(uint64(120))}, 120, 1, 0},
-		{proto.HistoryReq{Limit: 10, AfterSeq: ptr[uint64](1 << 63)}, 120, 1, 0},
+		{proto.HistoryReq{Limit: new(10)}, 120, 111, 120},
+		{proto.HistoryReq{Limit: new(10), BeforeSeq: 111}, 120, 101, 110},
+		{proto.HistoryReq{Limit: new(10), BeforeSeq: 5}, 120, 1, 4},
+		{proto.HistoryReq{Limit: new(10), BeforeSeq: 1}, 120, 1, 0},
+		{proto.HistoryReq{Limit: new(10), BeforeSeq: 500}, 120, 111, 120},
+		{proto.HistoryReq{Limit: new(10), AfterSeq: new(uint64(1))}, 120, 2, 11},
+		{proto.HistoryReq{Limit: new(10), AfterSeq: new(uint64(115))}, 120, 116, 120},
+		{proto.HistoryReq{Limit: new(10), AfterSeq: new(uint64(120))}, 120, 1, 0},
+		{proto.HistoryReq{Limit: new(10), AfterSeq: ptr[uint64](1 << 63)}, 120, 1, 0},
 	} {
 		from, to := historySpan(row.req, row.last)
 		require.Equal(t, [2]uint64{row.from, row.to}, [2]uint64{from, to}, "%+v", row)

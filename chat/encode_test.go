@@ -133,13 +133,47 @@ func TestIdentity(t *testing.T) {
 	for what, change := range map[string]func(*proto.SendMessageReq){
 		"content": func(r *proto.SendMessageReq) { r.EncryptedContent = "y" }, "type": func(r *proto.SendMessageReq) { r.MessageType = "image" },
 		"reply": func(r *proto.SendMessageReq) { r.ReplyToID = "m" }, "metadata": func(r *proto.SendMessageReq) { r.Metadata = proto.Raw("{}") },
-		"thread": func(r *proto.SendMessageReq) { r.ThreadID = "m" }, "ttl": func(r *proto.SendMessageReq) { r.TTLSec = 5 },
+		"thread": func(r *proto.SendMessageReq) { r.ThreadID = "m" }, "ttl": func(r *proto.SendMessageReq) { r.TTLSec = new(5) },
 		"forward":  func(r *proto.SendMessageReq) { r.ForwardFrom = &proto.ForwardedFrom{} },
 		"mentions": func(r *proto.SendMessageReq) { r.Mentions = []string{"a"} },
 	} {
 		id := of("ann", change)
 		require.Equal(t, first.key, id.key, what)
 		require.NotEqual(t, first.content, id.content, what)
+	}
+}
+
+// TestContentOfForwardsAndLists: each field of what is forwarded, and where one entry of a
+// list ends and the next begins, makes another content.
+func TestContentOfForwardsAndLists(t *testing.T) {
+	t.Parallel()
+	seen := map[string]string{}
+	for what, change := range map[string]func(*proto.SendMessageReq){
+		"nothing":            func(*proto.SendMessageReq) {},
+		"forward":            func(r *proto.SendMessageReq) { r.ForwardFrom = &proto.ForwardedFrom{ChatID: "a", MessageID: "b"} },
+		"of another chat":    func(r *proto.SendMessageReq) { r.ForwardFrom = &proto.ForwardedFrom{ChatID: "x", MessageID: "b"} },
+		"of another message": func(r *proto.SendMessageReq) { r.ForwardFrom = &proto.ForwardedFrom{ChatID: "a", MessageID: "x"} },
+		"swapped":            func(r *proto.SendMessageReq) { r.ForwardFrom = &proto.ForwardedFrom{ChatID: "b", MessageID: "a"} },
+		"run together":       func(r *proto.SendMessageReq) { r.ForwardFrom = &proto.ForwardedFrom{ChatID: "ab"} },
+		"with a sender": func(r *proto.SendMessageReq) {
+			r.ForwardFrom = &proto.ForwardedFrom{ChatID: "a", MessageID: "b", SenderID: "c"}
+		},
+		"two mentions":         func(r *proto.SendMessageReq) { r.Mentions = []string{"a", "b"} },
+		"another order":        func(r *proto.SendMessageReq) { r.Mentions = []string{"b", "a"} },
+		"one mention":          func(r *proto.SendMessageReq) { r.Mentions = []string{"ab"} },
+		"an empty one":         func(r *proto.SendMessageReq) { r.Mentions = []string{"a", "", "b"} },
+		"the first of two":     func(r *proto.SendMessageReq) { r.Mentions = []string{"a"} },
+		"the second of two":    func(r *proto.SendMessageReq) { r.Mentions = []string{"b"} },
+		"a reply":              func(r *proto.SendMessageReq) { r.ReplyToID = "a" },
+		"a thread":             func(r *proto.SendMessageReq) { r.ThreadID = "a" },
+		"content of the lists": func(r *proto.SendMessageReq) { r.EncryptedContent = "xab" },
+	} {
+		r := proto.SendMessageReq{ChatID: "c", EncryptedContent: "x", TempID: "t"}
+		change(&r)
+		id := identify("ann", &r, "request")
+		require.Empty(t, seen[id.content], "%s is as %s", what, seen[id.content])
+		seen[id.content] = what
+		require.Equal(t, id, identify("ann", &r, "another request"), "the same again is the same")
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 
 func (i *instance) sayFor(t testing.TB, seconds int, chatID, text string) proto.Message {
 	t.Helper()
-	res, err := i.send(as(t, "ann"), proto.SendMessageReq{ChatID: chatID, EncryptedContent: text, TTLSec: seconds, TempID: text})
+	res, err := i.send(as(t, "ann"), proto.SendMessageReq{ChatID: chatID, EncryptedContent: text, TTLSec: new(seconds), TempID: text})
 	require.NoError(t, err)
 	return res.Message
 }
@@ -131,7 +131,7 @@ func TestNoTimerNoMessage(t *testing.T) {
 	require.NoError(t, a.host.JetStream().DeleteStream(backend(t), proto.Work.Name))
 	ctx, cancel := context.WithTimeout(as(t, "ann"), time.Second)
 	defer cancel()
-	_, err := a.send(ctx, proto.SendMessageReq{ChatID: "c", EncryptedContent: "x", TTLSec: 5})
+	_, err := a.send(ctx, proto.SendMessageReq{ChatID: "c", EncryptedContent: "x", TTLSec: new(5)})
 	requireCode(t, proto.ServiceUnavailable, err)
 	require.Equal(t, uint64(1), a.say(t, "ann", "c", "plain").Seq)
 	require.Equal(t, []string{"plain"}, a.texts(t, "ann", "c"))

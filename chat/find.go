@@ -54,9 +54,11 @@ func (s *Service) findMessage(ctx context.Context, req *proto.FindMessageReq) (r
 	if err != nil {
 		return res, err
 	}
+	present(&t.sent.Message, t.newest, s.host.Now())
+	m := &t.sent.Message
 	return proto.FindMessageRes{
-		ChatID: chatID, SenderID: t.sent.Message.SenderID, Seq: t.seq,
-		Deleted: goneAt(&t.sent.Message, t.newest, s.host.Now()) != nil || when[0][0] != 0,
+		ChatID: chatID, SenderID: m.SenderID, SenderName: t.sent.Sender.Username, Seq: t.seq, Mentions: m.Mentions, ExpiresAt: m.ExpiresAt,
+		Deleted: m.DeletedAt != nil || when[0][0] != 0,
 	}, nil
 }
 

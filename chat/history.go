@@ -101,10 +101,7 @@ func (s *Service) visibleIn(ctx context.Context, c *chatState, user proto.Token,
 
 // historySpan is the range of seqs asked for, empty where from > to.
 func historySpan(req proto.HistoryReq, last uint64) (from, to uint64) {
-	limit := uint64(req.Limit)
-	if limit == 0 {
-		limit = defaultHistory
-	}
+	limit := uint64(proto.ValueOr(req.Limit, defaultHistory))
 	if req.AfterSeq != nil {
 		after := *req.AfterSeq
 		if after >= last {

@@ -39,6 +39,7 @@ func (e *editing) judge(t *target) (event *proto.MessageEdited, at proto.Timesta
 		next.Metadata, next.Mentions, next.Version = have.Metadata, have.Mentions, have.Version+1
 		content, since = have.EncryptedContent, have.EditedAt
 	}
+	before := next.Mentions
 	same := content == next.EncryptedContent
 	if v := e.req.Metadata; len(v) > 0 && string(v) != "null" {
 		same = same && bytes.Equal(v, next.Metadata)
@@ -51,6 +52,7 @@ func (e *editing) judge(t *target) (event *proto.MessageEdited, at proto.Timesta
 	if len(next.Mentions) == 0 {
 		next.Mentions = nil
 	}
+	next.MentionsAdded, next.MentionsRemoved = without(next.Mentions, before), without(before, next.Mentions)
 	switch {
 	case same:
 		return nil, since, nil
@@ -58,6 +60,16 @@ func (e *editing) judge(t *target) (event *proto.MessageEdited, at proto.Timesta
 		return nil, at, proto.Errorf(proto.PermissionDenied, "the message is too old to be edited")
 	}
 	return &next, e.now, nil
+}
+
+// without is users but others, each once; nil where none is left.
+func without(users, others []string) (out []string) {
+	for _, u := range users {
+		if !slices.Contains(others, u) && !slices.Contains(out, u) {
+			out = append(out, u)
+		}
+	}
+	return out
 }
 
 // deleting is a request to delete for everyone, judged against a target.

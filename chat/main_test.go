@@ -103,7 +103,7 @@ func (i *instance) say(t testing.TB, user, chatID, text string) proto.Message {
 func (i *instance) texts(t testing.TB, user, chatID string) (out []string) {
 	t.Helper()
 	for after := uint64(0); ; {
-		res, err := i.history(as(t, user), proto.HistoryReq{ChatID: chatID, AfterSeq: new(after), Limit: 100})
+		res, err := i.history(as(t, user), proto.HistoryReq{ChatID: chatID, AfterSeq: new(after), Limit: new(100)})
 		require.NoError(t, err)
 		for _, raw := range res.Messages {
 			m := decode(t, raw)

@@ -18,7 +18,10 @@ import (
 // pages reads all members of a chat; between is called after each page.
 func (i *instance) pages(t testing.TB, chatID string, limit int, between func(page int)) (pages [][]proto.Member) {
 	t.Helper()
-	req := proto.GetChatReq{ChatID: chatID, Limit: limit}
+	req := proto.GetChatReq{ChatID: chatID}
+	if limit > 0 {
+		req.Limit = &limit
+	}
 	for {
 		require.NoError(t, req.Validate())
 		res, err := i.getChat(backend(t), req)

@@ -97,7 +97,7 @@ func appendContent(dst []byte, r *proto.SendMessageReq) []byte {
 		dst = appendTexts(dst)
 	}
 	dst = appendTexts(dst, r.Mentions...)
-	return binary.BigEndian.AppendUint64(dst, uint64(r.TTLSec))
+	return binary.BigEndian.AppendUint64(dst, uint64(proto.ValueOr(r.TTLSec, 0)))
 }
 
 // appendTexts writes how many texts there are, and each behind its length.

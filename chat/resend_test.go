@@ -20,7 +20,7 @@ func TestARepeatIsAckedAsItIsNow(t *testing.T) {
 		var clock atomic.Int64
 		a := w.ahead(&clock)
 		a.chat(t, "c", "ann", "bob")
-		send := func(text string, ttl int) (proto.Message, bool) {
+		send := func(text string, ttl *int) (proto.Message, bool) {
 			t.Helper()
 			res, err := a.send(as(t, "ann"), proto.SendMessageReq{
 				ChatID: "c", EncryptedContent: text, TempID: text, Metadata: proto.Raw(`{"a":1}`), Mentions: []string{"bob"}, TTLSec: ttl,
@@ -28,7 +28,7 @@ func TestARepeatIsAckedAsItIsNow(t *testing.T) {
 			require.NoError(t, err)
 			return res.Message, res.Duplicate
 		}
-		again := func(was proto.Message, ttl int) proto.Message {
+		again := func(was proto.Message, ttl *int) proto.Message {
 			t.Helper()
 			m, duplicate := send(was.TempID, ttl)
 			require.True(t, duplicate)
@@ -36,23 +36,23 @@ func TestARepeatIsAckedAsItIsNow(t *testing.T) {
 			require.Equal(t, was.TempID, m.TempID)
 			return m
 		}
-		plain, _ := send("plain", 0)
-		edited, _ := send("edited", 0)
-		deleted, _ := send("deleted", 0)
-		both, _ := send("edited and deleted", 0)
-		expired, _ := send("expired", 3600)
+		plain, _ := send("plain", nil)
+		edited, _ := send("edited", nil)
+		deleted, _ := send("deleted", nil)
+		both, _ := send("edited and deleted", nil)
+		expired, _ := send("expired", new(3600))
 		a.change(t, "ann", edited, "another text")
 		a.change(t, "ann", both, "another text")
 		a.erase(t, "ann", deleted, true)
 		a.erase(t, "ann", both, true)
 		look := func() {
 			t.Helper()
-			require.Equal(t, plain, again(plain, 0))
-			e := again(edited, 0)
+			require.Equal(t, plain, again(plain, nil))
+			e := again(edited, nil)
 			require.Equal(t, "another text", e.EncryptedContent)
 			require.NotNil(t, e.EditedAt)
 			require.Nil(t, e.DeletedAt)
-			for _, m := range []proto.Message{again(deleted, 0), again(both, 0)} {
+			for _, m := range []proto.Message{again(deleted, nil), again(both, nil)} {
 				require.NotNil(t, m.DeletedAt)
 				require.Empty(t, m.EncryptedContent)
 				require.Empty(t, m.Metadata)
@@ -60,7 +60,7 @@ func TestARepeatIsAckedAsItIsNow(t *testing.T) {
 			}
 		}
 		look()
-		require.Nil(t, again(expired, 3600).DeletedAt)
+		require.Nil(t, again(expired, new(3600)).DeletedAt)
 		flush(t, redis)
 		look()
 		redis.Stop()
@@ -75,14 +75,14 @@ func TestARepeatIsAckedAsItIsNow(t *testing.T) {
 			_, err := a.join(as(t, "ann"), proto.JoinChatReq{ChatID: "c"})
 			return err == nil
 		})
-		gone := again(expired, 3600)
+		gone := again(expired, new(3600))
 		require.Equal(t, expired.ExpiresAt, gone.DeletedAt)
 		require.Empty(t, gone.EncryptedContent)
 		seen := a.seen(t, "ann", "c")
 		for k, was := range []proto.Message{plain, edited, deleted, both, expired} {
-			ttl := 0
+			var ttl *int
 			if was.ExpiresAt != nil {
-				ttl = 3600
+				ttl = new(3600)
 			}
 			m := again(was, ttl)
 			m.TempID = ""

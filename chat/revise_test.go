@@ -42,7 +42,7 @@ func (i *instance) seen(t testing.TB, user, chatID string) []proto.Message {
 	t.Helper()
 	var back, forth, synced, queued []proto.Message
 	for before := uint64(0); ; {
-		res, err := i.history(as(t, user), proto.HistoryReq{ChatID: chatID, BeforeSeq: before, Limit: 7})
+		res, err := i.history(as(t, user), proto.HistoryReq{ChatID: chatID, BeforeSeq: before, Limit: new(7)})
 		require.NoError(t, err)
 		require.False(t, res.HasMore && len(res.Messages) == 0, "a page with more to come is not empty")
 		page := messages(t, res.Messages)
@@ -53,7 +53,7 @@ func (i *instance) seen(t testing.TB, user, chatID string) []proto.Message {
 		before = page[0].Seq
 	}
 	for after := uint64(0); ; {
-		res, err := i.history(as(t, user), proto.HistoryReq{ChatID: chatID, AfterSeq: new(after), Limit: 7})
+		res, err := i.history(as(t, user), proto.HistoryReq{ChatID: chatID, AfterSeq: new(after), Limit: new(7)})
 		require.NoError(t, err)
 		page := messages(t, res.Messages)
 		forth = append(forth, page...)

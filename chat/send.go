@@ -259,8 +259,8 @@ func (s *Service) newMessage(send *sending, seq uint64) proto.Message {
 	if len(send.mentions) > 0 {
 		m.Mentions = send.mentions
 	}
-	if r.TTLSec > 0 {
-		end := proto.At(now.Add(time.Duration(r.TTLSec) * time.Second))
+	if r.TTLSec != nil {
+		end := proto.At(now.Add(time.Duration(*r.TTLSec) * time.Second))
 		m.ExpiresAt = &end
 	}
 	return m

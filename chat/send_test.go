@@ -27,7 +27,7 @@ func TestSend(t *testing.T) {
 		a := w.instance()
 		a.chat(t, "c", "ann", "bob")
 
-		res, err := a.send(as(t, "ann"), proto.SendMessageReq{ChatID: "c", EncryptedContent: "one", TempID: "t1", Metadata: proto.Raw(`{"k":1}`), TTLSec: 60})
+		res, err := a.send(as(t, "ann"), proto.SendMessageReq{ChatID: "c", EncryptedContent: "one", TempID: "t1", Metadata: proto.Raw(`{"k":1}`), TTLSec: new(60)})
 		require.NoError(t, err)
 		m := res.Message
 		require.Equal(t, uint64(1), m.Seq)

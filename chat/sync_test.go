@@ -32,7 +32,7 @@ func TestPaging(t *testing.T) {
 		var back []string
 		calls := 0
 		for before := uint64(0); before != 1; calls++ {
-			res, err := a.history(as(t, "bob"), proto.HistoryReq{ChatID: "c", BeforeSeq: before, Limit: limit})
+			res, err := a.history(as(t, "bob"), proto.HistoryReq{ChatID: "c", BeforeSeq: before, Limit: new(limit)})
 			require.NoError(t, err)
 			page := messages(t, res.Messages)
 			require.LessOrEqual(t, len(page), limit)

@@ -77,7 +77,7 @@ func TestUnreadIsWhatHistoryShows(t *testing.T) {
 		}
 		a.chat(t, "expired", "ann", "bob")
 		for range 3 {
-			_, err := a.send(as(t, "ann"), proto.SendMessageReq{ChatID: "expired", EncryptedContent: "x", TTLSec: 3600})
+			_, err := a.send(as(t, "ann"), proto.SendMessageReq{ChatID: "expired", EncryptedContent: "x", TTLSec: new(3600)})
 			require.NoError(t, err)
 		}
 		kept := a.say(t, "ann", "expired", "kept")

@@ -133,17 +133,18 @@ func (a *announcer) tell(ctx context.Context, b *batch) bool {
 		return a.refused(ctx, b, err)
 	}
 	a.most = min(2*a.most, proto.MaxReport)
-	fences := make(map[string]uint64, len(res.Fences))
-	for _, f := range res.Fences {
-		fences[f.PID] = f.Fence
+	fences := make(map[string]*proto.Fenced, len(res.Fences))
+	for i := range res.Fences {
+		fences[res.Fences[i].PID] = &res.Fences[i]
 	}
 	over := make(map[string]bool, len(res.Superseded))
 	for _, pid := range res.Superseded {
 		over[pid] = true
 	}
 	for _, p := range b.parts {
-		if f := fences[p.session.pid]; f != 0 {
-			p.session.fence.Store(f)
+		if f := fences[p.session.pid]; f != nil {
+			p.session.fence.Store(f.Fence)
+			p.session.learnOwn(f.Own)
 		}
 		if p.news.opened && over[p.session.pid] {
 			p.session.takenOver()

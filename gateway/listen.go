@@ -97,7 +97,7 @@ func (svc *Service) listenClients() (stop func(), err error) {
 	if len(trusted) == 0 {
 		stop = svc.serve(l, handler, idleTimeout)
 	} else {
-		direct, proxied := splitProxied(l, trusted)
+		direct, proxied := splitProxied(l, trusted, svc.cfg.ReadTimeout)
 		stopDirect, stopProxied := svc.serve(direct, handler, idleTimeout), svc.serve(proxied, handler, proxyIdleTimeout)
 		stop = func() { stopDirect(); stopProxied() }
 	}

@@ -53,11 +53,12 @@ func (svc *Service) register(ctx context.Context, s *Session, returns string) <-
 func (svc *Service) registered(s *Session, res *proto.OpenSessionRes, name string) {
 	s.mu.Lock()
 	s.announced = true
-	s.away, s.own = res.Status == proto.StatusAway, res.Own
+	s.away = res.Status == proto.StatusAway
 	over := s.phase == closed && s.laneLocked(servicePresence) == nil
 	s.mu.Unlock()
 	if res.Fence != 0 {
 		s.fence.Store(res.Fence)
+		s.learnOwn(res.Own)
 	}
 	// The name is looked at only now: a renaming that did not find this one
 	// announced relies on that.
@@ -165,13 +166,14 @@ func (svc *Service) updatePresence(ctx context.Context, s *Session, data []byte)
 		return nil, err
 	}
 	for _, other := range svc.hub.sessions(s.user) {
-		other.remember(req.Wanted(), s.actor.Device, res.Own)
+		other.remember(req.Wanted(), s.actor.Device)
 	}
+	svc.ownPresence(s.user, res.Own)
 	return reply.Body, nil
 }
 
-// remember notes what the user has set, and what one device of theirs has.
-func (s *Session) remember(status proto.Status, device string, own *proto.OwnPresence) {
+// remember notes what one device of the user has set.
+func (s *Session) remember(status proto.Status, device string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.actor.Device == device {
@@ -180,9 +182,6 @@ func (s *Session) remember(status proto.Status, device string, own *proto.OwnPre
 			s.away = status == proto.StatusAway
 		case proto.StatusBusy, proto.StatusOffline, proto.StatusUnknown: // of the user
 		}
-	}
-	if own == nil || s.own == nil || own.At >= s.own.At {
-		s.own = own
 	}
 }
 

@@ -283,6 +283,9 @@ func (p *presenceService) update(ctx context.Context, req proto.UpdatePresenceRe
 	if s := req.Wanted(); s == proto.StatusBusy || s == proto.StatusOffline {
 		own.Status = s
 	}
+	body, err := wire.Marshal(own)
+	require.NoError(p.t, err)
+	require.NoError(p.t, p.host.PublishEphemeral(proto.UserEphemeral(token(p.t, actor.User)), proto.OwnPresenceEvent, services.Except{}, body))
 	return proto.UpdatePresenceRes{Status: req.Wanted(), EffectiveStatus: req.Wanted(), LastSeen: 1, Own: own}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/pires/go-proxyproto"
 )
@@ -13,9 +14,10 @@ import (
 // proxy that passes TCP on and sends no header must not be trusted: its clients could send one.
 type proxiedListener struct {
 	net.Listener
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
+	headerTimeout time.Duration // of the PROXY header
+	conns         chan net.Conn
+	closed        chan struct{}
+	once          sync.Once
 }
 
 // directListener accepts all others, as they are.
@@ -26,8 +28,9 @@ type directListener struct {
 }
 
 // splitProxied splits what l accepts. Both listeners must be served, and both must be closed.
-func splitProxied(l net.Listener, trusted proxies) (direct, proxied net.Listener) {
-	p := &proxiedListener{Listener: l, conns: make(chan net.Conn), closed: make(chan struct{})}
+// headerTimeout is how long a PROXY header may take.
+func splitProxied(l net.Listener, trusted proxies, headerTimeout time.Duration) (direct, proxied net.Listener) {
+	p := &proxiedListener{Listener: l, headerTimeout: headerTimeout, conns: make(chan net.Conn), closed: make(chan struct{})}
 	return &directListener{l, trusted, p}, p
 }
 
@@ -51,11 +54,11 @@ func (d *directListener) Accept() (net.Conn, error) {
 }
 
 // Accept implements net.Listener. The header is read by the goroutine that serves the connection,
-// within readHeaderTimeout.
+// within headerTimeout.
 func (p *proxiedListener) Accept() (net.Conn, error) {
 	select {
 	case conn := <-p.conns:
-		return proxyproto.NewConn(conn, proxyproto.WithPolicy(proxyproto.USE), proxyproto.SetReadHeaderTimeout(readHeaderTimeout)), nil
+		return proxyproto.NewConn(conn, proxyproto.WithPolicy(proxyproto.USE), proxyproto.SetReadHeaderTimeout(p.headerTimeout)), nil
 	case <-p.closed:
 		return nil, net.ErrClosed
 	}

@@ -56,10 +56,11 @@ type Session struct {
 	changes   map[proto.Token]passedChange // while opening, by chat
 	ends      map[proto.Token]uint64       // by chat: position of the last end of membership that it was told
 	calls     *callNotes                   // nil: it has had nothing to do with calls
-	own       *proto.OwnPresence           // nil: none is known
+	own       *proto.OwnPresence           // newest that is known of what the user has set; nil: nothing
 	phase     phase
 	briefed   bool      // signaling has said what of calls it is to be told
 	away      bool      // the device's own status
+	ownKnown  bool      // presence has said what the user has set
 	announced bool      // presence has been told of it, or is
 	taken     bool      // another connection continues it
 	final     bool      // it will not return

@@ -11,7 +11,10 @@ import (
 
 // typing answers message:typing. It is told to the others from here, without a
 // service: a member is who is in the chat's topic.
-func (svc *Service) typing(_ context.Context, s *Session, data []byte) ([]byte, error) {
+func (svc *Service) typing(ctx context.Context, s *Session, data []byte) ([]byte, error) {
+	if s.hidesTyping(time.Now()) {
+		return svc.typingOver(ctx, s, data)
+	}
 	req, t, err := lockFor(svc, s, data, typingChat)
 	if err != nil {
 		return nil, err
@@ -31,7 +34,7 @@ func (svc *Service) typing(_ context.Context, s *Session, data []byte) ([]byte, 
 	return ack(proto.TypingRes{ExpiresInMs: typing.For.Milliseconds(), Coalesced: !tell})
 }
 
-// typingOver answers message:typing beyond the limit: nobody is told.
+// typingOver answers message:typing beyond the limit, or of the invisible: nobody is told.
 func (svc *Service) typingOver(_ context.Context, s *Session, data []byte) ([]byte, error) {
 	_, t, err := lockFor(svc, s, data, typingChat)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"supmesh.dev/notify/decide"
+	"supmesh.dev/notify/notices"
 	"supmesh.dev/proto"
 )
 
@@ -19,6 +20,20 @@ func (d decided) Notify(ctx context.Context, req *proto.NotifyReq) error {
 	}
 	_, err := d.s.notify(ctx, req)
 	return err
+}
+
+// Clear removes notifications about a message, and takes their pushes back.
+func (d decided) Clear(ctx context.Context, user, messageID string, t proto.NotificationType, key string) error {
+	token, err := proto.EncodeID(user)
+	if err != nil {
+		return proto.FieldError("userId", err)
+	}
+	done, err := d.s.notices.Clear(ctx, &notices.Taking{User: token, About: messageID, Type: t, Now: d.s.host.Now(), Key: "notices:clear:" + key + ":" + string(token)})
+	if err != nil {
+		return err
+	}
+	d.s.withdraw(ctx, user, token, "", &done)
+	return nil
 }
 
 // Enqueue queues a push.

@@ -34,11 +34,7 @@ func (s *Service) register(ctx context.Context, req proto.RegisterDeviceReq) (pr
 	}
 	_, err = s.registry.Change(ctx, who.User, who.Traceparent(), func(st *registry.State) (bool, error) {
 		st.At(s.host.Now())
-		changed, full := st.Register(&r)
-		if full {
-			return false, proto.Errorf(proto.SubscriptionLimit, "at most %d push registrations", proto.MaxPushDevices)
-		}
-		return changed, nil
+		return st.Register(&r), nil
 	})
 	return proto.RegisterDeviceRes{DeviceID: r.DeviceID, Provider: r.Provider}, unavailable(err)
 }

@@ -179,7 +179,7 @@ func TestMoreThanAreKept(t *testing.T) {
 		look := func(unread int) {
 			t.Helper()
 			for range 2 {
-				got, n := w.all("ann", proto.PendingNotificationsReq{Limit: 37})
+				got, n := w.all("ann", proto.PendingNotificationsReq{Limit: new(37)})
 				require.Equal(t, reversed(ids[max(0, len(ids)-proto.MaxNotifications):]), got)
 				require.Equal(t, unread, n)
 				w.flush()
@@ -218,13 +218,13 @@ func TestTypes(t *testing.T) {
 		want[req.Type] = append(want[req.Type], id)
 	}
 	for typ, ids := range want {
-		got, unread := w.all("ann", proto.PendingNotificationsReq{Types: []proto.NotificationType{typ}, Limit: 3})
+		got, unread := w.all("ann", proto.PendingNotificationsReq{Types: []proto.NotificationType{typ}, Limit: new(3)})
 		require.Equal(t, reversed(ids), got)
 		require.Equal(t, 80, unread, "all that are unread count")
 	}
-	got, _ := w.all("ann", proto.PendingNotificationsReq{Types: []proto.NotificationType{proto.NotifyMention, proto.NotifySystem}, Limit: 7})
+	got, _ := w.all("ann", proto.PendingNotificationsReq{Types: []proto.NotificationType{proto.NotifyMention, proto.NotifySystem}, Limit: new(7)})
 	require.Len(t, got, 20)
-	got, _ = w.all("ann", proto.PendingNotificationsReq{Types: []proto.NotificationType{proto.NotifyMention}, Limit: 10})
+	got, _ = w.all("ann", proto.PendingNotificationsReq{Types: []proto.NotificationType{proto.NotifyMention}, Limit: new(10)})
 	require.Len(t, got, 10, "a page that is just full is the last")
 }
 
@@ -236,11 +236,11 @@ func TestPagesWhileTheyCome(t *testing.T) {
 	for i := range 30 {
 		ids = append(ids, w.sent(system(key(i), "ann")))
 	}
-	page := w.pending("ann", proto.PendingNotificationsReq{Limit: 10})
+	page := w.pending("ann", proto.PendingNotificationsReq{Limit: new(10)})
 	w.sent(system("later", "ann"))
 	w.clear(phone("ann"), ids[20]) // the one that the cursor stands on
 	w.clear(phone("ann"), ids[15])
-	rest, _ := w.all("ann", proto.PendingNotificationsReq{Limit: 10, Cursor: page.NextCursor})
+	rest, _ := w.all("ann", proto.PendingNotificationsReq{Limit: new(10), Cursor: page.NextCursor})
 	require.Equal(t, append(reversed(ids[16:20]), reversed(ids[:15])...), rest)
 }
 
@@ -249,7 +249,7 @@ func TestExpiry(t *testing.T) {
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
 		w := newTown(t, redis)
 		short := system("short", "ann")
-		short.TTLSec = 60
+		short.TTLSec = new(60)
 		w.sent(short)
 		stays := w.sent(system("stays", "ann"))
 		require.Equal(t, 2, w.pending("ann", proto.PendingNotificationsReq{}).UnreadCount)

@@ -22,10 +22,7 @@ func (s *Service) pending(ctx context.Context, req proto.PendingNotificationsReq
 			return proto.PendingNotificationsRes{}, &proto.Error{Code: proto.InvalidPayload, Field: "cursor", Message: "cursor must be nextCursor of an earlier page"}
 		}
 	}
-	limit := req.Limit
-	if limit == 0 {
-		limit = defaultPage
-	}
+	limit := proto.ValueOr(req.Limit, defaultPage)
 	p, err := s.notices.Page(ctx, who.User, s.host.Now(), before, limit, req.Types, s.host.AnswerRoom)
 	if err != nil {
 		return proto.PendingNotificationsRes{}, unavailable(err)

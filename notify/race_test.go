@@ -112,7 +112,7 @@ func TestClearAllIsOvertaken(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, all, done.IDs)
 			require.Equal(t, 1, done.Unread)
-			p := w.pending("ann", proto.PendingNotificationsReq{Limit: 1})
+			p := w.pending("ann", proto.PendingNotificationsReq{Limit: new(1)})
 			require.Equal(t, 1, p.UnreadCount)
 			require.Equal(t, id, p.Notifications[0].ID)
 			require.False(t, p.Notifications[0].Read)

@@ -20,7 +20,7 @@ func (s *Service) read(ctx context.Context, req proto.ReadNotificationsReq) (pro
 	if err != nil {
 		return proto.UnreadRes{}, unavailable(err)
 	}
-	s.withdraw(ctx, &who, &done)
+	s.withdraw(ctx, who.Actor.User, who.User, deviceOf(&who), &done)
 	return proto.UnreadRes{UnreadCount: done.Unread}, nil
 }
 
@@ -47,7 +47,7 @@ func (s *Service) remove(ctx context.Context, which func(*notices.Taking)) (noti
 	if err != nil {
 		return notices.Taken{}, unavailable(err)
 	}
-	s.withdraw(ctx, &who, &done)
+	s.withdraw(ctx, who.Actor.User, who.User, deviceOf(&who), &done)
 	return done, nil
 }
 

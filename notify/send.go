@@ -62,10 +62,7 @@ func (s *Service) notifyUser(ctx context.Context, user proto.Token, req *proto.N
 		return "", err
 	}
 	defer giveBack()
-	ttl := time.Duration(req.TTLSec) * time.Second
-	if ttl == 0 {
-		ttl = notices.DefaultTTL
-	}
+	ttl := time.Duration(proto.ValueOr(req.TTLSec, int(notices.DefaultTTL.Seconds()))) * time.Second
 	added, err := s.notices.Add(ctx, &notices.Adding{User: user, Key: req.Key, TTL: ttl, Trace: trace, Notification: s.notificationOf(req)})
 	return added.ID, err
 }

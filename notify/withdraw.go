@@ -10,17 +10,16 @@ import (
 	"supmesh.dev/notify/decide"
 	"supmesh.dev/notify/notices"
 	"supmesh.dev/proto"
-	"supmesh.dev/services"
 	"supmesh.dev/services/wire"
 )
 
-// withdraw has the user's other devices take back what was pushed for
-// notifications that are read or gone. What cannot be queued stays on the screen.
-func (s *Service) withdraw(ctx context.Context, who *services.Caller, done *notices.Taken) {
+// withdraw has a user's devices, but the one given ("": none), take back what was pushed
+// for notifications that are read or gone. What cannot be queued stays on the screen.
+func (s *Service) withdraw(ctx context.Context, userID string, user proto.Token, except string, done *notices.Taken) {
 	if len(done.Withdraw) == 0 {
 		return
 	}
-	st, err := s.registry.Of(ctx, who.User)
+	st, err := s.registry.Of(ctx, user)
 	if err != nil {
 		s.host.Log().WarnContext(ctx, "withdraw pushes", "error", err)
 		return
@@ -28,12 +27,12 @@ func (s *Service) withdraw(ctx context.Context, who *services.Caller, done *noti
 	now := s.host.Now()
 	for i := range st.Devices {
 		d := &st.Devices[i]
-		if d.DeviceID == deviceOf(who) || d.VoIP {
+		if d.DeviceID == except || d.VoIP {
 			continue
 		}
 		for _, key := range done.Withdraw {
 			p := proto.Push{
-				UserID: who.Actor.User, DeviceID: d.DeviceID, Provider: d.Provider, NotificationID: withdrawalID(done.Position, key),
+				UserID: userID, DeviceID: d.DeviceID, Provider: d.Provider, NotificationID: withdrawalID(done.Position, key),
 				Type: proto.NotifySystem, Priority: proto.PriorityNormal, Badge: done.Unread, CollapseKey: key, Withdraw: true,
 				CreatedAt: proto.At(now), ExpiresAt: proto.At(now.Add(decide.WithdrawFor)), After: done.Position,
 			}

@@ -89,7 +89,7 @@ func (s *Service) opened(ctx context.Context, gateway, inbox proto.Token, req *p
 		return nil
 	}
 	fences := make(map[*proto.Opened]uint64, len(each))
-	if _, err = s.changeAfter(ctx, users, "", readSessions, func(e *registry.Entry, now int64) error {
+	out, err := s.changeAfter(ctx, users, "", readSessions, func(e *registry.Entry, now int64) error {
 		for _, o := range of[e.User] {
 			fence, ok := e.Announce(state.Conn{
 				PID: o.PID, Fence: o.Fence, Gateway: gateway, Inbox: inbox, Socket: o.SocketID, Device: o.DeviceID,
@@ -101,7 +101,8 @@ func (s *Service) opened(ctx context.Context, gateway, inbox proto.Token, req *p
 			fences[o] = fence
 		}
 		return nil
-	}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	var begun []registry.Begin
@@ -113,7 +114,7 @@ func (s *Service) opened(ctx context.Context, gateway, inbox proto.Token, req *p
 		}
 		begun = append(begun, registry.Begin{Of: names[i], Gateway: gateway, Fence: fence, Device: o.DeviceID, Since: o.Since.UnixMilli(), Socket: o.SocketID})
 		if o.Fence == 0 {
-			res.Fences = append(res.Fences, proto.Fenced{PID: o.PID, Fence: fence})
+			res.Fences = append(res.Fences, proto.Fenced{PID: o.PID, Fence: fence, Own: out[names[i].User].OwnPresence()})
 		}
 	}
 	_, err = s.records.BeginSessions(ctx, begun...)

@@ -93,7 +93,7 @@ type InitiateCallReq struct {
 	Offer          *Sdp       `json:"offer,omitzero"`                   // ‡ to one user
 	Offers         OfferTable `json:"offers,omitzero"`                  // to several
 	ChatID         string     `json:"chatId,omitzero" rule:"id"`        // of which caller and callees are members
-	RingTimeoutSec int        `json:"ringTimeoutSec,omitzero" rule:"n=10..90"`
+	RingTimeoutSec *int       `json:"ringTimeoutSec,omitzero" rule:"n=10..90"`
 }
 
 // Validate checks every field; the error names the first that is wrong.
@@ -106,7 +106,7 @@ func (r *InitiateCallReq) Validate() error {
 		each("targetUserIds", r.TargetUserIDs, CheckID),
 		check("callType", r.CallType == CallAudio || r.CallType == CallVideo, "must be audio or video"),
 		optional("chatId", r.ChatID, CheckID),
-		check("ringTimeoutSec", r.RingTimeoutSec == 0 || r.RingTimeoutSec >= int(MinRing.Seconds()) && r.RingTimeoutSec <= int(MaxRing.Seconds()), "must be from 10 to 90"),
+		within("ringTimeoutSec", r.RingTimeoutSec, int(MinRing.Seconds()), int(MaxRing.Seconds())),
 	); err != nil {
 		return err
 	}
@@ -296,14 +296,14 @@ type IceServersRes struct {
 
 // CallHistoryReq is `call:history`: one's own calls, newest first.
 type CallHistoryReq struct {
-	Limit  int    `json:"limit,omitzero" rule:"n=1..100"`    // 50 if absent
+	Limit  *int   `json:"limit,omitzero" rule:"n=1..100"`    // 50 if absent
 	Cursor string `json:"cursor,omitzero" rule:"chars=..64"` // nextCursor of the page before
 }
 
 // Validate checks every field; the error names the first that is wrong.
 func (r *CallHistoryReq) Validate() error {
 	return first(
-		check("limit", r.Limit >= 0 && r.Limit <= CallHistoryLimit, "must be from 1 to 100"),
+		within("limit", r.Limit, 1, CallHistoryLimit),
 		check("cursor", len(r.Cursor) <= 64, "must be nextCursor of an earlier page"),
 	)
 }

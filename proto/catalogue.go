@@ -229,8 +229,8 @@ var (
 	}}
 	RegisterDevice = Endpoint[RegisterDeviceReq, RegisterDeviceRes]{Row{
 		Subject: "rpc.notify.register", Event: "device:register", Limit: Limit{20, time.Minute}, Timeout: RequestTimeout, Idempotent: true,
-		Errors:  []Code{SubscriptionLimit, PermissionDenied, PayloadTooLarge},
-		Summary: "Push to this device what it does not get otherwise.",
+		Errors:  []Code{PermissionDenied, PayloadTooLarge},
+		Summary: "Push to this device what it does not get otherwise. Of more than 20 registrations of a user the oldest goes.",
 	}}
 	UnregisterDevice = Endpoint[UnregisterDeviceReq, UnregisterDeviceRes]{Row{
 		Subject: "rpc.notify.unregister", Event: "device:unregister", Limit: Limit{20, time.Minute}, Timeout: RequestTimeout, Idempotent: true,

@@ -187,7 +187,7 @@ const MaxMembersPage = 1000
 type GetChatReq struct {
 	ChatID string `json:"chatId" rule:"id"`
 	Cursor string `json:"cursor,omitzero"`                 // nextCursor of the page before
-	Limit  int    `json:"limit,omitzero" rule:"n=1..1000"` // members a page, 1000 by default; a page may have fewer
+	Limit  *int   `json:"limit,omitzero" rule:"n=1..1000"` // members a page, 1000 by default; a page may have fewer
 }
 
 // Validate checks every field; the error names the first that is wrong.
@@ -195,7 +195,7 @@ func (r *GetChatReq) Validate() error {
 	return first(
 		field("chatId", CheckID(r.ChatID)),
 		optional("cursor", r.Cursor, checkCursor),
-		check("limit", r.Limit >= 0 && r.Limit <= MaxMembersPage, "must be 1 to 1000"),
+		within("limit", r.Limit, 1, MaxMembersPage),
 	)
 }
 

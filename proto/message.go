@@ -62,7 +62,7 @@ type SendMessageReq struct {
 	ThreadID         string         `json:"threadId,omitzero" rule:"id"`                                        // a message of this chat
 	ForwardFrom      *ForwardedFrom `json:"forwardFrom,omitzero"`                                               // a message that the sender may read
 	Mentions         []string       `json:"mentions,omitzero" rule:"n=..50 each=id"`                            // those who are no members are left out
-	TTLSec           int            `json:"ttlSec,omitzero" rule:"n=5..2592000"`                                // 5 to 2,592,000 s
+	TTLSec           *int           `json:"ttlSec,omitzero" rule:"n=5..2592000"`                                // 5 to 2,592,000 s
 }
 
 // Validate checks every field; the error names the first that is wrong.
@@ -81,7 +81,7 @@ func (r *SendMessageReq) Validate() error {
 		r.ForwardFrom.validate(),
 		check("mentions", len(r.Mentions) <= MaxMentions, "must be at most 50 users"),
 		each("mentions", r.Mentions, CheckID),
-		check("ttlSec", r.TTLSec == 0 || r.TTLSec >= MinTTL && r.TTLSec <= MaxTTL, "must be 5 to 2592000 seconds"),
+		within("ttlSec", r.TTLSec, MinTTL, MaxTTL),
 	)
 }
 
@@ -116,7 +116,7 @@ type HistoryReq struct {
 	ChatID    string  `json:"chatId" rule:"id"`
 	BeforeSeq uint64  `json:"beforeSeq,omitzero"`
 	AfterSeq  *uint64 `json:"afterSeq,omitzero"`              // 0 reads from the first message
-	Limit     int     `json:"limit,omitzero" rule:"n=1..100"` // 1 to 100, 50 by default
+	Limit     *int    `json:"limit,omitzero" rule:"n=1..100"` // 1 to 100, 50 by default
 }
 
 // Validate checks every field; the error names the first that is wrong.
@@ -124,7 +124,7 @@ func (r *HistoryReq) Validate() error {
 	return first(
 		field("chatId", CheckID(r.ChatID)),
 		check("afterSeq", r.BeforeSeq == 0 || r.AfterSeq == nil, "must not stand with beforeSeq"),
-		check("limit", r.Limit >= 0 && r.Limit <= 100, "must be 1 to 100"),
+		within("limit", r.Limit, 1, 100),
 	)
 }
 

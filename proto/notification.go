@@ -51,6 +51,7 @@ const (
 	MaxTitle             = 200 // characters
 	MaxNotificationText  = 1000
 	MaxNotificationData  = 4 << 10 // bytes
+	MinNotificationTTL   = 10      // seconds
 	MaxPushDevices       = 20      // registrations of one user
 	MaxPushToken         = 4 << 10 // bytes
 	MaxMutes             = 1000    // chats of one user
@@ -110,7 +111,7 @@ type ClearNotificationsRes struct {
 
 // PendingNotificationsReq is `notification:get-pending`.
 type PendingNotificationsReq struct {
-	Limit  int                `json:"limit,omitzero" rule:"n=1..100"`                                                                                                 // 50 if absent
+	Limit  *int               `json:"limit,omitzero" rule:"n=1..100"`                                                                                                 // 50 if absent
 	Cursor string             `json:"cursor,omitzero" rule:"chars=..64"`                                                                                              // nextCursor of the page before
 	Types  []NotificationType `json:"types,omitzero" rule:"n=..8 each=enum=mention|reply|call_missed|call_incoming|chat_invite|chat_updated|message_reaction|system"` // these alone
 }
@@ -118,7 +119,7 @@ type PendingNotificationsReq struct {
 // Validate checks every field; the error names the first that is wrong.
 func (r *PendingNotificationsReq) Validate() error {
 	err := first(
-		check("limit", r.Limit >= 0 && r.Limit <= MaxNotificationsPage, "must be from 1 to 100"),
+		within("limit", r.Limit, 1, MaxNotificationsPage),
 		check("cursor", len(r.Cursor) <= 64, "must be nextCursor of an earlier page"),
 		check("types", len(r.Types) <= len(NotificationTypes), "must be at most 8"),
 	)
@@ -170,7 +171,7 @@ type NotifyReq struct {
 	Priority    string           `json:"priority,omitzero" rule:"enum=low|normal|high"` // the type's if absent
 	Silent      bool             `json:"silent,omitzero"`                               // no sound
 	CollapseKey string           `json:"collapseKey,omitzero" rule:"chars=..64"`        // one push replaces another with the same; the chat's if absent
-	TTLSec      int              `json:"ttlSec,omitzero" rule:"n=10..2592000"`          // gone after it; 30 days if absent
+	TTLSec      *int             `json:"ttlSec,omitzero" rule:"n=10..2592000"`          // gone after it; 30 days if absent
 	// Key makes it one notification a user, however often it is asked for.
 	Key string `json:"key,omitzero" rule:"chars=..200"`
 }
@@ -188,7 +189,7 @@ func (r *NotifyReq) Validate() error {
 		optional("fromUserId", r.FromUserID, CheckID), optional("chatId", r.ChatID, CheckID), optional("messageId", r.MessageID, CheckID),
 		check("priority", r.Priority == "" || oneOf(r.Priority, []string{PriorityLow, PriorityNormal, PriorityHigh}), "must be low, normal or high"),
 		check("collapseKey", charsAtMost(r.CollapseKey, 64), "must be at most 64 characters"),
-		check("ttlSec", r.TTLSec == 0 || r.TTLSec >= 10 && r.TTLSec <= 30*24*3600, "must be from 10 to 2592000"),
+		within("ttlSec", r.TTLSec, MinNotificationTTL, MaxTTL),
 		check("key", charsAtMost(r.Key, 200), "must be at most 200 characters"),
 	)
 }

@@ -55,7 +55,7 @@ type RemoveReactionRes struct {
 type GetReactionsReq struct {
 	MessageID string `json:"messageId" rule:"id"` // ‡
 	ChatID    string `json:"chatId,omitzero" rule:"id"`
-	Limit     int    `json:"limit,omitzero" rule:"n=1..200"`    // 100 if absent
+	Limit     *int   `json:"limit,omitzero" rule:"n=1..200"`    // 100 if absent
 	Cursor    string `json:"cursor,omitzero" rule:"chars=..64"` // nextCursor of the page before
 }
 
@@ -64,7 +64,7 @@ func (r *GetReactionsReq) Validate() error {
 	return first(
 		field("messageId", CheckID(r.MessageID)),
 		optional("chatId", r.ChatID, CheckID),
-		check("limit", r.Limit >= 0 && r.Limit <= MaxReactionsPage, "must be from 1 to 200"),
+		within("limit", r.Limit, 1, MaxReactionsPage),
 		check("cursor", len(r.Cursor) <= 64, "must be nextCursor of an earlier page"),
 	)
 }
@@ -155,8 +155,11 @@ func (r *FindMessageReq) Validate() error {
 
 // FindMessageRes is its answer.
 type FindMessageRes struct {
-	ChatID   string `json:"chatId"`
-	SenderID string `json:"senderId"`
-	Seq      uint64 `json:"seq"`
-	Deleted  bool   `json:"deleted,omitzero"` // for everybody, or hidden by the user
+	ChatID     string     `json:"chatId"`
+	SenderID   string     `json:"senderId"`
+	SenderName string     `json:"senderName,omitzero"`
+	Seq        uint64     `json:"seq"`
+	Deleted    bool       `json:"deleted,omitzero"`   // for everybody, or hidden by the user
+	Mentions   []string   `json:"mentions,omitzero"`  // as of the newest edit
+	ExpiresAt  *Timestamp `json:"expiresAt,omitzero"` // when it is deleted for everyone
 }

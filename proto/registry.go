@@ -153,8 +153,9 @@ type ReportRes struct {
 
 // Fenced is the fence that a connection was given.
 type Fenced struct {
-	PID   string `json:"pid"`
-	Fence uint64 `json:"fence"`
+	PID   string       `json:"pid"`
+	Fence uint64       `json:"fence"`
+	Own   *OwnPresence `json:"own,omitzero"` // what its user has set
 }
 
 // LeaseReq says that a gateway lives. A gateway has a new name after each start,

@@ -73,6 +73,8 @@ type MessageEdited struct {
 	EncryptedContent string    `json:"encryptedContent"`
 	Metadata         Raw       `json:"metadata,omitzero"`
 	Mentions         []string  `json:"mentions,omitzero"`
+	MentionsAdded    []string  `json:"mentionsAdded,omitzero"`   // of mentions: those whom the version before did not mention
+	MentionsRemoved  []string  `json:"mentionsRemoved,omitzero"` // those whom only the version before mentioned
 	EditedAt         Timestamp `json:"editedAt"`
 	EditedBy         string    `json:"editedBy"`
 	Version          uint64    `json:"version"` // of the message: 1 as it was sent, one more for each edit

@@ -55,6 +55,20 @@ func each(name string, values []string, rule func(string) error) error {
 	return nil
 }
 
+// within checks a number that may be absent. One that is there is within its bounds: 0 is
+// no other way to leave it out.
+func within(name string, n *int, low, high int) error {
+	return check(name, n == nil || *n >= low && *n <= high, fmt.Sprintf("must be from %d to %d", low, high))
+}
+
+// ValueOr is an optional number, or what counts where it is absent.
+func ValueOr(n *int, absent int) int {
+	if n == nil {
+		return absent
+	}
+	return *n
+}
+
 func oneOf(v string, values []string) bool { return slices.Contains(values, v) }
 
 // isObject says whether raw, already known to be valid JSON, is an object or absent.

@@ -68,10 +68,7 @@ func (s *Service) page(ctx context.Context, req *proto.GetReactionsReq) (res pro
 	if m.Deleted {
 		return proto.GetReactionsRes{Reactions: []proto.UserReaction{}, Counts: proto.ReactionCounts{}, Mine: []string{}}, nil
 	}
-	limit := req.Limit
-	if limit == 0 {
-		limit = defaultPage
-	}
+	limit := proto.ValueOr(req.Limit, defaultPage)
 	var p board.Page
 	if err = s.whole(ctx, on.Chat, func() (err error) {
 		p, err = s.board.Page(ctx, on, who.User, after, limit)

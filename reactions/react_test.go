@@ -297,7 +297,7 @@ func TestToggling(t *testing.T) {
 	// Page by page each reaction comes once, also from what was read from the log again.
 	for range 2 {
 		seen := map[string]bool{}
-		req := proto.GetReactionsReq{MessageID: message, Limit: 7}
+		req := proto.GetReactionsReq{MessageID: message, Limit: new(7)}
 		for first := true; first || req.Cursor != ""; first = false {
 			page := w.get("user-0", req)
 			for _, r := range page.Reactions {

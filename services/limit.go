@@ -171,22 +171,25 @@ func (c *check) local() (undecided bool) {
 func (c *check) redis(ctx context.Context) {
 	l := c.limiter
 	allowed, wait, err := l.ask(ctx, c.rule, c.key, c.limit)
-	if err != nil || allowed {
+	if err != nil || wait <= 0 {
 		return
 	}
-	c.refused, c.retryAfter = true, wait
 	s := l.shard(c.key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.taken.CancelAt(c.at)
 	c.bucket.until = time.Now().Add(wait)
+	if !allowed {
+		c.refused, c.retryAfter = true, wait
+		c.taken.CancelAt(c.at)
+	}
 }
 
 func (c *check) verdict(ctx context.Context) (ok bool, retryAfter time.Duration) {
 	if c.refused {
 		c.limiter.host.metrics.refused.Add(ctx, 1, c.limiter.counts[c.rule]...)
 	}
-	return !c.refused, c.retryAfter
+	// Whole milliseconds, as clients are told: after them one passes.
+	return !c.refused, (c.retryAfter + time.Millisecond - 1).Truncate(time.Millisecond)
 }
 
 // run is a check's turn in Redis.
@@ -197,14 +200,20 @@ func (c *check) run() {
 	c.then(c.verdict(ctx))
 }
 
-// ask runs GCRA in Redis.
-func (l *Limiter) ask(ctx context.Context, rule, key string, r Rule) (bool, time.Duration, error) {
+// ask runs GCRA in Redis. wait is how long no other action is allowed, 0 where one is.
+func (l *Limiter) ask(ctx context.Context, rule, key string, r Rule) (allowed bool, wait time.Duration, err error) {
 	redisKey := "{" + l.prefix + ":" + key + "}:limit:" + rule
 	res, err := l.shared.Allow(ctx, redisKey, redis_rate.Limit{Rate: r.N, Burst: r.N, Period: r.Per})
-	if err != nil {
+	switch {
+	case err != nil:
 		return false, 0, fmt.Errorf("limit %s: %w", rule, err)
+	case res.Allowed == 0:
+		return false, max(res.RetryAfter, time.Millisecond), nil
+	case res.Remaining > 0:
+		return true, 0, nil
 	}
-	return res.Allowed > 0, max(res.RetryAfter, time.Millisecond), nil
+	// It was the last one: the next is free when the bucket lacks no more than all but one.
+	return true, res.ResetAfter - r.Per/time.Duration(r.N)*time.Duration(r.N-1), nil
 }
 
 func (l *Limiter) shard(key string) *limitShard {

@@ -16,10 +16,7 @@ func (s *Service) listHistory(ctx context.Context, req proto.CallHistoryReq) (re
 	if err != nil {
 		return res, err
 	}
-	limit := req.Limit
-	if limit == 0 {
-		limit = defaultPage
-	}
+	limit := proto.ValueOr(req.Limit, defaultPage)
 	if res.Calls, res.NextCursor, err = s.history.Page(ctx, who.user, limit, req.Cursor); err != nil {
 		return res, unavailable(err)
 	}

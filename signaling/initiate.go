@@ -139,10 +139,7 @@ func (s *Service) mayCall(ctx context.Context, who caller, req *proto.InitiateCa
 // make is a call that is to begin, with who of its targets hears of it.
 func (s *Service) make(ctx context.Context, who caller, req *proto.InitiateCallReq) (*state.Call, error) {
 	now := s.now()
-	ring := proto.DefaultRing
-	if req.RingTimeoutSec > 0 {
-		ring = time.Duration(req.RingTimeoutSec) * time.Second
-	}
+	ring := time.Duration(proto.ValueOr(req.RingTimeoutSec, int(proto.DefaultRing.Seconds()))) * time.Second
 	c := &state.Call{
 		ID: req.CallID, CallerName: who.Name, CallerAvatar: who.Avatar, Type: req.CallType, Chat: req.ChatID,
 		CreatedAt: now, RingUntil: now + min(ring, s.maxRing).Milliseconds(), Parties: []state.Party{{User: who.User}},

@@ -53,6 +53,14 @@ func (e *Entry) Message() (*proto.NewMessage, error) {
 	return read[proto.NewMessage](e)
 }
 
+// Edited is the edit of a message that an entry is; nil where it is none.
+func (e *Entry) Edited() (*proto.MessageEdited, error) {
+	if !e.is(proto.KindEdit, proto.MessageEditedEvent.Name) {
+		return nil, nil //nolint:nilnil // most entries are none
+	}
+	return read[proto.MessageEdited](e)
+}
+
 // Notice is the notification that an entry is; nil where it is none.
 func (e *Entry) Notice() (*proto.Notification, error) {
 	if !e.is(proto.KindNotice, proto.NotificationEvent.Name) {

@@ -55,21 +55,15 @@ func ofMessage(e *Entry, answered string, now time.Time) ([]proto.NotifyReq, err
 		return nil, err
 	}
 	m := &sent.Message
-	ttl := 0
-	if m.ExpiresAt != nil { // no longer than what it is about
-		if ttl = int(m.ExpiresAt.Sub(now) / time.Second); ttl < 10 {
-			return nil, nil
-		}
-		ttl = min(ttl, proto.MaxTTL)
-	}
-	one := proto.NotifyReq{
-		Title: short(first(sent.Sender.Username, m.SenderID), proto.MaxTitle), FromUserID: m.SenderID, ChatID: m.ChatID, MessageID: m.ID, TTLSec: ttl,
+	one, ok := about(m, sent.Sender.Username, now)
+	if !ok {
+		return nil, nil
 	}
 	var out []proto.NotifyReq
 	mentioned, replied := Named(m, answered)
 	if len(mentioned) > 0 {
 		r := one
-		r.UserIDs, r.Type, r.Message, r.Key = mentioned, proto.NotifyMention, "Mentioned you", key("mention", m.ID)
+		r.UserIDs, r.Type, r.Message, r.Key = mentioned, proto.NotifyMention, mentionText, key("mention", m.ID)
 		out = append(out, r)
 	}
 	if replied != "" {
@@ -78,6 +72,47 @@ func ofMessage(e *Entry, answered string, now time.Time) ([]proto.NotifyReq, err
 		out = append(out, r)
 	}
 	return finish(out), nil
+}
+
+const mentionText = "Mentioned you"
+
+// about is what all notifications of a message have in common; ok is false for one that
+// expires before it is worth any.
+func about(m *proto.Message, senderName string, now time.Time) (r proto.NotifyReq, ok bool) {
+	var ttl *int
+	if m.ExpiresAt != nil { // no longer than what it is about
+		left := int(m.ExpiresAt.Sub(now) / time.Second)
+		if left < proto.MinNotificationTTL {
+			return r, false
+		}
+		ttl = new(min(left, proto.MaxTTL))
+	}
+	return proto.NotifyReq{
+		Title: short(first(senderName, m.SenderID), proto.MaxTitle), FromUserID: m.SenderID, ChatID: m.ChatID, MessageID: m.ID, TTLSec: ttl,
+	}, true
+}
+
+// OfEdit is the notification of those whom an edit of a message mentions for the first
+// time, or again. now is the message as it is by now: who is not mentioned any more is left
+// out. Each adding has a key of its own.
+func OfEdit(edit *proto.MessageEdited, now *proto.FindMessageRes, at time.Time) []proto.NotifyReq {
+	if now.Deleted {
+		return nil
+	}
+	m := proto.Message{ID: edit.MessageID, ChatID: edit.ChatID, SenderID: now.SenderID, ExpiresAt: now.ExpiresAt}
+	for _, user := range edit.MentionsAdded {
+		if slices.Contains(now.Mentions, user) {
+			m.Mentions = append(m.Mentions, user)
+		}
+	}
+	mentioned, _ := Named(&m, "")
+	r, ok := about(&m, now.SenderName, at)
+	if !ok || len(mentioned) == 0 {
+		return nil
+	}
+	r.UserIDs, r.Type, r.Message = mentioned, proto.NotifyMention, mentionText
+	r.Key = key("mention", m.ID, number(edit.Version))
+	return finish([]proto.NotifyReq{r})
 }
 
 func ofReaction(e *Entry) ([]proto.NotifyReq, error) {

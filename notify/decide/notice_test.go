@@ -93,7 +93,7 @@ func TestNotices(t *testing.T) {
 			var is []want
 			for _, r := range got {
 				require.NoError(t, r.Validate())
-				is = append(is, want{r.Type, strings.Join(r.UserIDs, " "), r.Key, r.TTLSec})
+				is = append(is, want{r.Type, strings.Join(r.UserIDs, " "), r.Key, proto.ValueOr(r.TTLSec, 0)})
 				require.Equal(t, Rules[r.Type].Priority, r.Priority)
 				b, err := wire.Marshal(r)
 				require.NoError(t, err)

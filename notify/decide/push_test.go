@@ -70,6 +70,77 @@ func TestMessagePush(t *testing.T) {
 	require.Empty(t, OfMessage(e, &m, "", []User{user("bob")}, now.Add(time.Minute)), "it is gone itself")
 }
 
+// TestMuteIsOfItsChatAndTime: a mute is of one chat, and until its moment.
+func TestMuteIsOfItsChatAndTime(t *testing.T) {
+	t.Parallel()
+	at := func(d time.Duration) *proto.Timestamp { v := proto.At(now.Add(d)); return &v }
+	for name, row := range map[string]struct {
+		mutes  []proto.Mute
+		pushed string // of the chats c, d and none
+	}{
+		"none":             {nil, "c d none"},
+		"c":                {[]proto.Mute{{ChatID: "c", Muted: true}}, "d none"},
+		"another":          {[]proto.Mute{{ChatID: "x", Muted: true}}, "c d none"},
+		"both":             {[]proto.Mute{{ChatID: "c", Muted: true}, {ChatID: "d", Muted: true}}, "none"},
+		"no chat":          {[]proto.Mute{{Muted: true}}, "c d none"},
+		"unmuted":          {[]proto.Mute{{ChatID: "c"}}, "c d none"},
+		"c for a while":    {[]proto.Mute{{ChatID: "c", Muted: true, Until: at(time.Millisecond)}}, "d none"},
+		"c until now":      {[]proto.Mute{{ChatID: "c", Muted: true, Until: at(0)}}, "c d none"},
+		"c until a moment": {[]proto.Mute{{ChatID: "c", Muted: true, Until: at(-time.Hour)}}, "c d none"},
+		"d for a while":    {[]proto.Mute{{ChatID: "x", Muted: true}, {ChatID: "d", Muted: true, Until: at(time.Hour)}}, "c none"},
+	} {
+		p := Prefs{Devices: []Device{phone}, Muted: row.mutes}
+		var pushed []string
+		for _, chat := range []string{"c", "d", ""} {
+			require.True(t, p.May(proto.NotifyMention, chat, now), "%s: mentions pass", name)
+			if p.May(proto.NotifyMessage, chat, now) {
+				pushed = append(pushed, first(chat, "none"))
+			}
+		}
+		require.Equal(t, row.pushed, strings.Join(pushed, " "), name)
+	}
+}
+
+// TestCollapseKeysDiffer: what is about different things never replaces one another.
+func TestCollapseKeysDiffer(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 100)
+	seen := map[string]string{}
+	for what, key := range map[string]string{
+		"a chat": ChatCollapse("a"), "another chat": ChatCollapse("b"), "a call": CallCollapse("a"), "another call": CallCollapse("b"),
+		"a notification of no chat": NoticeCollapse(&proto.Notification{ID: "a"}), "another": NoticeCollapse(&proto.Notification{ID: "b"}),
+		"its own key": NoticeCollapse(&proto.Notification{ID: "a", ChatID: "a", CollapseKey: "mine"}),
+		"a long chat": ChatCollapse(long + "a"), "another long chat": ChatCollapse(long + "b"), "a long call": CallCollapse(long + "a"),
+	} {
+		require.Empty(t, seen[key], "%s is as %s", what, seen[key])
+		require.LessOrEqual(t, len(key), 64)
+		seen[key] = what
+	}
+	require.Equal(t, ChatCollapse("a"), NoticeCollapse(&proto.Notification{ID: "n", ChatID: "a"}), "a chat's notification stands with its messages")
+}
+
+// TestWhoAndWhatAPushNames: the title is the chat, or who sent it; a name that is empty or
+// too long gives way. Nothing else of the message is shown.
+func TestWhoAndWhatAPushNames(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("ä", 300)
+	for name, row := range map[string]struct{ chat, sender, title, text string }{
+		"a chat with a name": {"Family", "Ann", "Family", "New message from Ann"},
+		"no name":            {"", "Ann", "Ann", "New message"},
+		"a nameless sender":  {"", " ", "ann", "New message"},
+		"both":               {"Family", "", "Family", "New message from ann"},
+		"a long chat":        {long, "Ann", strings.Repeat("ä", proto.MaxTitle-1) + "…", "New message from Ann"},
+		"a long sender":      {"", long, strings.Repeat("ä", proto.MaxTitle-1) + "…", "New message"},
+	} {
+		m := message()
+		m.Sender.Username = row.sender
+		got := OfMessage(entry(t, proto.KindMessage, proto.MessageNew.Name, m), &m, row.chat, []User{user("bob")}, now)
+		require.Len(t, got, 1, name)
+		require.Equal(t, row.title, got[0].Push.Title, name)
+		require.Equal(t, row.text, got[0].Push.Message, name)
+	}
+}
+
 // What a setting does to each type.
 func TestSettings(t *testing.T) {
 	t.Parallel()

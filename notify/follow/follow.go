@@ -20,6 +20,9 @@ type Notify interface {
 	Enqueue(ctx context.Context, push *proto.Push, key string) error
 	// Prefs is what users have set, in their order.
 	Prefs(ctx context.Context, users []string) ([]decide.Prefs, error)
+	// Clear removes a user's notifications of a type about a message, and takes back their
+	// pushes: once a (user, key).
+	Clear(ctx context.Context, user, messageID string, t proto.NotificationType, key string) error
 	// Unread says whether a user's notification is there and not read.
 	Unread(ctx context.Context, user, id string) (bool, error)
 	// Shown is the newest push that was queued for a user under a collapse key: the
@@ -43,6 +46,7 @@ var (
 		Name: "notify-now", Stream: proto.Events, Key: owner, Purpose: "what is notified, and pushed, at once",
 		Subjects: []string{
 			proto.ChatLog("*", proto.KindMessage), proto.ChatLog("*", proto.KindReaction), proto.ChatLog("*", proto.KindMeta),
+			proto.ChatLog("*", proto.KindEdit),
 			proto.UserRing("*"), proto.UserCalls("*"), proto.UserNotices("*"),
 		},
 	}
@@ -115,6 +119,8 @@ func (d *Decider) now(ctx context.Context, e *decide.Entry) error {
 		return d.ring(ctx, e)
 	case proto.KindNotice:
 		return d.notice(ctx, e, true)
+	case proto.KindEdit:
+		return d.edited(ctx, e)
 	}
 	return d.notices(ctx, e)
 }

@@ -39,6 +39,8 @@ type town struct {
 	looks     int                // at whether one is unread
 	shown     map[string]float64 // user and collapse key → newest push, and a half where it is taken back
 	notices   []proto.NotifyReq
+	cleared   []string            // "user message type key"
+	mentions  map[string][]string // of each message, as of now
 	keys      map[string]int
 	failing   error
 	failAfter int // pushes
@@ -48,7 +50,7 @@ type town struct {
 
 func newTown(t *testing.T) *town {
 	t.Helper()
-	w := &town{t: t, nats: servicestest.RunNATS(t), reached: map[string]uint64{}, reach: map[string]proto.Reach{}, prefs: map[string]decide.Prefs{}, keys: map[string]int{}, shown: map[string]float64{}, author: "bob"}
+	w := &town{t: t, nats: servicestest.RunNATS(t), reached: map[string]uint64{}, reach: map[string]proto.Reach{}, prefs: map[string]decide.Prefs{}, keys: map[string]int{}, shown: map[string]float64{}, author: "bob", mentions: map[string][]string{}}
 	w.writer = servicestest.NewHost(t, "chat", w.nats, nil)
 	require.NoError(t, w.writer.EnsureStreams(t.Context(), true, proto.Events, proto.Receipts, proto.Work))
 	w.writer.Serve(
@@ -79,7 +81,7 @@ func (w *town) unreached(_ context.Context, req proto.UnreachedReq) (res proto.U
 func (w *town) find(_ context.Context, req proto.FindMessageReq) (proto.FindMessageRes, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return proto.FindMessageRes{ChatID: req.ChatID, SenderID: w.author, Seq: 1, Deleted: w.deleted}, nil
+	return proto.FindMessageRes{ChatID: req.ChatID, SenderID: w.author, Seq: 1, Deleted: w.deleted, SenderName: "Ann", Mentions: w.mentions[req.MessageID]}, nil
 }
 
 func (w *town) among(_ context.Context, req proto.AmongReq) (res proto.AmongRes, err error) {
@@ -111,6 +113,13 @@ func (w *town) Notify(_ context.Context, req *proto.NotifyReq) error {
 		return w.failing
 	}
 	w.notices = append(w.notices, *req)
+	return nil
+}
+
+func (w *town) Clear(_ context.Context, user, messageID string, t proto.NotificationType, key string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cleared = append(w.cleared, fmt.Sprint(user, " ", messageID, " ", t, " ", key))
 	return nil
 }
 
@@ -223,6 +232,7 @@ func (w *town) say(chat string, seq uint64, change ...func(*proto.Message)) {
 	for _, fn := range change {
 		fn(&m.Message)
 	}
+	w.set(func() { w.mentions[m.Message.ID] = m.Message.Mentions })
 	w.store(proto.ChatLog(token, proto.KindMessage), proto.MessageNew.Name, m)
 }
 

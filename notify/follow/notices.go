@@ -22,6 +22,11 @@ func (d *Decider) notices(ctx context.Context, e *decide.Entry) error {
 	if err != nil {
 		return malformed(err)
 	}
+	return d.notifyAll(ctx, all)
+}
+
+// notifyAll makes notifications, for those who are members of their chats.
+func (d *Decider) notifyAll(ctx context.Context, all []proto.NotifyReq) (err error) {
 	for i := range all {
 		r := &all[i]
 		if r.UserIDs, err = d.members(ctx, r.ChatID, r.UserIDs); err != nil {
@@ -48,13 +53,9 @@ func (d *Decider) answered(ctx context.Context, e *decide.Entry) (string, error)
 	if sent == nil || sent.Message.ReplyToID == "" {
 		return "", nil
 	}
-	m := &sent.Message
-	found, err := services.Do(ctx, d.host, proto.FindMessage, proto.Actor{}, proto.FindMessageReq{UserID: m.SenderID, ChatID: m.ChatID, MessageID: m.ReplyToID})
-	switch {
-	case hasCode(err, proto.ChatNotFound, proto.MessageNotFound):
-		return "", nil
-	case err != nil:
-		return "", fmt.Errorf("find what is answered: %w", err)
+	found, err := d.find(ctx, sent.Message.SenderID, sent.Message.ChatID, sent.Message.ReplyToID)
+	if err != nil || found == nil {
+		return "", err
 	}
 	return found.SenderID, nil
 }

@@ -95,8 +95,8 @@ func (d *Decider) message(ctx context.Context, e *decide.Entry) error {
 	if err != nil {
 		return err
 	}
-	mentioned, replied := decide.Named(m, answered)
-	out := slices.Concat(mentioned, []string{m.SenderID, replied}) // told otherwise, or the one who said it
+	_, replied := decide.Named(m, answered)
+	out := []string{m.SenderID, replied} // the one who said it, or told otherwise
 	for after := ""; ; {
 		res, err := services.Do(ctx, d.host, proto.UnreachedMembers, proto.Actor{}, proto.UnreachedReq{ChatID: m.ChatID, Seq: m.Seq, After: after, Limit: unreachedPage})
 		switch {
@@ -141,25 +141,30 @@ func (d *Decider) pushTo(ctx context.Context, e *decide.Entry, sent *proto.NewMe
 	if len(users) == 0 {
 		return nil
 	}
-	if gone, err := d.gone(ctx, &sent.Message); err != nil || gone {
+	mentioned, gone, err := d.asItIs(ctx, &sent.Message)
+	if err != nil || gone {
 		return err
+	}
+	users = slices.DeleteFunc(users, func(u decide.User) bool { return slices.Contains(mentioned, u.ID) }) // told otherwise
+	if len(users) == 0 {
+		return nil
 	}
 	d.look(ctx, sent.Message.SenderID, users)
 	return d.enqueue(ctx, decide.OfMessage(e, sent, page.Name, users, now))
 }
 
-// gone says whether a message has been deleted meanwhile.
-func (d *Decider) gone(ctx context.Context, m *proto.Message) (bool, error) {
+// asItIs is whom a message mentions by now, and whether it has been deleted.
+func (d *Decider) asItIs(ctx context.Context, m *proto.Message) (mentioned []string, gone bool, err error) {
 	found, err := services.Do(ctx, d.host, proto.FindMessage, proto.Actor{}, proto.FindMessageReq{UserID: m.SenderID, ChatID: m.ChatID, MessageID: m.ID})
 	switch {
 	case hasCode(err, proto.ChatNotFound): // its sender has left since
-		return false, nil
+		return m.Mentions, false, nil
 	case hasCode(err, proto.MessageNotFound):
-		return true, nil
+		return nil, true, nil
 	case err != nil:
-		return false, fmt.Errorf("look for the message: %w", err)
+		return nil, false, fmt.Errorf("look for the message: %w", err)
 	}
-	return found.Deleted, nil
+	return found.Mentions, found.Deleted, nil
 }
 
 func (d *Decider) prefs(ctx context.Context, users ...string) ([]decide.Prefs, error) {

@@ -86,9 +86,22 @@ func newArgs(e *journal.Entry) ([]any, error) {
 	}
 	return []any{
 		n.Timestamp.UnixMilli(), "new", n.ID, e.Position, expires, markOf(n.ID), ms, proto.MaxNotifications, keysKept,
-		e.Body, string(n.Type) + " " + decide.NoticeCollapse(&n),
+		e.Body, aboutOf(n.Type, n.MessageID) + decide.NoticeCollapse(&n),
 	}, nil
 }
+
+// aboutOf opens what Redis has of a notification beside its body: type, message and, behind
+// it, collapse key.
+func aboutOf(t proto.NotificationType, messageID string) string {
+	message, err := proto.EncodeID(messageID)
+	if err != nil {
+		message = noMessage
+	}
+	return string(t) + " " + string(message) + " "
+}
+
+// noMessage stands for the message of a notification about none: no token has a dot.
+const noMessage = "."
 
 // idArgs is what became of some notifications.
 func idArgs(e *journal.Entry, now int64, what string, ids []string, err error) ([]any, error) {

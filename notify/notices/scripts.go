@@ -83,7 +83,7 @@ return {at, redis.call('ZSCORE', KEYS[7], ARGV[2]) or '', unread}
 // would be unread, their ids, and under which collapse keys something was pushed
 // of which nothing would be unread.
 //
-//	ARGV  now, "read" or "clear", up to which position, ids …
+//	ARGV  now, "read" or "clear", up to which position, beginning of about ("": none), ids …
 //
 //nolint:dupword // Lua
 const aimScript = keysScript + `
@@ -91,11 +91,17 @@ local at = redis.call('GET', KEYS[1])
 if not at then return {'', 0, {}, {}} end
 sweep(ARGV[1])
 local asked = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[3])
-for i = 4, #ARGV do asked[#asked + 1] = ARGV[i] end
+for i = 5, #ARGV do asked[#asked + 1] = ARGV[i] end
+if ARGV[4] ~= '' then
+  for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+    local about = redis.call('HGET', KEYS[5], id) or ''
+    if string.sub(about, 1, #ARGV[4]) == ARGV[4] then asked[#asked + 1] = id end
+  end
+end
 local ids, taken, pushed = {}, {}, {}
 local unread = redis.call('SCARD', KEYS[3])
 local function collapse(id)
-  return string.match(redis.call('HGET', KEYS[5], id) or '', '^%S* (.*)$')
+  return string.match(redis.call('HGET', KEYS[5], id) or '', '^%S* %S* (.*)$')
 end
 for _, id in ipairs(asked) do
   local new = redis.call('SISMEMBER', KEYS[3], id) == 1

@@ -46,9 +46,11 @@ func New(client redis.UniversalClient, js jetstream.JetStream, read *nats.Conn) 
 	return &Store{client: client, log: journal.New(js, read)}
 }
 
+// keysOf has another name of the mark for another layout of the rest: what an older version
+// left is read anew.
 func keysOf(user proto.Token) []string {
 	return []string{
-		proto.NoticesKey(user, "at"), proto.NoticesKey(user, "order"), proto.NoticesKey(user, "unread"), proto.NoticesKey(user, "bodies"),
+		proto.NoticesKey(user, "at:2"), proto.NoticesKey(user, "order"), proto.NoticesKey(user, "unread"), proto.NoticesKey(user, "bodies"),
 		proto.NoticesKey(user, "about"), proto.NoticesKey(user, "expires"), proto.NoticesKey(user, "keys"), proto.PushSentKey(user),
 	}
 }
@@ -255,8 +257,11 @@ type Taking struct {
 	User proto.Token
 	IDs  []string
 	All  bool // there are when it begins, and none that come after
-	Now  time.Time
-	Key  string // the same again is stored once
+	// About is the message that those of Type are about; empty: none are meant.
+	About string
+	Type  proto.NotificationType
+	Now   time.Time
+	Key   string // the same again is stored once
 	// Socket is the one that takes: the user's others are told.
 	Socket string
 	Trace  string // traceparent of the entry
@@ -293,10 +298,14 @@ func (s *Store) take(ctx context.Context, what string, t *Taking) (out Taken, er
 		}
 		upTo = last.Position
 	}
+	about := ""
+	if t.About != "" {
+		about = aboutOf(t.Type, t.About)
+	}
 	now := t.Now.UnixMilli()
 	for {
 		var at journal.Mark
-		if at, out, err = s.aim(ctx, what, t.User, now, upTo, t.IDs); err != nil || len(out.IDs) == 0 {
+		if at, out, err = s.aim(ctx, what, t.User, now, upTo, about, t.IDs); err != nil || len(out.IDs) == 0 {
 			return out, err
 		}
 		event, body := t.entry(what, &out)
@@ -343,19 +352,19 @@ func (s *Store) find(ctx context.Context, user proto.Token, after uint64, event 
 
 // Unread is how many of a user's notifications are unread.
 func (s *Store) Unread(ctx context.Context, user proto.Token, now time.Time) (int, error) {
-	_, out, err := s.aim(ctx, read, user, now.UnixMilli(), 0, nil)
+	_, out, err := s.aim(ctx, read, user, now.UnixMilli(), 0, "", nil)
 	return out.Unread, err
 }
 
 // IsUnread says whether a user's notification is there and not read.
 func (s *Store) IsUnread(ctx context.Context, user proto.Token, id string, now time.Time) (bool, error) {
-	_, out, err := s.aim(ctx, read, user, now.UnixMilli(), 0, []string{id})
+	_, out, err := s.aim(ctx, read, user, now.UnixMilli(), 0, "", []string{id})
 	return len(out.IDs) > 0, err
 }
 
 // aim says what a change would do, as of a mark.
-func (s *Store) aim(ctx context.Context, what string, user proto.Token, now int64, upTo uint64, ids []string) (at journal.Mark, out Taken, err error) {
-	args := []any{now, what, upTo}
+func (s *Store) aim(ctx context.Context, what string, user proto.Token, now int64, upTo uint64, about string, ids []string) (at journal.Mark, out Taken, err error) {
+	args := []any{now, what, upTo, about}
 	for _, id := range ids {
 		args = append(args, id)
 	}

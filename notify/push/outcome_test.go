@@ -44,6 +44,36 @@ func TestFit(t *testing.T) {
 	require.Len(t, long.Message, 4000, "the push stays as it was")
 }
 
+// TestFitIsAsMuchAsFits: nothing is cut that would have fit. One character more of what
+// was cut would be too long.
+func TestFitIsAsMuchAsFits(t *testing.T) {
+	t.Parallel()
+	for _, char := range []string{"x", "ä", "😀"} {
+		long := proto.Push{Title: strings.Repeat(char, 50), Message: strings.Repeat(char, 300)}
+		whole, err := encode(&long)
+		require.NoError(t, err)
+		body, err := push.Fit(&long, len(whole), encode)
+		require.NoError(t, err)
+		require.Equal(t, whole, body, "what fits is not touched")
+		withData := long
+		withData.Data = proto.Raw(`{"a":1}`)
+		body, err = push.Fit(&withData, len(whole), encode)
+		require.NoError(t, err)
+		require.Equal(t, whole, body, "without data it fits")
+		for limit := len(whole) - 1; limit > len(whole)-250; limit-- {
+			body, err := push.Fit(&long, limit, encode)
+			require.NoError(t, err)
+			require.LessOrEqual(t, len(body), limit)
+			var got proto.Push
+			require.NoError(t, wire.Restore(body, &got))
+			require.Equal(t, long.Title, got.Title, "the message goes first")
+			kept := strings.TrimSuffix(got.Message, "…")
+			require.True(t, strings.HasPrefix(long.Message, kept))
+			require.Greater(t, len(body)+len(char)+2, limit-len("…"), "%q at %d: %d bytes are left", char, limit, limit-len(body))
+		}
+	}
+}
+
 func TestTTL(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

@@ -68,21 +68,30 @@ type State struct {
 	position uint64 // of the entry; 0: there is none
 }
 
+// renewAfter is how old an equal registration is when registering again renews its time.
+const renewAfter = 24 * time.Hour
+
 // Register puts a registration in the place of the device's own with the provider,
-// and of any with the same token. It says whether that changes something; full
-// that there are too many.
-func (s *State) Register(r *Registration) (changed, full bool) {
-	if slices.ContainsFunc(s.Devices, func(o Registration) bool { return o.equal(r) }) {
-		return false, false
+// and of any with the same token. Where there are too many the oldest goes. It reports
+// whether that changes anything: one that is equal and young stays as it is.
+func (s *State) Register(r *Registration) (changed bool) {
+	if slices.ContainsFunc(s.Devices, func(o Registration) bool { return o.equal(r) && r.At.Sub(o.At.Time) < renewAfter }) {
+		return false
 	}
 	s.Devices = slices.DeleteFunc(s.Devices, func(o Registration) bool {
 		return o.same(r) || o.Provider == r.Provider && o.Token == r.Token
 	})
-	if len(s.Devices) >= proto.MaxPushDevices {
-		return false, true
+	for len(s.Devices) >= proto.MaxPushDevices {
+		oldest := 0
+		for i := range s.Devices {
+			if s.Devices[i].At.Before(s.Devices[oldest].At.Time) {
+				oldest = i
+			}
+		}
+		s.Devices = slices.Delete(s.Devices, oldest, oldest+1)
 	}
 	s.Devices = append(s.Devices, *r)
-	return true, false
+	return true
 }
 
 // Unregister removes a device's registrations with a provider ("": any) and says how many.

@@ -18,7 +18,7 @@ func Events() []Event {
 		{proto.MessageNew, proto.NewMessage{Message: message(false), Sender: sender()}},
 		{proto.MessageEditedEvent, proto.MessageEdited{
 			ChatID: "chat-7", MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", Seq: 5, EncryptedContent: "bmV3",
-			Metadata: proto.Raw(`{"width":800}`), Mentions: []string{"bob"}, EditedAt: after(time.Minute), EditedBy: "alice", Version: 2,
+			Metadata: proto.Raw(`{"width":800}`), Mentions: []string{"bob"}, MentionsAdded: []string{"bob"}, MentionsRemoved: []string{"carol"}, EditedAt: after(time.Minute), EditedBy: "alice", Version: 2,
 		}},
 		{proto.MessageDeletedEvent, proto.MessageDeleted{
 			ChatID: "chat-7", MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", Seq: 5, DeletedAt: after(2 * time.Minute),

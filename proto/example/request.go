@@ -33,7 +33,7 @@ func Requests() []Request {
 				ChatID: "chat-7", EncryptedContent: "b3BhcXVl <&> é\u2028", MessageType: "text",
 				ReplyToID: "msg_01KK8Y8Z0G0000000400AVX3RA", Metadata: proto.Raw(`{"width":640,"ratio":1.50,"note":"<b>"}`),
 				TempID: "tmp:1.a_b-C", ThreadID: "msg_01KK8Y8Z0G0000000400AVX3RA", ForwardFrom: forwarded(),
-				Mentions: []string{"bob"}, TTLSec: 3600,
+				Mentions: []string{"bob"}, TTLSec: new(3600),
 			},
 			Res: proto.SendMessageRes{Message: message(true), Sender: sender(), Duplicate: true}},
 		{Row: proto.MarkDelivered,
@@ -49,7 +49,7 @@ func Requests() []Request {
 			},
 			Res: proto.ReadRes{ChatID: "chat-7", UpToSeq: 5, ReadAt: When, UnreadCount: 4}},
 		{Row: proto.History,
-			Req: proto.HistoryReq{ChatID: "chat-7", AfterSeq: new(uint64(4)), Limit: 100},
+			Req: proto.HistoryReq{ChatID: "chat-7", AfterSeq: new(uint64(4)), Limit: new(100)},
 			Or:  proto.HistoryReq{ChatID: "chat-7", BeforeSeq: 10},
 			Res: proto.HistoryRes{ChatID: "chat-7", Messages: []proto.Raw{stored}, LastSeq: 9, HasMore: true}},
 		{Row: proto.SyncPull,
@@ -113,7 +113,7 @@ func Requests() []Request {
 		{Row: proto.ListSessions, Req: proto.ListSessionsReq{Cursor: sessionsCursor}, Res: proto.SessionsRes{Sessions: []proto.Session{session(true)}, NextCursor: sessionsCursor}},
 		{Row: proto.InitiateCall,
 			Req: proto.InitiateCallReq{
-				CallID: "call:1", TargetUserID: "bob", CallType: proto.CallVideo, Offer: ptr(sdp("offer")), ChatID: "chat-7", RingTimeoutSec: 45,
+				CallID: "call:1", TargetUserID: "bob", CallType: proto.CallVideo, Offer: ptr(sdp("offer")), ChatID: "chat-7", RingTimeoutSec: new(45),
 			},
 			Or: proto.InitiateCallReq{
 				CallID: "call:2", TargetUserIDs: []string{"bob", "carol"}, CallType: proto.CallAudio,
@@ -140,7 +140,7 @@ func Requests() []Request {
 			Res: proto.CallRes{CallID: "call:1"}},
 		{Row: proto.CallIceServers, Req: proto.IceServersReq{CallID: "call:1"}, Res: proto.IceServersRes{CallID: "call:1", IceServers: iceServers()}},
 		{Row: proto.CallHistory,
-			Req: proto.CallHistoryReq{Limit: 50, Cursor: "1773059405000"},
+			Req: proto.CallHistoryReq{Limit: new(50), Cursor: "1773059405000"},
 			Res: proto.CallHistoryRes{Calls: []proto.CallRecord{{
 				CallID: "call:1", CallType: proto.CallVideo, Direction: proto.CallFrom, CallerID: "alice", CallerName: "Alice", TargetIDs: []string{"bob"},
 				ChatID: "chat-7", Status: proto.CallOver, Reason: proto.EndHangup, EndedBy: "bob", CreatedAt: When,
@@ -153,7 +153,7 @@ func Requests() []Request {
 			MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", Reaction: "❤️", Removed: true, Counts: proto.ReactionCounts{"❤️": 1},
 		}},
 		{Row: proto.GetReactions,
-			Req: proto.GetReactionsReq{MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", ChatID: "chat-7", Limit: 100, Cursor: "131"},
+			Req: proto.GetReactionsReq{MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", ChatID: "chat-7", Limit: new(100), Cursor: "131"},
 			Res: proto.GetReactionsRes{
 				Reactions: []proto.UserReaction{{UserID: "bob", Reaction: "❤️", CreatedAt: When}}, Counts: proto.ReactionCounts{"❤️": 2},
 				Mine: []string{"❤️"}, NextCursor: "131",
@@ -170,7 +170,7 @@ func Requests() []Request {
 		{Row: proto.ClearNotification, Req: proto.ClearNotificationReq{NotificationID: noteID}, Res: proto.UnreadRes{UnreadCount: 3}},
 		{Row: proto.ClearNotifications, Req: proto.ClearNotificationsReq{}, Res: proto.ClearNotificationsRes{Cleared: 7, UnreadCount: 1}},
 		{Row: proto.PendingNotifications,
-			Req: proto.PendingNotificationsReq{Limit: 50, Cursor: "1042", Types: []proto.NotificationType{proto.NotifyCallMissed}},
+			Req: proto.PendingNotificationsReq{Limit: new(50), Cursor: "1042", Types: []proto.NotificationType{proto.NotifyCallMissed}},
 			Res: proto.PendingNotificationsRes{Notifications: []proto.Notification{notification()}, UnreadCount: 3, NextCursor: "1040"}},
 		{Row: proto.NotifyPreferences,
 			Req: proto.NotifyPrefsReq{Mute: &proto.Mute{ChatID: "chat-7", Muted: true, Until: ptr(after(time.Hour))}, DoNotDisturbUntil: ptr(after(time.Hour))},
@@ -184,7 +184,7 @@ func Requests() []Request {
 			Req: proto.OpenReq{Cursor: "chat-6"},
 			Res: proto.OpenRes{
 				Epoch: "9f86d081884c7d659a2feaa0c55ad015", Position: 120, NewDevice: true, NextCursor: "chat-7",
-				Chats: []proto.ChatHead{{ChatID: "chat-7", Version: 3, Joined: 17, LastSeq: 9, LastPosition: 118, Delivered: 5}},
+				Chats: []proto.ChatHead{{ChatID: "chat-7", Version: 3, Joined: 17, LastSeq: 9, LastPosition: 118, Delivered: 5, Missed: 4}},
 			}},
 		{Row: proto.Backlog,
 			Req: proto.BacklogReq{Chats: []proto.BacklogChat{{ChatID: "chat-7", AfterSeq: 4, UpToSeq: 5}}, Limit: 100},
@@ -198,7 +198,9 @@ func Requests() []Request {
 		{Row: proto.MembersAmong, Req: proto.AmongReq{ChatID: "chat-7", UserIDs: []string{"alice", "bob"}}, Res: proto.AmongRes{Members: []string{"alice"}}},
 		{Row: proto.FindMessage,
 			Req: proto.FindMessageReq{UserID: "bob", ChatID: "chat-7", MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB"},
-			Res: proto.FindMessageRes{ChatID: "chat-7", SenderID: "alice", Seq: 5, Deleted: true}},
+			Res: proto.FindMessageRes{
+				ChatID: "chat-7", SenderID: "alice", SenderName: "Alice", Seq: 5, Deleted: true, Mentions: []string{"bob"}, ExpiresAt: ptr(after(time.Hour)),
+			}},
 		{Row: proto.UnreachedMembers,
 			Req: proto.UnreachedReq{ChatID: "chat-7", Seq: 5, After: "alice", Limit: 100},
 			Res: proto.UnreachedRes{UserIDs: []string{"bob"}, Unread: []uint64{2}, Next: "bob", Name: "Team"}},
@@ -219,7 +221,7 @@ func Requests() []Request {
 				Unwatched: []proto.Watch{watch("carol")}, Watched: []proto.Watch{watch("alice")},
 			},
 			Res: proto.ReportRes{
-				Fences: []proto.Fenced{{PID: "pVb3nq0gT1-x_9aZ", Fence: 1773059405002}}, Superseded: []string{"kQ8w2mB4Rt6yUi1o"},
+				Fences: []proto.Fenced{{PID: "pVb3nq0gT1-x_9aZ", Fence: 1773059405002, Own: own()}}, Superseded: []string{"kQ8w2mB4Rt6yUi1o"},
 			}},
 		{Row: proto.RenewLease,
 			Req: proto.LeaseReq{Gateway: "gateway-0.3f2a.0", Begin: true},
@@ -244,7 +246,7 @@ func Requests() []Request {
 			}}, Sides: []proto.CallSide{{SocketID: "kXz4mQ0o1mQm2eAAAA", CallID: "call:2", Talks: true}}, Rest: 1, Again: &proto.CallAgain{Answers: []string{"carol"}}}},
 		{Row: proto.PutChat, Req: chat(), Res: chatRes(true)},
 		{Row: proto.PatchChat, Req: proto.PutChatReq{ChatID: "chat-7", Description: ptr("")}, Res: chatRes(false)},
-		{Row: proto.GetChat, Req: proto.GetChatReq{ChatID: "chat-7", Cursor: "alice", Limit: 2}, Res: chatPage()},
+		{Row: proto.GetChat, Req: proto.GetChatReq{ChatID: "chat-7", Cursor: "alice", Limit: new(2)}, Res: chatPage()},
 		{Row: proto.AddMembers,
 			Req: proto.AddMembersReq{ChatID: "chat-7", Members: members(), AddedBy: "alice"},
 			Or:  proto.AddMembersReq{ChatID: "chat-7", UserID: "carol", Role: proto.RoleAdmin},
@@ -272,7 +274,7 @@ func Requests() []Request {
 		{Row: proto.SendNotification, Req: proto.NotifyReq{
 			UserIDs: []string{"bob"}, Type: proto.NotifySystem, Title: "Welcome", Message: "Your account is ready", Data: proto.Raw(`{"plan":"team"}`),
 			FromUserID: "alice", ChatID: "chat-7", MessageID: "msg_01KK8Y8Z0G0000000A00BWY4SB", Priority: proto.PriorityNormal, Silent: true,
-			CollapseKey: "welcome", TTLSec: 3600, Key: "welcome:bob",
+			CollapseKey: "welcome", TTLSec: new(3600), Key: "welcome:bob",
 		}, Res: proto.NotifyRes{NotificationIDs: []string{noteID}}},
 	}
 }

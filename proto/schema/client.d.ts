@@ -563,6 +563,8 @@ export interface Failure {
 export interface Fenced {
   pid: string;
   fence: number;
+  /** what its user has set */
+  own?: OwnPresence;
 }
 
 /** FindMessageAck is its answer. */
@@ -570,9 +572,14 @@ export interface FindMessageAck {
   success: true;
   chatId: string;
   senderId: string;
+  senderName?: string;
   seq: number;
   /** for everybody, or hidden by the user */
   deleted?: boolean;
+  /** as of the newest edit */
+  mentions?: string[];
+  /** when it is deleted for everyone */
+  expiresAt?: Timestamp;
   /** names the request in logs and traces */
   requestId: string;
 }
@@ -951,6 +958,10 @@ export interface MessageEdited {
   encryptedContent: string;
   metadata?: Raw;
   mentions?: string[];
+  /** of mentions: those whom the version before did not mention */
+  mentionsAdded?: string[];
+  /** those whom only the version before mentioned */
+  mentionsRemoved?: string[];
   editedAt: Timestamp;
   editedBy: string;
   /** of the message: 1 as it was sent, one more for each edit */
@@ -1974,7 +1985,7 @@ export interface ClientEvents {
   "notification:get-pending": (request: PendingNotificationsReq, ack: (reply: Reply<PendingNotificationsAck>) => void) => void;
   /** Mute a chat, or be disturbed by nothing but calls for a while; without a field it only tells how that is. At most 60 per 60 s. */
   "notification:preferences": (request: NotifyPrefsReq, ack: (reply: Reply<NotifyPrefsAck>) => void) => void;
-  /** Push to this device what it does not get otherwise. At most 20 per 60 s. */
+  /** Push to this device what it does not get otherwise. Of more than 20 registrations of a user the oldest goes. At most 20 per 60 s. */
   "device:register": (request: RegisterDeviceReq, ack: (reply: Reply<RegisterDeviceAck>) => void) => void;
   /** No more push to this device. At most 20 per 60 s. */
   "device:unregister": (request: UnregisterDeviceReq, ack: (reply: Reply<UnregisterDeviceAck>) => void) => void;

@@ -77,9 +77,10 @@ func steps(m *contract.Model, s *jsonschema.Schema) (out []step) {
 		add("longest", true, strings.Repeat("x", int(*s.MaxLength)))
 		add("too long", false, strings.Repeat("x", int(*s.MaxLength)+1))
 	}
-	if low, err := strconv.Atoi(string(s.Minimum)); err == nil && low > 1 {
+	if low, err := strconv.Atoi(string(s.Minimum)); err == nil && low > 0 {
 		add("least", true, low)
 		add("too little", false, low-1)
+		add("zero", false, 0) // is no other way to leave it out
 	}
 	if high, err := strconv.Atoi(string(s.Maximum)); err == nil {
 		add("most", true, high)

@@ -40,7 +40,8 @@ sent before a disconnect is carried out; its answers are lost.
 func File(m *contract.Model) ([]byte, error) {
 	w := &writer{m: m, shown: map[string]bool{}}
 	w.linef(head)
-	w.linef("## Requests of clients\n\n| event | limit a user | deadline | |\n|---|---|---|---|")
+	w.linef("## Requests of clients\n\n%s\n", limits())
+	w.linef("| event | limit a user | deadline | |\n|---|---|---|---|")
 	for _, r := range m.ClientRequests() {
 		w.linef("| [%s](#%s) | %s | %s | %s |", r.Event, anchor(r.Event), limit(r), r.Timeout, r.Summary)
 	}
@@ -277,12 +278,21 @@ func mark(yes bool) string {
 	return ""
 }
 
-func limit(r contract.Request) string {
-	per := fmt.Sprintf("%g s", r.Limit.Per.Seconds())
-	if r.Limit.Per == time.Minute {
-		per = "min"
+func limit(r contract.Request) string { return fmt.Sprintf("%d/%s", r.Limit.N, per(r.Limit)) }
+
+func per(l proto.Limit) string {
+	if l.Per == time.Minute {
+		return "min"
 	}
-	return fmt.Sprintf("%d/%s", r.Limit.N, per)
+	return fmt.Sprintf("%g s", l.Per.Seconds())
+}
+
+// limits says what a limit means, by the example of message:new.
+func limits() string {
+	l := proto.SendMessage.Limit
+	return fmt.Sprintf("A limit is a bucket, one of each user and event over all connections: *%d/%s* lets %d through at once and then one\n"+
+		"every %g s. `retryAfterMs` of a refusal is exact: after that time one passes. What a user is allowed is in `limits` of\n[connected](#event-connected).",
+		l.N, per(l), l.N, (l.Per / time.Duration(l.N)).Seconds())
 }
 
 // anchor is the id that a page renderer gives a heading.

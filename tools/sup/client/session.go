@@ -211,7 +211,7 @@ func (c *client) command(ctx context.Context, conn *websocket.Conn, line string)
 			c.screen.linef("! /history [1..100], in an open chat")
 			return nil
 		}
-		return c.emit(ctx, conn, proto.History.Event, proto.HistoryReq{ChatID: c.chat, Limit: n}, "")
+		return c.emit(ctx, conn, proto.History.Event, proto.HistoryReq{ChatID: c.chat, Limit: new(n)}, "")
 	case "quit":
 		return errStop
 	default:
