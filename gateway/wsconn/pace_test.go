@@ -77,7 +77,7 @@ func TestPaceOfAMessage(t *testing.T) {
 }
 
 // A message that takes longer than MessageTimeout and never stops for so long is taken, and Receiving says that it is on its way.
-func TestSteadyMessageIsTaken(t *testing.T) {
+func TestSteadyMessageIsTaken(t *testing.T) { //nolint:tparallel // everyVariant runs the subtests
 	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		t.Parallel()
@@ -112,7 +112,7 @@ func (r refused) Message(c *Conn, _ bool, data []byte) {
 }
 
 // A peer that sends a lot at once and reads the answers is answered in full, although they are more than may wait for it.
-func TestAnswersOfABurst(t *testing.T) {
+func TestAnswersOfABurst(t *testing.T) { //nolint:tparallel // everyVariant runs the subtests
 	t.Parallel()
 	everyVariant(t, func(t *testing.T, start startFunc) {
 		const messages = 10_000

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -48,19 +49,21 @@ var stockTransports = map[string]map[string]any{
 	"fallback":  {"transports": []string{"websocket", "polling"}, "tryAllTransports": true},
 }
 
-// The stock client with each of its options connects, sends, gets its ack, and gets what another sends.
+// TestStockClient is what apps rely on: the stock client set up in every way that it offers.
 func TestStockClient(t *testing.T) {
 	t.Parallel()
 	m := mesh.Start(t, mesh.Options{Env: map[string]string{
 		"CORS_ORIGIN": "https://app.example.org,null,file://", "RATE_LIMIT_MAX_CONNECTIONS": "1000",
 	}})
 	node := mesh.StartNode(t)
-	t.Run("options", func(t *testing.T) { everyOption(t, m, node) })
-	t.Run("second namespace", func(t *testing.T) { secondNamespace(t, m, node) })
-	t.Run("binary", func(t *testing.T) { binaryFromAnApp(t, m, node) })
+	everyOption(t, m, node)
+	secondNamespace(t, m, node)
+	binaryFromAnApp(t, m, node)
 }
 
+// everyOption: the stock client with each of its options connects, sends, gets its ack, and gets what another sends.
 func everyOption(t *testing.T, m *mesh.Mesh, node *mesh.Node) {
+	t.Helper()
 	type one struct {
 		name string
 		user string
@@ -74,11 +77,8 @@ func everyOption(t *testing.T, m *mesh.Mesh, node *mesh.Node) {
 			users = append(users, user)
 			clients = append(clients, one{name: name + " by " + transport, user: user})
 			token, options, auth := mesh.Token(t, user, ""), map[string]any{}, map[string]any{}
-			for _, part := range []map[string]any{row.options, reach} {
-				for key, value := range part {
-					options[key] = value
-				}
-			}
+			maps.Copy(options, row.options)
+			maps.Copy(options, reach)
 			switch row.token {
 			case "auth":
 				auth["token"] = token
@@ -121,13 +121,12 @@ func everyOption(t *testing.T, m *mesh.Mesh, node *mesh.Node) {
 	}
 }
 
-// A second namespace on the same connection does not exist, says so, and the first goes on.
+// secondNamespace: a second namespace on the same connection does not exist, says so, and the first goes on.
 func secondNamespace(t *testing.T, m *mesh.Mesh, node *mesh.Node) {
+	t.Helper()
 	for transport, reach := range stockTransports {
 		options := map[string]any{"forceNew": false}
-		for key, value := range reach {
-			options[key] = value
-		}
+		maps.Copy(options, reach)
 		root := node.Dial(t, m.Gateways[0].URL, mesh.Token(t, "ann", ""), options)
 		second := node.Open(t, m.Gateways[0].URL+"/chat", map[string]any{"token": mesh.Token(t, "ann", "")}, options)
 		refusal := second.AwaitNote(t, "connect_error", 1)
@@ -138,8 +137,9 @@ func secondNamespace(t *testing.T, m *mesh.Mesh, node *mesh.Node) {
 	}
 }
 
-// An app that puts a Buffer where text belongs hears of it, with the field, and the connection goes on.
+// binaryFromAnApp: an app that puts a Buffer where text belongs hears of it, with the field, and the connection goes on.
 func binaryFromAnApp(t *testing.T, m *mesh.Mesh, node *mesh.Node) {
+	t.Helper()
 	m.PutChat(t, "binary", "ann")
 	for transport, reach := range stockTransports {
 		c := node.Dial(t, m.Gateways[0].URL, mesh.Token(t, "ann", ""), reach)
