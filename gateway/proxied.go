@@ -41,8 +41,7 @@ func (d *directListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		remote, err := netip.ParseAddrPort(conn.RemoteAddr().String())
-		if err != nil || !d.trusted.trust(remote.Addr().Unmap().WithZone("")) {
+		if !d.isProxy(conn.RemoteAddr()) {
 			return conn, nil
 		}
 		select {
@@ -51,6 +50,11 @@ func (d *directListener) Accept() (net.Conn, error) {
 			_ = conn.Close()
 		}
 	}
+}
+
+func (d *directListener) isProxy(peer net.Addr) bool {
+	remote, err := netip.ParseAddrPort(peer.String())
+	return err == nil && d.trusted.trust(remote.Addr().Unmap().WithZone(""))
 }
 
 // Accept implements net.Listener. The header is read by the goroutine that serves the connection,

@@ -50,7 +50,7 @@ func (s *storm) start(workers int) {
 	s.stop = make(chan struct{})
 	for i := range workers {
 		s.wg.Go(func() {
-			random := rand.New(rand.NewPCG(uint64(i), 1)) //nolint:gosec // which addresses are forged
+			random := rand.New(rand.NewPCG(uint64(i), 1))
 			for {
 				select {
 				case <-s.stop:
