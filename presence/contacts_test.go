@@ -43,7 +43,7 @@ func (r *related) presence(visibility string) *Service {
 	host := servicestest.NewHostWith(r.t, "presence", cfg.Config)
 	s, err := New(cfg, host)
 	require.NoError(r.t, err)
-	servicestest.Run(r.t, host, s, proto.Events)
+	servicestest.Run(r.t, host, s, proto.Events, proto.Receipts)
 	return s
 }
 

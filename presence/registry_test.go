@@ -93,7 +93,7 @@ func (w *town) stoppable() (*Service, func() error) {
 	s, err := New(cfg, host)
 	require.NoError(w.t, err)
 	s.leaseFor, s.keepEvery = w.lease, 50*time.Millisecond
-	stop := servicestest.Run(w.t, host, s, proto.Events)
+	stop := servicestest.Run(w.t, host, s, proto.Events, proto.Receipts)
 	return s, stop
 }
 

@@ -234,7 +234,7 @@ func Requests() []Request {
 			Req: proto.ReachReq{From: "alice", UserIDs: []string{"bob"}},
 			Res: proto.ReachRes{Users: []proto.Reach{{
 				UserID: "bob", Reachable: true, Blocked: true, Related: true, Busy: true,
-				Sockets: []proto.ReachSocket{{SocketID: "wJ0c5o1mQm2eAAAB", DeviceID: "phone", State: proto.SessionConnected}},
+				Sockets: []proto.ReachSocket{{SocketID: "wJ0c5o1mQm2eAAAB", DeviceID: "phone", State: proto.SessionConnected, Seen: When.UnixMilli()}},
 			}}}},
 		{Row: proto.CallSockets,
 			Req: proto.CallSocketsReq{

@@ -1297,6 +1297,8 @@ export interface ReachSocket {
   socketId: string;
   deviceId: string;
   state: "connected" | "leaving" | "unknown";
+  /** Seen is when there was a last sign of it, in Unix milliseconds: of one that is connected its gateway's heartbeat, if nobody asks for a user; else its end. 0: not known. */
+  seen?: number;
 }
 
 /** ReactReq is `reaction:new` and `reaction:remove`. */
@@ -1957,7 +1959,7 @@ export interface ClientEvents {
   "call:answer": (request: AnswerCallReq, ack: (reply: Reply<AnswerCallAck>) => void) => void;
   /** Refuse a call for all devices of the user. At most 60 per 60 s. */
   "call:reject": (request: RejectCallReq, ack: (reply: Reply<RejectCallAck>) => void) => void;
-  /** Hang up, or ring no more. A call that is over already gives how it ended. At most 60 per 60 s. */
+  /** Hang up, cancel or decline. Any device of the caller ends the call; a callee's device on which it rings no more ends nothing, and the ack says how the call is. At most 60 per 60 s. */
   "call:end": (request: EndCallReq, ack: (reply: Reply<EndCallAck>) => void) => void;
   /** Pass a candidate on: while it rings to all devices of the callee, after the answer to the other's device. Of one sender they keep their order. At most 200 per 10 s. */
   "call:ice-candidate": (request: IceCandidateReq, ack: (reply: Reply<CallAck>) => void) => void;
@@ -2017,7 +2019,7 @@ export interface ServerEvents {
   "message:stop-typing": (payload: StoppedTyping) => void;
   /** How a user is there, after each change of what others see; to the sockets that subscribed, and to the user's own other sockets. */
   "presence:update": (payload: Presence) => void;
-  /** Ring: to every device of the callee, also to one that connects while it rings (then without an offset, and with the candidates so far). */
+  /** Ring: to every device of the callee, also to one that connects while it rings (then without an offset; the candidates so far follow as call:ice-candidate, in order, each once). */
   "call:incoming": (payload: IncomingCall, offset: string) => void;
   /** To the caller's device: the call was answered. */
   "call:answer": (payload: CallAnswer) => void;
