@@ -15,6 +15,8 @@ import (
 var (
 	editsLua = redis.NewScript(editsScript)
 	foundLua = redis.NewScript(foundScript)
+
+	unseenLua = redis.NewScript(unseenScript)
 )
 
 // Store reads and writes the revisions.

@@ -7,13 +7,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"supmesh.dev/chat/projection"
 	"supmesh.dev/proto"
 )
-
-var unseenLua = redis.NewScript(unseenScript)
 
 // Range is the messages of a chat with After < seq ≤ To.
 type Range struct{ After, To uint64 }
@@ -35,18 +31,18 @@ func (a *UnseenAsk) holds(seq uint64) bool {
 // that the user has hidden in the chat.
 func (s *Store) HiddenIn(ctx context.Context, asks []UnseenAsk) (seqs [][]uint64, marks []Mark, err error) {
 	pipe := s.client.Pipeline()
-	at, keys := make([]*redis.StringCmd, len(asks)), make([]*redis.StringSliceCmd, len(asks))
+	at, fields := make([]func() string, len(asks)), make([]func() []string, len(asks))
 	for i := range asks {
-		at[i] = pipe.Get(ctx, proto.HiddenMarkKey(asks[i].User))
-		keys[i] = pipe.HKeys(ctx, proto.HiddenKey(asks[i].User, asks[i].Chat))
+		at[i] = pipe.Get(ctx, proto.HiddenMarkKey(asks[i].User)).Val
+		fields[i] = pipe.HKeys(ctx, proto.HiddenKey(asks[i].User, asks[i].Chat)).Val
 	}
 	if err := projection.Exec(ctx, pipe); err != nil {
 		return nil, nil, fmt.Errorf("read what %d users have hidden: %w", len(asks), err)
 	}
 	seqs, marks = make([][]uint64, len(asks)), make([]Mark, len(asks))
 	for i := range asks {
-		marks[i] = parseMark(at[i].Val())
-		for _, text := range keys[i].Val() {
+		marks[i] = parseMark(at[i]())
+		for _, text := range fields[i]() {
 			if seq, err := strconv.ParseUint(text, 10, 64); err == nil && asks[i].holds(seq) {
 				seqs[i] = append(seqs[i], seq)
 			}
@@ -69,7 +65,7 @@ func (s *Store) Unseen(ctx context.Context, asks []UnseenAsk, hidden [][]uint64,
 		of[asks[i].Chat] = append(of[asks[i].Chat], i)
 	}
 	pipe := s.client.Pipeline()
-	cmds := make([]*redis.Cmd, len(chats))
+	answers := make([]func() ([]int64, error), len(chats))
 	for k, chat := range chats {
 		args := []any{now.UnixMilli()}
 		for _, i := range of[chat] {
@@ -82,14 +78,14 @@ func (s *Store) Unseen(ctx context.Context, asks []UnseenAsk, hidden [][]uint64,
 				args = append(args, seq)
 			}
 		}
-		cmds[k] = unseenLua.Eval(ctx, pipe, []string{proto.EditsKey(chat), proto.GoneKey(chat), proto.ExpiringKey(chat)}, args...)
+		answers[k] = unseenLua.Eval(ctx, pipe, []string{proto.EditsKey(chat), proto.GoneKey(chat), proto.ExpiringKey(chat)}, args...).Int64Slice
 	}
 	if err := projection.Exec(ctx, pipe); err != nil {
 		return nil, nil, fmt.Errorf("count what is gone of %d chats: %w", len(chats), err)
 	}
 	unseen, upTo = make([]uint64, len(asks)), make([]uint64, len(asks))
 	for k, chat := range chats {
-		answer, err := cmds[k].Int64Slice()
+		answer, err := answers[k]()
 		if err != nil || len(answer) != 1+len(of[chat]) {
 			return nil, nil, fmt.Errorf("count what is gone of chat %s: %d answers: %w", chat, len(answer), err)
 		}
