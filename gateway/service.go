@@ -37,6 +37,7 @@ type Service struct {
 	timers    *deadline.Queue
 
 	store       *store
+	changes     subscription // to the changes of all chats
 	announcer   *announcer
 	asker       *asker
 	lag         lag
@@ -114,16 +115,15 @@ func (svc *Service) routes() (map[string]*route, error) {
 
 // Run serves clients until ctx ends, then moves them elsewhere (drain) and
 // returns when everything has ended.
-func (svc *Service) Run(ctx context.Context) error {
+func (svc *Service) Run(ctx context.Context) (err error) {
 	defer svc.cancel()
-	if err := svc.host.EnsureStreams(ctx, svc.cfg.Provision, proto.Events); err != nil {
+	if err = svc.host.EnsureStreams(ctx, svc.cfg.Provision, proto.Events); err != nil {
 		return err
 	}
-	meta, err := svc.store.subscribe(proto.AllChatMeta)
-	if err != nil {
+	if svc.changes, err = svc.store.subscribe(proto.AllChatMeta); err != nil {
 		return err
 	}
-	defer meta.end()
+	defer svc.changes.end()
 	typists, err := svc.store.subscribe(svc.typingInbox())
 	if err != nil {
 		return err
@@ -148,6 +148,7 @@ func (svc *Service) Run(ctx context.Context) error {
 	svc.part(loops, &parts, "announce", svc.announcer.run)
 	svc.part(loops, &parts, "calls", svc.asker.run)
 	svc.part(loops, &parts, "recheck", svc.recheckLoop)
+	svc.part(loops, &parts, "log sweep", svc.sweepLog(ctx))
 	svc.part(loops, &parts, "presence checks", svc.checks.run)
 	for range checkWorkers {
 		svc.part(loops, &parts, "presence check", svc.checks.work)
