@@ -66,13 +66,17 @@ func (r *Reader) lastOfEach(ctx context.Context, subjects []string, asOf uint64)
 }
 
 // lasts is what one replica has as the newest entry of subjects, and up to which
-// position the replica is current. It is 0 when the replica has none, and so does not say.
+// position the replica is current. It is 0 when the replica has none, and so does not say, and
+// when the answer is not whole.
 func (r *Reader) lasts(ctx context.Context, subjects []string, limit int) ([]Entry, uint64, error) {
 	newest, end, err := r.batch(ctx, proto.Events.Name, getRequest{MultiLast: subjects}, limit)
 	return newest, currentTo(end), err
 }
 
 func currentTo(end nats.Header) uint64 {
+	if first(end, proto.HeaderPending) != "0" { // cut, since it grew too large
+		return 0
+	}
 	n, _ := strconv.ParseUint(first(end, "Nats-UpTo-Sequence"), 10, 64)
 	return n
 }

@@ -45,6 +45,7 @@ func (r *Reader) page(ctx context.Context, q *Query) (page []Entry, more bool, e
 		}
 		page = append(page, part...)
 	}
+	full := func() bool { return len(page) >= q.Limit || q.MaxBytes > 0 && size >= q.MaxBytes }
 	for {
 		limit := q.Limit - len(page)
 		part, end, err := r.batch(ctx, q.Stream, getRequest{Seq: from, Next: q.Subject, Batch: limit, MaxBytes: q.MaxBytes - size}, limit)
@@ -65,10 +66,11 @@ func (r *Reader) page(ctx context.Context, q *Query) (page []Entry, more bool, e
 			return nil, false, err
 		case next.Position == 0:
 			return page, false, nil
+		case full():
+			return page, true, nil
 		}
 		count(r.reread, 1)
-		take(next)
-		if len(page) >= q.Limit || q.MaxBytes > 0 && size >= q.MaxBytes {
+		if take(next); full() {
 			return page, true, nil
 		}
 	}
