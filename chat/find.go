@@ -73,9 +73,15 @@ func (s *Service) chatWithMessage(ctx context.Context, who caller, messageID str
 	if err != nil {
 		return "", err
 	}
-	spans := make([]projection.Span, len(device.Chats))
-	for i, chat := range device.Chats {
-		spans[i] = projection.Span{Chat: chat, From: seq, To: seq}
+	lasts, err := s.lasts(ctx, device.Chats, 0)
+	if err != nil {
+		return "", err
+	}
+	var spans []projection.Span
+	for _, chat := range device.Chats {
+		if lasts[chat].Seq >= seq {
+			spans = append(spans, projection.Span{Chat: chat, From: seq, To: seq})
+		}
 	}
 	at, err := s.positions(ctx, spans)
 	if err != nil {
@@ -85,7 +91,7 @@ func (s *Service) chatWithMessage(ctx context.Context, who caller, messageID str
 	var chats []proto.Token
 	for i := range at {
 		if at[i][0] != 0 {
-			places, chats = append(places, at[i][0]), append(chats, device.Chats[i])
+			places, chats = append(places, at[i][0]), append(chats, spans[i].Chat)
 		}
 	}
 	if len(places) == 0 {

@@ -71,10 +71,7 @@ func (s *Service) openDevice(ctx context.Context, who caller, after proto.Token)
 		}
 		return res, err
 	}
-	var upTo uint64
-	if res.Chats, upTo, err = s.chatHeads(ctx, who, device, records); upTo > 0 {
-		res.Position = min(res.Position, upTo)
-	}
+	res.Chats, err = s.chatHeads(ctx, who, device, head, records)
 	return res, err
 }
 
@@ -143,19 +140,18 @@ func (s *Service) firstSight(ctx context.Context, who caller, head uint64) (posi
 	}
 }
 
-// chatHeads is the state of each chat of the user, for this device. A replica
-// that is behind knows of messages up to upTo only; 0: none has any. Device
-// records go to Redis with its question.
-func (s *Service) chatHeads(ctx context.Context, who caller, device roster.Device, records []roster.DeviceRecord) (heads []proto.ChatHead, upTo uint64, err error) {
+// chatHeads is the state of each chat of the user, for this device, at least as of
+// the position asOf. Device records go to Redis with its question.
+func (s *Service) chatHeads(ctx context.Context, who caller, device roster.Device, asOf uint64, records []roster.DeviceRecord) ([]proto.ChatHead, error) {
 	places, err := s.roster.Load().Places(ctx, who.user, who.device, device.Chats, records...)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	lasts, upTo, err := s.lasts(ctx, device.Chats)
+	lasts, err := s.lasts(ctx, device.Chats, asOf)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	heads = make([]proto.ChatHead, 0, len(places))
+	heads := make([]proto.ChatHead, 0, len(places))
 	asks := make([]floorOf, 0, len(places))
 	stays := make([]roster.Stay, 0, len(places))
 	for i, p := range places {
@@ -165,10 +161,10 @@ func (s *Service) chatHeads(ctx context.Context, who caller, device roster.Devic
 		token := device.Chats[i]
 		id, err := token.ID()
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		last := lasts[token]
-		if p.Head.Seq > last.Seq { // a stale replica answered
+		if p.Head.Seq > last.Seq { // stored since
 			last.Seq, last.Position = p.Head.Seq, p.Head.Position
 		}
 		heads = append(heads, proto.ChatHead{
@@ -183,7 +179,7 @@ func (s *Service) chatHeads(ctx context.Context, who caller, device roster.Devic
 	}
 	delivered, err := s.floors(ctx, asks)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	var found []roster.Cursor
 	for i, seq := range delivered {
@@ -193,35 +189,36 @@ func (s *Service) chatHeads(ctx context.Context, who caller, device roster.Devic
 		}
 	}
 	if err := s.countMissed(ctx, who, heads, asks, stays); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	// Kept, so that the next connection need not search. It follows from the log.
 	if err := s.roster.Load().Advance(ctx, found); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	slices.SortFunc(heads, func(a, b proto.ChatHead) int {
 		return cmp.Or(cmp.Compare(b.LastPosition, a.LastPosition), cmp.Compare(a.ChatID, b.ChatID))
 	})
-	return heads, upTo, nil
+	return heads, nil
 }
 
-// lasts is the last message of each chat that has one, as of upTo.
-func (s *Service) lasts(ctx context.Context, chats []proto.Token) (last map[proto.Token]eventlog.Entry, upTo uint64, err error) {
+// lasts is the last message of each chat that has one, at least as of the position asOf;
+// 0 is the log's head now.
+func (s *Service) lasts(ctx context.Context, chats []proto.Token, asOf uint64) (last map[proto.Token]eventlog.Entry, err error) {
 	subjects := make([]string, len(chats))
 	for i, c := range chats {
 		subjects[i] = proto.ChatLog(c, proto.KindMessage)
 	}
-	entries, upTo, err := s.log.LastOfEach(ctx, subjects)
+	entries, _, err := s.log.LastOfEach(ctx, subjects, asOf)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	last = make(map[proto.Token]eventlog.Entry, len(entries))
 	for _, e := range entries {
 		chat, _, err := proto.ParseChatSubject(e.Subject)
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		last[chat] = e
 	}
-	return last, upTo, nil
+	return last, nil
 }

@@ -47,18 +47,14 @@ func (s *Service) positions(ctx context.Context, spans []projection.Span) ([][]u
 
 // entryAt reads one entry that is known to be stored.
 func (s *Service) entryAt(ctx context.Context, position uint64) (eventlog.Entry, error) {
-	for {
-		entries, err := s.log.Get(ctx, []uint64{position})
-		if err != nil {
-			return eventlog.Entry{}, err
-		}
-		if entries[0].Position == position {
-			return entries[0], nil
-		}
-		if !pause(ctx, firstPause) {
-			return eventlog.Entry{}, fmt.Errorf("entry %d: %w", position, eventlog.ErrUnavailable)
-		}
+	entries, err := s.log.Get(ctx, []uint64{position})
+	if err != nil {
+		return eventlog.Entry{}, err
 	}
+	if entries[0].Position == 0 {
+		return eventlog.Entry{}, fmt.Errorf("entry %d has been deleted from the log", position)
+	}
+	return entries[0], nil
 }
 
 // item is one message's place.
@@ -79,9 +75,9 @@ func itemsOf(chatID string, span projection.Span, positions []uint64) []item {
 	return out
 }
 
-// fetch reads messages as they are now, in the order given, until the answer's
-// room is full, and says how many of items it got through. What the log does not have
-// is left out. upTo is where the edit log of each chat is known to be.
+// fetch reads messages as they are now, in the order given, until the answer's room is full, and
+// says how many of items it got through. A message that the log has deleted, or the newest edit of
+// it, is left out. upTo is where the edit log of each chat is known to be.
 func (s *Service) fetch(ctx context.Context, items []item, upTo map[proto.Token]uint64, room *services.Room) (page []proto.LogItem, through int, err error) {
 	page = make([]proto.LogItem, 0, min(len(items), maxChunk))
 	filled := 0
@@ -145,11 +141,9 @@ func (s *Service) fetchChunk(ctx context.Context, chunk []item, upTo map[proto.T
 	}
 	entries, edits = got[:len(chunk)], make([]*eventlog.Entry, len(chunk))
 	for k, i := range of {
-		edit, err := s.found(ctx, got[len(chunk)+k], at[len(chunk)+k])
-		if err != nil {
-			return nil, nil, err
+		if edits[i] = &got[len(chunk)+k]; edits[i].Position == 0 {
+			entries[i].Position = 0 // what the message is now, or whether it is deleted, is not known
 		}
-		edits[i] = &edit
 	}
 	return entries, edits, nil
 }
@@ -160,13 +154,14 @@ type ends struct {
 	edits uint64         // position of the last edit
 }
 
-// ends asks the log where it ends for each of the chats.
+// ends asks the log where it ends for each of the chats: nothing that was acknowledged
+// before is missing.
 func (s *Service) ends(ctx context.Context, chats []proto.Token) (map[proto.Token]ends, error) {
 	subjects := make([]string, 0, 2*len(chats))
 	for _, c := range chats {
 		subjects = append(subjects, proto.ChatLog(c, proto.KindMessage), proto.ChatLog(c, proto.KindEdit))
 	}
-	entries, _, err := s.log.LastOfEach(ctx, subjects)
+	entries, _, err := s.log.LastOfEach(ctx, subjects, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -187,26 +182,24 @@ func (s *Service) ends(ctx context.Context, chats []proto.Token) (map[proto.Toke
 	return out, nil
 }
 
-// editEnds is ends for the edit logs of the chats that items are of.
+// editEnds is where the edit logs end of the chats that items are of.
 func (s *Service) editEnds(ctx context.Context, items []item) (map[proto.Token]uint64, error) {
 	upTo := make(map[proto.Token]uint64)
-	var subjects []string
+	var chats []proto.Token
 	for _, it := range items {
 		if _, ok := upTo[it.chat]; !ok {
 			upTo[it.chat] = 0
-			subjects = append(subjects, proto.ChatLog(it.chat, proto.KindEdit))
+			chats = append(chats, it.chat)
 		}
 	}
-	entries, _, err := s.log.LastOfEach(ctx, subjects)
+	// With the messages' own subjects: an answer about subjects that have no entry
+	// does not say up to where the replica is current.
+	end, err := s.ends(ctx, chats)
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range entries {
-		chat, _, err := proto.ParseChatSubject(e.Subject)
-		if err != nil {
-			return nil, err
-		}
-		upTo[chat] = e.Position
+	for chat, e := range end {
+		upTo[chat] = e.edits
 	}
 	return upTo, nil
 }

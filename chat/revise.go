@@ -125,7 +125,7 @@ func (s *Service) target(ctx context.Context, chat proto.Token, messageID string
 		if end = last.Position; end >= atLeast {
 			break
 		}
-		if !pause(ctx, firstPause) {
+		if !pause(ctx, firstPause) { // the leader is a new one
 			return nil, 0, eventlog.ErrUnavailable
 		}
 	}
@@ -153,24 +153,14 @@ func (s *Service) target(ctx context.Context, chat proto.Token, messageID string
 		return nil, 0, fmt.Errorf("read message %d: %w", t.position, err)
 	}
 	if len(places) > 1 {
-		edit, err := s.found(ctx, entries[1], places[1])
-		if err != nil {
-			return nil, 0, err
+		if entries[1].Position == 0 { // deleted from the log: what the message is now is not known
+			return nil, end, nil
 		}
-		if t.newest, err = revisionOf(edit); err != nil {
+		if t.newest, err = revisionOf(entries[1]); err != nil {
 			return nil, 0, err
 		}
 	}
 	return t, max(end, edits[0].UpTo), nil
-}
-
-// found is an entry that was read at a position where one is known to be; a
-// replica that does not have it yet is asked again.
-func (s *Service) found(ctx context.Context, e eventlog.Entry, position uint64) (eventlog.Entry, error) {
-	if e.Position != 0 {
-		return e, nil
-	}
-	return s.entryAt(ctx, position)
 }
 
 // edits reads the newest edits of messages, with Redis brought up to where the

@@ -155,11 +155,11 @@ func (s *Service) toHead(ctx context.Context, c *chatState, view *projection.Sen
 	return s.reloadHead(ctx, c, max(view.Head.Position, view.Meta))
 }
 
-// reloadHead reads the chat's last entries from the log until they are at least
-// what has been seen: direct gets may be behind.
+// reloadHead reads the chat's last entries from the log, at least as of what is known
+// to be stored. With 0, the append finds out if that was not all.
 func (s *Service) reloadHead(ctx context.Context, c *chatState, atLeast uint64) error {
 	for {
-		newest, err := s.log.LastOfChat(ctx, c.token)
+		newest, err := s.log.LastOfChat(ctx, c.token, atLeast)
 		if err != nil {
 			return err
 		}

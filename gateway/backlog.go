@@ -100,7 +100,11 @@ func (t *topic) catchUpLocked(i int, from uint64) {
 	m.from, m.owed = max(m.from, from), nil
 }
 
-var errNoProgress = errors.New("a page without messages says that there are more")
+var (
+	errNoProgress = errors.New("a page without messages says that there are more")
+	errIncomplete = errors.New("a page lacks messages without saying that they are absent")
+	errEdited     = errors.New("edited since the page was asked for")
+)
 
 func (svc *Service) sendPage(ctx context.Context, s *Session, owed []proto.BacklogChat, limit int) error {
 	select {
@@ -116,13 +120,21 @@ func (svc *Service) sendPage(ctx context.Context, s *Session, owed []proto.Backl
 	if err != nil {
 		return err
 	}
-	stale := make(map[string]bool) // chats whose messages were edited while the page was under way
+	for i := range res.Absent {
+		r := &res.Absent[i]
+		svc.withOwed(s, r.ChatID, func(t *topic, i int) { t.members[i].owed.Absent(r.FromSeq, r.ToSeq) })
+	}
+	stale := make(map[string]bool) // chats of which the rest must be asked for again
 	for i := range res.Items {
 		if !s.drained(ctx) {
 			return nil
 		}
-		if item := &res.Items[i]; !stale[item.ChatID] && !svc.sendOwed(s, item) {
-			stale[item.ChatID] = true
+		if item := &res.Items[i]; !stale[item.ChatID] {
+			again := svc.sendOwed(s, item)
+			stale[item.ChatID] = again != nil
+			if errors.Is(again, errIncomplete) {
+				err = again
+			}
 		}
 	}
 	for _, chat := range res.Gone {
@@ -134,14 +146,14 @@ func (svc *Service) sendPage(ctx context.Context, s *Session, owed []proto.Backl
 		if len(res.Items) == 0 && len(res.Gone) == 0 {
 			return errNoProgress
 		}
-		return nil
+		return err
 	}
 	for _, o := range owed {
-		if !stale[o.ChatID] {
-			svc.answered(s, o)
+		if !stale[o.ChatID] && !svc.answered(s, o) {
+			err = errIncomplete
 		}
 	}
-	return nil
+	return err
 }
 
 // expelTimeout is how long a removal that chat knows of may take to come by the log.
@@ -177,32 +189,36 @@ func (t *topic) member(s *Session) (member, bool) {
 }
 
 // sendOwed sends one message of a page, unless the session is no member of the
-// chat any more or has had it. It returns false where the message has been
-// edited since the page was asked for: it is to be asked for again.
-func (svc *Service) sendOwed(s *Session, item *proto.LogItem) (fresh bool) {
+// chat any more or has had it. After errEdited and errIncomplete it is to be asked for again.
+func (svc *Service) sendOwed(s *Session, item *proto.LogItem) (again error) {
 	full := false
-	fresh = true
 	// Under the topic's lock, so that nothing can follow a removal.
 	svc.withOwed(s, item.ChatID, func(t *topic, i int) {
-		owed := t.members[i].owed
-		if fresh = !owed.Stale(item.Seq); fresh && owed.Replayed(item.Seq) {
+		switch owed := t.members[i].owed; {
+		case owed.Stale(item.Seq):
+			again = errEdited
+		case !owed.Follows(item.Seq):
+			again = errIncomplete
+		case owed.Replayed(item.Seq):
 			full = s.send(durableFrame(s.peer.profile(), proto.MessageNew.Name, item.Body, item.Position))
 		}
 	})
 	if full {
 		s.closeSlow()
 	}
-	return fresh
+	return again
 }
 
-// answered notes that a whole range has come.
-func (svc *Service) answered(s *Session, o proto.BacklogChat) {
+// answered reports whether a whole range has come.
+func (svc *Service) answered(s *Session, o proto.BacklogChat) (whole bool) {
+	whole = true
 	svc.withOwed(s, o.ChatID, func(t *topic, i int) {
-		t.members[i].owed.Answered(o.UpToSeq)
+		whole = t.members[i].owed.Answered(o.UpToSeq)
 		if from, ok := t.members[i].owed.Settled(); ok {
 			t.catchUpLocked(i, from)
 		}
 	})
+	return whole
 }
 
 // withOwed calls fn with the locked topic of a chat in which the session is

@@ -35,6 +35,7 @@ type chatService struct {
 	joined    func()            // not nil: called when an answer to join is made and not yet sent
 	presence  *presenceService
 	behind    map[string]former // by chat: a removal that open has not heard of
+	silent    bool              // what a page leaves out is not said to be absent
 	made      func()            // not nil: called when an answer to open is made and not yet sent
 	paged     func()            // the same for a page of backlog
 	refuse    string            // a chat whose messages no page can have
@@ -53,6 +54,7 @@ type chatState struct {
 	version  uint64
 	members  map[string]uint64 // user → position of joining
 	messages []proto.LogItem
+	absent   map[uint64]bool // seqs that a page leaves out
 	metaLast uint64
 }
 
@@ -269,6 +271,12 @@ func (c *chatService) backlog(ctx context.Context, req proto.BacklogReq) (proto.
 		}
 		for _, m := range s.messages {
 			if m.Seq <= r.AfterSeq || m.Seq > r.UpToSeq {
+				continue
+			}
+			if s.absent[m.Seq] {
+				if !c.silent {
+					res.Absent = append(res.Absent, proto.SeqRange{ChatID: r.ChatID, FromSeq: m.Seq, ToSeq: m.Seq})
+				}
 				continue
 			}
 			if len(res.Items) == limit || !room.Fits(len(m.Body)+len(m.ChatID)+96) {

@@ -39,7 +39,7 @@ func testConfig() Config {
 	return Config{
 		Host: "127.0.0.1", AdminHost: "127.0.0.1", JWTSecret: testSecret, JWTAlgorithms: []string{"HS256"},
 		AdminToken: "admin-token-of-the-tests", PingInterval: 25000, PingTimeout: 60000, MaxPayload: 1 << 20, MaxQueue: 1 << 20,
-		MaxIdle: 1800000, ConnectTimeout: 45 * time.Second, AuthTimeout: 10 * time.Second, ConnectionWindow: 60000, MaxConnections: 1000, AdmitRate: 10000, DrainRate: 1000, DrainNotice: 10 * time.Millisecond,
+		MaxIdle: 1800000, ConnectTimeout: 45 * time.Second, AuthTimeout: 10 * time.Second, SweepEvery: time.Hour, ConnectionWindow: 60000, MaxConnections: 1000, AdmitRate: 10000, DrainRate: 1000, DrainNotice: 10 * time.Millisecond,
 		RateLimits: "message:new=100000/1s", Poller: true,
 		ReadTimeout: 10 * time.Second, MinReadRate: 512,
 	}

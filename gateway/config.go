@@ -59,7 +59,9 @@ type Config struct {
 	DrainRate      int      `name:"drain-rate" env:"DRAIN_RATE" default:"500" help:"Connections closed per second at stop."`
 	// DrainNotice must be at least 1 s (CONTRACT §5); tests shorten it.
 	DrainNotice time.Duration `name:"drain-notice" env:"DRAIN_NOTICE" default:"1s" help:"Time between server:drain and the first close."`
-	Poller      bool          `name:"poller" env:"POLLER" default:"true" negatable:"" help:"Let idle connections wait in epoll where that is possible."`
+	// SweepEvery is half of how long a live copy that was lost may go unnoticed in a quiet chat.
+	SweepEvery time.Duration `name:"sweep-every" env:"SWEEP_EVERY" default:"10s" help:"How often what the log has stored is compared with what has passed here; a lost live copy is made up for within twice that."`
+	Poller     bool          `name:"poller" env:"POLLER" default:"true" negatable:"" help:"Let idle connections wait in epoll where that is possible."`
 }
 
 // maxMillis bounds the settings in milliseconds: a day and a bit.
@@ -105,6 +107,9 @@ func (c *Config) Validate() error {
 	}
 	if c.ConnectTimeout <= 0 {
 		return errors.New("CONNECT_TIMEOUT must be more than 0")
+	}
+	if c.SweepEvery <= 0 {
+		return errors.New("SWEEP_EVERY must be more than 0")
 	}
 	if c.AuthTimeout <= 0 {
 		return errors.New("AUTH_TIMEOUT must be more than 0")

@@ -236,6 +236,9 @@ func TestNothingIsLeftOfAConnection(t *testing.T) {
 	t.Parallel()
 	m := runMesh(t)
 	m.chat.add("c1", "ann", "bob")
+	// The inbox for reads of the log is made when it is first needed, and stays.
+	_, err := m.svc.store.storedBehind(t.Context(), proto.ChatLogAll(token(t, "c1")), 0)
+	require.NoError(t, err)
 	before := m.host.NATS().NumSubscriptions()
 	clients := []*client{m.plain("ann", ""), m.socketIO("bob", ""), m.plain("bob", "2")}
 	require.Len(t, m.svc.hub.everyone(), 3)

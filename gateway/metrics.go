@@ -23,6 +23,8 @@ type metrics struct {
 	drops       metric.Int64Counter
 	gaps        metric.Int64Counter
 	rechecks    metric.Int64Counter
+	swept       metric.Int64Counter
+	lost        metric.Int64Counter
 	typed       metric.Int64Counter
 	coalesced   metric.Int64Counter
 	unshown     metric.Int64Counter
@@ -59,6 +61,8 @@ func (m *metrics) register(svc *Service) error {
 	m.drops = counter("gateway_requests_dropped_total", "Queued requests dropped at the end of their connection, by reason.")
 	m.gaps = counter("gateway_gaps_total", "Live copies that were found missing and read from the log.")
 	m.rechecks = counter("gateway_rechecks_total", "Times that everything hosted was compared with the log.")
+	m.swept = counter("gateway_swept_total", "Log entries that were compared with what has passed.")
+	m.lost = counter("gateway_lost_total", "Live copies that never came and were found missing by the comparison with the log.")
 	m.typed = counter("gateway_typing_published_total", "Typing that the other gateways were told of.")
 	m.coalesced = counter("gateway_typing_coalesced_total", "Typing that nobody was told of: told lately, too many typists, over the limit.")
 	m.unshown = counter("gateway_typing_unshown_total", "Typing of others that was not shown: too many in one chat.")

@@ -56,34 +56,26 @@ func (t *topic) settleOwn(s *Session, position uint64) (done bool, passed uint64
 	return true, passed
 }
 
-// maxTellTries is how often a read may come up short of what has passed; with the
-// pauses about 5 s, while the client waits.
-const maxTellTries = 10
-
 // tell sends a session that is held what the log has of a topic from its place up to
 // a position that has passed. It returns false if ctx or the session ended first.
 func (svc *Service) tell(ctx context.Context, s *Session, t *topic, p *place, upTo uint64) bool {
 	for tries := 0; p.at < upTo; {
-		from := p.at
-		last, _, err := svc.store.read(ctx, t.log(), from, func(e *entry) {
+		last, more, err := svc.store.read(ctx, t.log(), p.at, upTo, func(e *entry) {
 			if e.position <= upTo {
 				svc.tellEntry(s, t, p, e)
 			}
 		})
-		if last > from {
-			p.at, tries = min(last, upTo), 0
-			continue
-		}
-		if tries++; tries == 1 && err != nil {
-			svc.host.Log().WarnContext(ctx, "read what passed while opening", "error", err)
-		}
 		switch {
+		case err == nil && !more:
+			p.at = upTo
+		case err == nil:
+			p.at, tries = min(last, upTo), 0
 		case ctx.Err() != nil || s.is(closed):
 			return false
-		case err == nil && tries > maxTellTries:
-			svc.host.Log().ErrorContext(ctx, "the log does not hold what was seen live", "subject", t.log())
-			p.at = upTo
-		default: // a replica that is behind
+		default:
+			if tries++; tries == 1 {
+				svc.host.Log().WarnContext(ctx, "read what passed while opening", "error", err)
+			}
 			pause(ctx, tries)
 		}
 	}

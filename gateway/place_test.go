@@ -126,7 +126,7 @@ func (m *mesh) memberships(user, chat string, from uint64) (all []membershipOfUs
 	who := token(m.t, user)
 	var now *membershipOfUser
 	for after := uint64(0); ; {
-		last, _, err := m.svc.store.read(m.t.Context(), proto.ChatLogAll(token(m.t, chat)), after, func(e *entry) {
+		last, _, err := m.svc.store.read(m.t.Context(), proto.ChatLogAll(token(m.t, chat)), after, 0, func(e *entry) {
 			c, err := membershipOf(e)
 			require.NoError(m.t, err)
 			if now == nil && slices.Contains(c.added, who) {
@@ -168,7 +168,7 @@ func (o *membershipOfUser) forget(old []string) {
 // upTo is what the log has of a chat up to a position.
 func (m *mesh) upTo(chat string, position uint64) (bodies []string) {
 	m.t.Helper()
-	_, _, err := m.svc.store.read(m.t.Context(), proto.ChatLogAll(token(m.t, chat)), 0, func(e *entry) {
+	_, _, err := m.svc.store.read(m.t.Context(), proto.ChatLogAll(token(m.t, chat)), 0, 0, func(e *entry) {
 		if e.position <= position {
 			bodies = append(bodies, string(e.body))
 		}

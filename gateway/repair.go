@@ -69,85 +69,50 @@ func (svc *Service) repairLoop(ctx context.Context) error {
 	return nil
 }
 
-const (
-	// maxTries is how often a read may come up short of what was heard live
-	// before the log counts as not having it; with the pauses about 30 s.
-	maxTries = 40
-	maxPause = time.Second
-)
+// maxPause is the longest pause between two tries.
+const maxPause = time.Second
 
-// repair reads a topic's log until nothing is missing.
+// repair reads a topic's log until nothing is missing. When the log cannot be read the topic
+// is queued again, behind the others: what is known to exist is never passed over.
 func (svc *Service) repair(ctx context.Context, t *topic) {
 	defer svc.hub.prune(t)
 	t.mu.Lock()
 	t.queued = false
 	after, reading := t.readingLocked()
-	gone := t.gone
+	known, gone := t.knownLocked(), t.gone
 	t.mu.Unlock()
-	for failed := 0; !gone && reading && ctx.Err() == nil; {
-		last, more, err := svc.store.read(ctx, t.log(), after, svc.replayed)
+	for !gone && reading && ctx.Err() == nil {
+		last, more, err := svc.store.read(ctx, t.log(), after, known, svc.replayed)
+		t.mu.Lock()
 		if err != nil {
-			if failed++; failed == 1 && ctx.Err() == nil {
+			t.failed++
+			failed := t.failed
+			t.mu.Unlock()
+			if failed == 1 && ctx.Err() == nil {
 				svc.host.Log().Warn("read the log", "subject", t.log(), "error", err)
 			}
 			pause(ctx, failed)
-			t.mu.Lock()
-			after, reading = t.readingLocked()
-			gone = t.gone
-			t.mu.Unlock()
-			continue
+			svc.repairs.push(t)
+			return
 		}
-		failed = 0
-		t.mu.Lock()
-		got := last > after
-		tries := t.readLocked(got, more)
-		if got {
-			// On from here, not from where the kind with the fewest entries
-			// stands: behind that the same entries would come for ever.
-			_, reading = t.readingLocked()
-			after = last
-		} else {
-			after, reading = t.readingLocked()
+		t.failed = 0
+		if !more {
+			t.endedLocked(max(known, last))
 		}
-		gone = t.gone
+		after, reading = t.readingLocked()
+		// On from here, not from where the kind with the fewest entries stands: behind
+		// that the same entries would come for ever.
+		after = max(after, last)
+		known, gone = t.knownLocked(), t.gone
 		t.mu.Unlock()
-		if tries > maxTries {
-			svc.host.Log().Error("the log does not hold what was seen live", "subject", t.log())
-		}
-		if reading && tries > 0 {
-			pause(ctx, tries)
-		}
 	}
 }
 
-// readLocked takes note of a read, which got something or not, and behind which there is
-// more or the end. It returns how many times in a row the end came too early.
-func (t *topic) readLocked(got, more bool) (tries int) {
-	if got {
-		t.tries = 0
-	}
-	if more {
-		return 0
-	}
-	ended := true
+// endedLocked notes that the log has nothing further as of the position upTo.
+func (t *topic) endedLocked(upTo uint64) {
 	for i := range t.tracks {
-		ended = t.tracks[i].Ended() && ended
+		t.tracks[i].Ended(upTo)
 	}
-	if ended {
-		t.tries = 0
-		return 0
-	}
-	if got {
-		return 0
-	}
-	if t.tries++; t.tries <= maxTries {
-		return t.tries
-	}
-	for i := range t.tracks {
-		t.tracks[i].GiveUp()
-	}
-	tries, t.tries = t.tries, 0
-	return tries
 }
 
 // pause waits before the n-th repeat, from 20 ms doubling to maxPause, half of

@@ -41,6 +41,7 @@ type Service struct {
 	leaving   leaving
 
 	store       *store
+	changes     subscription // to the changes of all chats
 	announcer   *announcer
 	asker       *asker
 	lag         lag
@@ -118,16 +119,15 @@ func (svc *Service) routes() (map[string]*route, error) {
 
 // Run serves clients until ctx ends, then moves them elsewhere (drain) and
 // returns when everything has ended.
-func (svc *Service) Run(ctx context.Context) error {
+func (svc *Service) Run(ctx context.Context) (err error) {
 	defer svc.cancel()
-	if err := svc.host.EnsureStreams(ctx, svc.cfg.Provision, proto.Events); err != nil {
+	if err = svc.host.EnsureStreams(ctx, svc.cfg.Provision, proto.Events); err != nil {
 		return err
 	}
-	meta, err := svc.store.subscribe(proto.AllChatMeta)
-	if err != nil {
+	if svc.changes, err = svc.store.subscribe(proto.AllChatMeta); err != nil {
 		return err
 	}
-	defer meta.end()
+	defer svc.changes.end()
 	typists, err := svc.store.subscribe(svc.typingInbox())
 	if err != nil {
 		return err
@@ -152,6 +152,7 @@ func (svc *Service) Run(ctx context.Context) error {
 	svc.part(loops, &parts, "announce", svc.announcer.run)
 	svc.part(loops, &parts, "calls", svc.asker.run)
 	svc.part(loops, &parts, "recheck", svc.recheckLoop)
+	svc.part(loops, &parts, "log sweep", svc.sweepLog(ctx))
 	svc.part(loops, &parts, "presence checks", svc.checks.run)
 	for range checkWorkers {
 		svc.part(loops, &parts, "presence check", svc.checks.work)

@@ -2,18 +2,15 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
+	"supmesh.dev/services/eventlog"
 )
 
 // liveBuffer is how many live copies may wait for the fan-out. It is large,
@@ -42,14 +39,11 @@ type entry struct {
 type store struct {
 	host *services.Host
 	live chan *nats.Msg
-	log  func() (jetstream.JetStream, error) // on a connection of its own
+	log  *eventlog.Reader // on a connection of its own
 }
 
 func newStore(host *services.Host) *store {
-	return &store{
-		host: host, live: make(chan *nats.Msg, liveBuffer),
-		log: sync.OnceValues(func() (jetstream.JetStream, error) { return jetstream.New(host.CatchUp()) }),
-	}
+	return &store{host: host, live: make(chan *nats.Msg, liveBuffer), log: host.CatchUp()}
 }
 
 // subscription ends with end; the zero one has ended.
@@ -126,14 +120,15 @@ func number(h nats.Header, name string) (uint64, bool) {
 
 const (
 	readBatch   = 256
+	readBytes   = 4 << 20
 	readTimeout = 5 * time.Second
 )
 
-// read hands the entries of a log subject behind a position to handle, in
-// order, up to a bound, and says where the last of them stands, which is where the
-// next read goes on, and whether there are more. A replica that answers may be stale:
-// the end it sees need not be the end.
-func (s *store) read(ctx context.Context, subject string, after uint64, handle func(*entry)) (last uint64, more bool, err error) {
+// read hands the entries of a log subject behind a position to handle, in order, up to a
+// bound. last is the position of the last of them, where the next read goes on. more
+// is false when the leader of the log, being at or beyond the position known, has confirmed that there
+// are no others. What is stored after that comes as a live copy.
+func (s *store) read(ctx context.Context, subject string, after, known uint64, handle func(*entry)) (last uint64, more bool, err error) {
 	last = after
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -141,30 +136,16 @@ func (s *store) read(ctx context.Context, subject string, after uint64, handle f
 	if err := s.host.NATS().FlushWithContext(ctx); err != nil {
 		return last, true, fmt.Errorf("read %s: %w", subject, err)
 	}
-	log, err := s.log()
+	page, more, err := s.log.Page(ctx, eventlog.Query{
+		Stream: proto.Events.Name, Subject: subject, From: after + 1, Known: known, Limit: readBatch, MaxBytes: readBytes,
+	})
 	if err != nil {
-		return last, true, fmt.Errorf("read %s: %w", subject, err)
+		return last, true, err
 	}
-	batch, err := jetstreamext.GetBatch(ctx, log, proto.Events.Name, readBatch,
-		jetstreamext.GetBatchSeq(after+1), jetstreamext.GetBatchSubject(subject), jetstreamext.GetBatchMaxBytes(4<<20))
-	if err != nil {
-		return last, true, fmt.Errorf("read %s: %w", subject, err)
-	}
-	for m, err := range batch {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			break
-		}
-		if err != nil {
-			return last, true, fmt.Errorf("read %s: %w", subject, err)
-		}
-		seq, _ := number(m.Header, proto.HeaderSeq)
-		handle(&entry{
-			subject: m.Subject, event: m.Header.Get(proto.HeaderEvent), position: m.Sequence,
-			seq: seq, socket: m.Header.Get(proto.HeaderSocket), body: m.Data,
-		})
-		last = m.Sequence
-		pending, known := number(m.Header, proto.HeaderPending)
-		more = pending > 0 || !known
+	for i := range page {
+		e := &page[i]
+		handle(&entry{subject: e.Subject, event: e.Event, position: e.Position, seq: e.Seq, socket: e.Socket, body: e.Body})
+		last = e.Position
 	}
 	return last, more, nil
 }

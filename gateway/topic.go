@@ -91,7 +91,7 @@ type topic struct {
 	version uint64 // of the chat, as far as known
 	applied uint64 // of the last membership change applied
 	queued  bool   // for a read of the log
-	tries   int    // reads in a row that did not get on
+	failed  int    // reads of the log in a row
 	gone    bool   // out of the hub
 	probed  int64  // of a user: when their clients were asked for a sign of life last, Unix milliseconds
 	view    *view  // nil: no session here has the chat open
@@ -210,6 +210,14 @@ func (t *topic) readingLocked() (after uint64, reading bool) {
 		}
 	}
 	return after, reading
+}
+
+// knownLocked is the highest position at which an entry is known to exist.
+func (t *topic) knownLocked() (known uint64) {
+	for i := range t.tracks {
+		known = max(known, t.tracks[i].Known())
+	}
+	return known
 }
 
 // lastLocked is the highest position that has passed.

@@ -405,3 +405,17 @@ func TestFlushedMeanwhile(t *testing.T) {
 	}
 	require.Equal(t, unread, n)
 }
+
+// TestLateReplica: notifications and registrations that the replica which answers does not have are
+// there when Redis has lost them.
+func TestLateReplica(t *testing.T) {
+	t.Parallel()
+	w := newTown(t, servicestest.RunRedis(t))
+	ids := []string{w.sent(system("1", "ann"))}
+	w.nats.Replica(proto.Events.Name).Hold()
+	ids = append(ids, w.sent(system("2", "ann")), w.sent(system("3", "ann")))
+	w.flush()
+	got, unread := w.all("ann", proto.PendingNotificationsReq{})
+	require.ElementsMatch(t, ids, got)
+	require.Equal(t, 3, unread)
+}

@@ -114,12 +114,23 @@ func (r *BacklogReq) Validate() error {
 	return nil
 }
 
-// BacklogRes is the page, oldest first over all chats asked. A chat whose
-// messages are missing here while it is not in More has nothing in its range.
+// BacklogRes is the page, oldest first over all chats asked. Each seq of a range asked is among
+// Items or Absent, up to where the page ends in its chat: what is in neither has
+// not been looked at, and is asked for again.
 type BacklogRes struct {
 	Items []LogItem `json:"items"`
 	More  bool      `json:"more"` // some range asked is not exhausted
-	Gone  []string  `json:"gone,omitzero"`
+	// Absent is, by chat and in order, what the user cannot be given: hidden from the user,
+	// or not in the log any more, as its leader says.
+	Absent []SeqRange `json:"absent,omitzero"`
+	Gone   []string   `json:"gone,omitzero"` // chats that the user is no member of
+}
+
+// SeqRange is the messages of a chat with FromSeq ≤ seq ≤ ToSeq.
+type SeqRange struct {
+	ChatID  string `json:"chatId"`
+	FromSeq uint64 `json:"fromSeq"`
+	ToSeq   uint64 `json:"toSeq"`
 }
 
 // LogItem is one entry of the log with its place.

@@ -48,3 +48,19 @@ func TestAnotherLog(t *testing.T) {
 	}
 	require.Len(t, w.logged(), 1)
 }
+
+// TestLateReplica: reactions that the replica which answers does not have are counted when Redis
+// has lost them.
+func TestLateReplica(t *testing.T) {
+	t.Parallel()
+	redis := servicestest.RunRedis(t)
+	w := newTown(t, redis)
+	_, err := w.add("alice", "👍")
+	require.NoError(t, err)
+	w.nats.Replica(proto.Events.Name).Hold()
+	_, err = w.add("bob", "👍")
+	require.NoError(t, err)
+	require.NoError(t, redis.Client().FlushAll(t.Context()).Err())
+	require.Equal(t, 2, w.get("bob", proto.GetReactionsReq{MessageID: message, ChatID: chatID}).Counts["👍"])
+	require.Len(t, w.logged(), 2)
+}

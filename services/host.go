@@ -15,6 +15,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+
+	"supmesh.dev/services/eventlog"
 )
 
 // Host is what one service stands on. It is made by NewHost, used by the
@@ -29,6 +31,8 @@ type Host struct {
 	js      jetstream.JetStream
 	inbound *nats.Conn // what callers send to the routes; alone, so that its drain can be watched
 	catchUp *nats.Conn
+	reader  *eventlog.Reader // over catchUp
+	ordered *eventlog.Reader // over nc
 	micro   micro.Service
 	asks    asks // requests made over nc
 
@@ -167,6 +171,7 @@ func (h *Host) build(ctx context.Context) (err error) {
 	if h.js, err = jetstream.New(h.nc); err != nil {
 		return fmt.Errorf("jetstream: %w", err)
 	}
+	h.ordered = eventlog.New(h.nc, h.metrics.reread, h.metrics.gone)
 	if err = h.asks.open(h); err != nil {
 		return err
 	}
@@ -213,23 +218,29 @@ func (h *Host) Metrics() metric.Meter { return h.telemetry.meter }
 // Tracer makes spans; without an exporter in the environment they cost nothing.
 func (h *Host) Tracer() trace.Tracer { return h.telemetry.tracer }
 
-// CatchUp is a connection of its own for reading long ranges of the log. The
-// server answers direct gets inside the connection they come by: on the shared
-// one a long read would hold up everything else. It is made when first asked for.
-func (h *Host) CatchUp() *nats.Conn {
+// CatchUp reads the log over a connection of its own. The server answers direct gets
+// inside the connection they come by: on the shared one a long read would hold up
+// everything else. The connection is made when first asked for.
+func (h *Host) CatchUp() *eventlog.Reader {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.catchUp != nil {
-		return h.catchUp
+	if h.reader != nil {
+		return h.reader
 	}
 	nc, err := h.connect("catch-up")
 	if err != nil { // the same options have connected before: only files that are gone since
 		h.log.Error("connect for catch-up; sharing the data connection", "error", err)
-		return h.nc
+		nc = h.nc
+	} else {
+		h.catchUp = nc
 	}
-	h.catchUp = nc
-	return nc
+	h.reader = eventlog.New(nc, h.metrics.reread, h.metrics.gone)
+	return h.reader
 }
+
+// LiveLog reads the log over the data connection: behind whatever was subscribed and sent on it
+// before. It is for single entries; pages are CatchUp's.
+func (h *Host) LiveLog() *eventlog.Reader { return h.ordered }
 
 // OnReconnect calls fn after the data connection has come back: what was
 // subscribed lives on, what was published meanwhile was missed. fn must not block.

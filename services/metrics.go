@@ -17,6 +17,7 @@ import (
 type hostMetrics struct {
 	slowConsumers, denied, dropped, refused metric.Int64Counter
 	jobs                                    metric.Int64Counter
+	reread, gone                            metric.Int64Counter
 	served, calls                           metric.Float64Histogram
 	pending                                 metric.Int64ObservableGauge
 	meter                                   metric.Meter
@@ -35,7 +36,7 @@ var seconds = metric.WithExplicitBucketBoundaries(.0001, .00025, .0005, .001, .0
 
 func (m *hostMetrics) register(h *Host) error {
 	m.meter = h.telemetry.meter
-	var errs [10]error
+	var errs [12]error
 	m.slowConsumers, errs[0] = m.meter.Int64Counter("sup.nats.slow_consumers", metric.WithDescription("Subscriptions that overflowed: messages were dropped."))
 	m.denied, errs[1] = m.meter.Int64Counter("sup.nats.denied", metric.WithDescription("Publishes and subscribes the NATS server refused."))
 	m.dropped, errs[2] = m.meter.Int64Counter("sup.requests.expired", metric.WithDescription("Requests dropped because their deadline had passed."))
@@ -60,6 +61,8 @@ func (m *hostMetrics) register(h *Host) error {
 		}))
 	m.refused, errs[8] = m.meter.Int64Counter("sup.limits.refused", metric.WithDescription("Actions over a rate limit, by rule."))
 	m.jobs, errs[9] = m.meter.Int64Counter("sup.jobs", metric.WithDescription("Entries of work queues taken, by queue and outcome: done, later, malformed, dead."))
+	m.reread, errs[10] = m.meter.Int64Counter("sup.log.reread", metric.WithDescription("Log entries, or ends of the log, that a replica did not have and the leader was asked for."))
+	m.gone, errs[11] = m.meter.Int64Counter("sup.log.gone", metric.WithDescription("Reads of log entries that the stream has deleted or trimmed."))
 	return errors.Join(errs[:]...)
 }
 

@@ -46,7 +46,7 @@ func New(cfg Config, host *services.Host) (*Service, error) {
 		cfg: cfg, host: host, ice: ice, grace: proto.SignalingGrace, lookEvery: lookEvery, lease: gatewayLease, announceTime: announceTime, maxRing: proto.MaxRing,
 		at: func(string) error { return nil },
 
-		calls:   calls.New(host.Redis(), host.JetStream(), host.NATS()),
+		calls:   calls.New(host.Redis(), host.JetStream(), host.LiveLog()),
 		history: history.New(host.Redis(), host.JetStream(), host.CatchUp()),
 	}
 	if err := s.metrics.register(host.Metrics()); err != nil {

@@ -10,7 +10,11 @@ type Owed struct {
 	position uint64   // stream position of upTo
 	own      []uint64 // seqs that this connection sent itself meanwhile: no echo
 	edited   []uint64 // seqs edited since the page under way was asked for
+	absent   []seqRange
 }
+
+// seqRange is seqs that a page says are absent.
+type seqRange struct{ from, to uint64 }
 
 // maxEdited bounds the edits noted while a page is under way; beyond it every
 // message of the page counts as stale.
@@ -31,7 +35,23 @@ func (o *Owed) Note(seq, position uint64, own bool) {
 }
 
 // Asking says that a page is asked for now: it knows of every edit so far.
-func (o *Owed) Asking() { o.edited = o.edited[:0] }
+func (o *Owed) Asking() { o.edited, o.absent = o.edited[:0], o.absent[:0] }
+
+// Absent notes that the page under way says of the seqs from to to that they do not exist
+// any more, or are not for this user. The ranges of a page come in order.
+func (o *Owed) Absent(from, to uint64) {
+	o.absent = append(o.absent, seqRange{from, to})
+	o.skip()
+}
+
+// skip passes over what is absent right behind what has been sent.
+func (o *Owed) skip() {
+	for _, r := range o.absent {
+		if r.from <= o.after+1 && r.to > o.after {
+			o.after = r.to
+		}
+	}
+}
 
 // Edited takes notice of an edit that has been sent, of a message that may not
 // have been: a page under way may bring it as it was before.
@@ -50,12 +70,18 @@ func (o *Owed) Stale(seq uint64) bool {
 // Range is what to ask for next: messages with after < seq ≤ upTo.
 func (o *Owed) Range() (after, upTo uint64) { return o.after, o.upTo }
 
-// Replayed says whether a message of a page is to be sent.
+// Follows reports whether a message of a page is the next one. If it is not, the page
+// lacks one before it without saying that it is absent: the rest of the page must be
+// asked for again.
+func (o *Owed) Follows(seq uint64) bool { return seq <= o.after+1 }
+
+// Replayed says whether a message of a page, which follows, is to be sent.
 func (o *Owed) Replayed(seq uint64) bool {
 	if seq <= o.after {
 		return false
 	}
 	o.after = seq
+	o.skip()
 	if i := slices.Index(o.own, seq); i >= 0 {
 		o.own = slices.Delete(o.own, i, i+1)
 		return false
@@ -63,9 +89,8 @@ func (o *Owed) Replayed(seq uint64) bool {
 	return true
 }
 
-// Answered says that a range asked up to upTo has come in full; what of it did
-// not come does not exist any more.
-func (o *Owed) Answered(upTo uint64) { o.after = max(o.after, upTo) }
+// Answered reports whether all up to upTo has come, or is absent.
+func (o *Owed) Answered(upTo uint64) bool { return o.after >= upTo }
 
 // Settled says whether nothing is owed any more. Then live messages with a
 // position beyond from are the next ones: all others have been sent.

@@ -18,7 +18,11 @@ func TestOwed(t *testing.T) {
 	require.False(t, o.Replayed(4))
 	_, ok := o.Settled()
 	require.False(t, ok)
-	o.Answered(5) // 5 has expired
+	require.False(t, o.Follows(6), "of 5 nothing is known")
+	require.False(t, o.Answered(5))
+	o.Absent(5, 5)
+	require.True(t, o.Answered(5))
+	require.True(t, o.Follows(6))
 	require.False(t, o.Replayed(6), "no echo of one's own")
 	from, ok := o.Settled()
 	require.True(t, ok)
@@ -111,12 +115,13 @@ func TestOwedModel(t *testing.T) {
 				if asked == 0 {
 					r.Skip("nothing asked")
 				}
-				for _, m := range replies {
-					if owed.Replayed(m.seq) {
+				lacks := rapid.IntRange(0, len(replies)).Draw(r, "lacks") // that one of them, if it is one
+				for i, m := range replies {
+					if i != lacks && owed.Follows(m.seq) && owed.Replayed(m.seq) {
 						got = append(got, m)
 					}
 				}
-				owed.Answered(asked)
+				require.Equal(r, lacks == len(replies), owed.Answered(asked), "a page that lacks one is not whole")
 				asked, replies = 0, nil
 				settle()
 			},

@@ -92,24 +92,20 @@ func (t *Track) Replayed(position uint64) bool {
 	return true
 }
 
-// Ended says that the read came to the end of the subject, as the server that
-// answered sees it. It reports whether that is far enough: a replica may be
-// stale, and copies may have come meanwhile. If not, read on behind Last.
-func (t *Track) Ended() (done bool) {
+// Ended notes that the log has no further entry of the subject as of the position
+// upTo: what is known to exist up to there and has not come was deleted from the log.
+// It reports whether that is far enough: copies may have come meanwhile. If not, read
+// on behind Last.
+func (t *Track) Ended(upTo uint64) (done bool) {
 	if t.state != reading {
 		return true
 	}
-	if t.last < t.horizon {
+	if max(t.last, upTo) < t.horizon {
 		return false
 	}
-	t.state = live
+	t.last, t.state = max(t.last, t.horizon), live
 	return true
 }
 
-// GiveUp ends a read whose missing entries the log no longer holds: what is
-// known to exist but cannot be read any more counts as not wanted.
-func (t *Track) GiveUp() {
-	if t.state == reading {
-		t.last, t.state = max(t.last, t.horizon), live
-	}
-}
+// Known is the highest position that is known to exist.
+func (t *Track) Known() uint64 { return max(t.last, t.horizon) }

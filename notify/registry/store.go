@@ -8,13 +8,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/redis/go-redis/v9"
 
 	"supmesh.dev/notify/push"
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
+	"supmesh.dev/services/eventlog"
 	"supmesh.dev/services/journal"
 	"supmesh.dev/services/wire"
 )
@@ -47,7 +47,7 @@ type Store struct {
 }
 
 // New makes a store that reads the log over a connection of its own.
-func New(client redis.UniversalClient, js jetstream.JetStream, read *nats.Conn) *Store {
+func New(client redis.UniversalClient, js jetstream.JetStream, read *eventlog.Reader) *Store {
 	return &Store{client: client, log: journal.New(js, read)}
 }
 

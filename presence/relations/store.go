@@ -2,10 +2,8 @@ package relations
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -14,6 +12,7 @@ import (
 
 	"supmesh.dev/presence/registry"
 	"supmesh.dev/proto"
+	"supmesh.dev/services/eventlog"
 	"supmesh.dev/services/journal"
 	"supmesh.dev/services/wire"
 )
@@ -53,14 +52,12 @@ const (
 type Store struct {
 	client redis.UniversalClient
 	js     jetstream.JetStream
-	read   *nats.Conn
 	log    *journal.Journal
 }
 
-// New makes a store that reads over a connection of its own, since direct gets
-// hold up whatever else is on theirs.
-func New(client redis.UniversalClient, js jetstream.JetStream, read *nats.Conn) *Store {
-	return &Store{client: client, js: js, read: read, log: journal.New(js, read)}
+// New makes a store.
+func New(client redis.UniversalClient, js jetstream.JetStream, read *eventlog.Reader) *Store {
+	return &Store{client: client, js: js, log: journal.New(js, read)}
 }
 
 // Entry is the newest entry of a user.
@@ -255,7 +252,7 @@ func (s *Store) load(ctx context.Context, users map[proto.Token]bool) (map[proto
 	return loaded, nil
 }
 
-// lasts is the newest entry of each user, by one direct get (NATS ADR-31).
+// lasts is the newest entry of each user: nothing that was acknowledged before is missing.
 func (s *Store) lasts(ctx context.Context, users map[proto.Token]bool) (map[proto.Token]Entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -269,41 +266,18 @@ func (s *Store) lasts(ctx context.Context, users map[proto.Token]bool) (map[prot
 		subjects = append(subjects, proto.UserRelations(user))
 		entries[user] = Entry{Epoch: epoch}
 	}
-	ask, err := json.Marshal(map[string]any{"multi_last": subjects, "batch": len(subjects)})
+	newest, err := s.log.Lasts(ctx, subjects)
 	if err != nil {
 		return nil, err
 	}
-	inbox := s.read.NewInbox()
-	sub, err := s.read.SubscribeSync(inbox)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	defer func() { _ = sub.Unsubscribe() }()
-	if err := s.read.PublishRequest("$JS.API.DIRECT.GET."+proto.Events.Name, inbox, ask); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	for {
-		m, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-		}
-		switch status := m.Header.Get("Status"); status {
-		case "":
-		case "204", "404": // the end; no user has an entry
-			return entries, nil
-		default:
-			return nil, fmt.Errorf("%w: status %s %s", ErrUnavailable, status, m.Header.Get("Description"))
-		}
-		user, _, err := proto.ParseUserSubject(m.Header.Get("Nats-Subject"))
+	for _, e := range newest {
+		user, _, err := proto.ParseUserSubject(e.Subject)
 		if err != nil {
 			return nil, err
 		}
-		position, err := strconv.ParseUint(m.Header.Get(proto.HeaderStreamSeq), 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("position of relations of %s: %w", user, err)
-		}
-		if entries[user], err = entryOf(epoch, position, m.Data); err != nil {
+		if entries[user], err = entryOf(epoch, e.Position, e.Body); err != nil {
 			return nil, err
 		}
 	}
+	return entries, nil
 }

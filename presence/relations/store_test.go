@@ -191,3 +191,21 @@ func TestRedisAway(t *testing.T) {
 	require.ErrorIs(t, err, registry.ErrDown)
 	require.ErrorIs(t, s.Keep(ctx, "ann", Entry{}, KeepFor), registry.ErrDown)
 }
+
+// TestLateReplica: a block that the replica which answers does not have counts.
+func TestLateReplica(t *testing.T) {
+	t.Parallel()
+	n := servicestest.RunNATS(t)
+	host := servicestest.NewHost(t, "presence", n, nil)
+	require.NoError(t, host.EnsureStreams(t.Context(), true, proto.Streams...))
+	s := New(servicestest.RunRedis(t).Client(), host.JetStream(), host.CatchUp())
+	ann, bob := token(t, "ann"), token(t, "bob")
+	first, _, err := s.write(t, ann, 0, "1", proto.Relations{Contacts: []string{"bob"}})
+	require.NoError(t, err)
+	n.Replica(proto.Events.Name).Hold()
+	_, _, err = s.write(t, ann, first, "2", proto.Relations{Blocks: []string{"bob"}})
+	require.NoError(t, err)
+	got, err := s.Between(t.Context(), ann, []proto.Token{bob})
+	require.NoError(t, err)
+	require.Equal(t, []Regard{{Blocked: true}}, got)
+}

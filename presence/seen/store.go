@@ -2,40 +2,37 @@ package seen
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/redis/go-redis/v9"
 
 	"supmesh.dev/presence/registry"
 	"supmesh.dev/proto"
+	"supmesh.dev/services/eventlog"
 	"supmesh.dev/services/journal"
 	"supmesh.dev/services/wire"
 )
 
 const (
-	// timeout is how long one append, or one read, waits.
+	// timeout is how long one append waits.
 	timeout = 2 * time.Second
 	// maxLives bounds the lives of the registry that are remembered.
 	maxLives = 32
-	// codeNoMessage is JetStream's for a subject without an entry.
-	codeNoMessage = 10037
 )
 
 // Store appends entries and reads them from the leader of RECEIPTS.
 type Store struct {
 	client redis.UniversalClient
 	js     jetstream.JetStream
-	read   *nats.Conn
+	log    *eventlog.Reader
 }
 
 // New makes a store.
-func New(client redis.UniversalClient, js jetstream.JetStream, read *nats.Conn) *Store {
-	return &Store{client, js, read}
+func New(client redis.UniversalClient, js jetstream.JetStream, log *eventlog.Reader) *Store {
+	return &Store{client, js, log}
 }
 
 // Entry is what is stored of one user; moments are Unix milliseconds.
@@ -82,36 +79,14 @@ func (s *Store) Last(ctx context.Context, user proto.Token) (int64, error) {
 }
 
 func (s *Store) last(ctx context.Context, subject string, v any) (ok bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	ask, err := json.Marshal(map[string]any{"last_by_subj": subject})
+	e, err := s.log.Last(ctx, proto.Receipts.Name, subject)
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("%w: %w", journal.ErrUnavailable, err)
 	}
-	m, err := s.read.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+proto.Receipts.Name, ask)
-	if err != nil {
-		return false, fmt.Errorf("read %s: %w: %w", subject, journal.ErrUnavailable, err)
-	}
-	var r struct {
-		Refused *struct {
-			ErrCode     int    `json:"err_code"`
-			Description string `json:"description"`
-		} `json:"error"`
-		Message struct {
-			Data []byte `json:"data"`
-		} `json:"message"`
-	}
-	if err := json.Unmarshal(m.Data, &r); err != nil {
-		return false, fmt.Errorf("read %s: %w", subject, err)
-	}
-	switch {
-	case r.Refused == nil:
-	case r.Refused.ErrCode == codeNoMessage:
+	if e.Position == 0 {
 		return false, nil
-	default:
-		return false, fmt.Errorf("read %s: %w: %s", subject, journal.ErrUnavailable, r.Refused.Description)
 	}
-	if err := wire.Restore(r.Message.Data, v); err != nil {
+	if err := wire.Restore(e.Body, v); err != nil {
 		return false, fmt.Errorf("read %s: %w", subject, err)
 	}
 	return true, nil

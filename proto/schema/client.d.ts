@@ -105,12 +105,15 @@ export interface AuthRefreshReq {
   token: string;
 }
 
-/** BacklogAck is the page, oldest first over all chats asked. A chat whose messages are missing here while it is not in More has nothing in its range. */
+/** BacklogAck is the page, oldest first over all chats asked. Each seq of a range asked is among Items or Absent, up to where the page ends in its chat: what is in neither has not been looked at, and is asked for again. */
 export interface BacklogAck {
   success: true;
   items: LogItem[];
   /** some range asked is not exhausted */
   more: boolean;
+  /** Absent is, by chat and in order, what the user cannot be given: hidden from the user, or not in the log any more, as its leader says. */
+  absent?: SeqRange[];
+  /** chats that the user is no member of */
   gone?: string[];
   /** names the request in logs and traces */
   requestId: string;
@@ -1543,6 +1546,13 @@ export interface Sender {
   id: string;
   username: string;
   avatar?: string;
+}
+
+/** SeqRange is the messages of a chat with FromSeq ≤ seq ≤ ToSeq. */
+export interface SeqRange {
+  chatId: string;
+  fromSeq: number;
+  toSeq: number;
 }
 
 /** ServerDrain is `server:drain`, at least 1 s before the paced close. */

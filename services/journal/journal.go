@@ -2,7 +2,6 @@ package journal
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -12,18 +11,15 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"supmesh.dev/proto"
+	"supmesh.dev/services/eventlog"
 )
 
-const (
-	// attemptTimeout is how long one append waits for its acknowledgement.
-	attemptTimeout = 2 * time.Second
-	// readTimeout is how long one read waits: a reply can be lost with its connection.
-	readTimeout = 3 * time.Second
-)
+// attemptTimeout is how long one append waits for its acknowledgement.
+const attemptTimeout = 2 * time.Second
 
 var (
 	// ErrUnavailable: the log did not answer; what was to be stored may be stored or not.
-	ErrUnavailable = errors.New("log unavailable")
+	ErrUnavailable = eventlog.ErrUnavailable
 	// ErrMoved: the subject's last entry is not the one expected; nothing was stored.
 	ErrMoved = errors.New("the subject has moved on")
 	// ErrStale: what is kept of a subject is not as of its last entry; it is to be read from the log.
@@ -33,21 +29,16 @@ var (
 // Journal reads and appends to subjects of the stream EVENTS.
 type Journal struct {
 	js   jetstream.JetStream
-	read *nats.Conn
+	read *eventlog.Reader
 }
 
-// New makes a journal that reads over a connection of its own, since direct gets
-// hold up whatever else is on theirs.
-func New(js jetstream.JetStream, read *nats.Conn) *Journal { return &Journal{js: js, read: read} }
+// New makes a journal.
+func New(js jetstream.JetStream, read *eventlog.Reader) *Journal {
+	return &Journal{js: js, read: read}
+}
 
 // Entry is one entry as it stands in the log.
-type Entry struct {
-	Subject  string
-	Position uint64
-	Event    string // proto.HeaderEvent
-	Expires  int64  // proto.HeaderExpires; 0: never
-	Body     []byte
-}
+type Entry = eventlog.Entry
 
 // Append is an entry to be.
 type Append struct {
@@ -116,64 +107,24 @@ func Moved(err error) bool {
 	return errors.As(err, &refused) && (refused.ErrorCode == codeWrongLast || refused.ErrorCode == codeWrongLastConst)
 }
 
-// codeNoMessage is JetStream's for a subject without an entry. A stream that is not
-// there is another matter, with the same HTTP-like code 404.
-const codeNoMessage = 10037
-
 // Last is a subject's last entry, from the leader of the log: nothing that was
 // acknowledged before is missing. ok is false where there is none.
 func (j *Journal) Last(ctx context.Context, subject string) (e Entry, ok bool, err error) {
-	return j.get(ctx, subject, map[string]any{"last_by_subj": subject})
+	e, err = j.read.Last(ctx, proto.Events.Name, subject)
+	return e, e.Position != 0, err
 }
 
-// At is the entry at a position, of whatever subject, from the leader of the log. ok
-// is false where there is none.
+// Lasts is the last entry of each subject that has one: nothing that was acknowledged
+// before the call is missing.
+func (j *Journal) Lasts(ctx context.Context, subjects []string) ([]Entry, error) {
+	newest, _, err := j.read.LastOfEach(ctx, subjects, 0)
+	return newest, err
+}
+
+// At is the entry at a position at which one is known to have been stored, of whatever
+// subject. ok is false where the log has deleted it.
 func (j *Journal) At(ctx context.Context, position uint64) (e Entry, ok bool, err error) {
-	return j.get(ctx, "position "+strconv.FormatUint(position, 10), map[string]any{"seq": position})
-}
-
-func (j *Journal) get(ctx context.Context, what string, which map[string]any) (e Entry, ok bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	ask, err := json.Marshal(which)
-	if err != nil {
-		return Entry{}, false, err
-	}
-	m, err := j.read.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+proto.Events.Name, ask)
-	if err != nil {
-		return Entry{}, false, fmt.Errorf("read %s: %w: %w", what, ErrUnavailable, err)
-	}
-	var r struct {
-		Message struct {
-			Subject string `json:"subject"`
-			Seq     uint64 `json:"seq"`
-			Headers []byte `json:"hdrs"`
-			Data    []byte `json:"data"`
-		} `json:"message"`
-		Error *struct {
-			ErrCode     int    `json:"err_code"`
-			Description string `json:"description"`
-		} `json:"error"`
-	}
-	if err := json.Unmarshal(m.Data, &r); err != nil {
-		return Entry{}, false, fmt.Errorf("read %s: %w", what, err)
-	}
-	switch {
-	case r.Error != nil && r.Error.ErrCode == codeNoMessage:
-		return Entry{}, false, nil
-	case r.Error != nil:
-		return Entry{}, false, fmt.Errorf("read %s: %w: %s", what, ErrUnavailable, r.Error.Description)
-	}
-	header, err := nats.DecodeHeadersMsg(r.Message.Headers)
-	if err != nil && len(r.Message.Headers) > 0 {
-		return Entry{}, false, fmt.Errorf("read %s: headers: %w", what, err)
-	}
-	return entryOf(r.Message.Subject, r.Message.Seq, header, r.Message.Data), true, nil
-}
-
-func entryOf(subject string, position uint64, header nats.Header, body []byte) Entry {
-	expires, _ := strconv.ParseInt(header.Get(proto.HeaderExpires), 10, 64)
-	return Entry{Subject: subject, Position: position, Event: header.Get(proto.HeaderEvent), Expires: expires, Body: body}
+	return j.read.At(ctx, position)
 }
 
 // AsOfLast reads something that is kept of a subject, and is as of the mark that read
@@ -203,57 +154,21 @@ func (j *Journal) AsOfLast(ctx context.Context, subject string, read func() (Mar
 // Epoch names the log: another one is another log, and every position in the old
 // one is void. It is read with what it qualifies.
 func (j *Journal) Epoch(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	stream, err := j.js.Stream(ctx, proto.Events.Name)
-	if err != nil {
-		return "", fmt.Errorf("read stream info: %w: %w", ErrUnavailable, err)
-	}
-	return stream.CachedInfo().Config.Metadata[proto.MetadataEpoch], nil
+	epoch, _, err := j.read.Epoch(ctx)
+	return epoch, err
 }
 
-// MaxPage is how many entries one page has at most.
-const MaxPage = 256
+// MaxPage is how many entries one page has at most, and MaxPageBytes about how large
+// their bodies are together.
+const (
+	MaxPage      = 256
+	MaxPageBytes = 4 << 20
+)
 
-// Page is the entries of a subject behind a position, oldest first, at most
-// MaxPage of them; more says that others may follow. It is read by a direct get
-// (NATS ADR-31), which any replica may answer: one that is behind shows less, and
-// whoever appends finds that out by ErrMoved.
+// Page is the entries of a subject behind a position, oldest first. more is false when
+// the leader of the log has confirmed during the call that there are no others.
 func (j *Journal) Page(ctx context.Context, subject string, after uint64) (entries []Entry, more bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	ask, err := json.Marshal(map[string]any{"next_by_subj": subject, "seq": after + 1, "batch": MaxPage})
-	if err != nil {
-		return nil, false, err
-	}
-	inbox := j.read.NewInbox()
-	sub, err := j.read.SubscribeSync(inbox)
-	if err != nil {
-		return nil, false, fmt.Errorf("read %s: %w: %w", subject, ErrUnavailable, err)
-	}
-	defer func() { _ = sub.Unsubscribe() }()
-	if err := j.read.PublishRequest("$JS.API.DIRECT.GET."+proto.Events.Name, inbox, ask); err != nil {
-		return nil, false, fmt.Errorf("read %s: %w: %w", subject, ErrUnavailable, err)
-	}
-	for {
-		m, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
-			return nil, false, fmt.Errorf("read %s: %w: %w", subject, ErrUnavailable, err)
-		}
-		switch status := m.Header.Get("Status"); status {
-		case "":
-		case "204": // the end of the page
-			pending, _ := strconv.ParseUint(m.Header.Get(proto.HeaderPending), 10, 64)
-			return entries, pending > 0, nil
-		case "404": // there is nothing behind
-			return entries, false, nil
-		default:
-			return nil, false, fmt.Errorf("read %s: %w: status %s %s", subject, ErrUnavailable, status, m.Header.Get("Description"))
-		}
-		position, err := strconv.ParseUint(m.Header.Get(proto.HeaderStreamSeq), 10, 64)
-		if err != nil {
-			return nil, false, fmt.Errorf("read %s: position: %w", subject, err)
-		}
-		entries = append(entries, entryOf(m.Header.Get("Nats-Subject"), position, m.Header, m.Data))
-	}
+	return j.read.Page(ctx, eventlog.Query{
+		Stream: proto.Events.Name, Subject: subject, From: after + 1, Limit: MaxPage, MaxBytes: MaxPageBytes,
+	})
 }

@@ -53,28 +53,30 @@ func TestAppendIsConditional(t *testing.T) {
 	last, ok, err := j.Last(ctx, subject)
 	require.NoError(t, err)
 	require.True(t, ok)
-	require.Equal(t, journal.Entry{Subject: subject, Position: third, Body: []byte("3")}, last)
+	require.Equal(t, journal.Entry{Subject: subject, Position: third, Key: "three", Body: []byte("3")}, timeless(last))
 
 	at, ok, err := j.At(ctx, first)
 	require.NoError(t, err)
 	require.True(t, ok)
-	require.Equal(t, journal.Entry{Subject: subject, Position: first, Event: "x:y", Body: []byte("1")}, at)
-	_, ok, err = j.At(ctx, third+1)
-	require.NoError(t, err)
-	require.False(t, ok)
+	require.Equal(t, journal.Entry{Subject: subject, Position: first, Event: "x:y", Key: "one", Body: []byte("1")}, timeless(at))
 
 	page, more, err := j.Page(ctx, subject, 0)
 	require.NoError(t, err)
 	require.False(t, more)
+	for i := range page {
+		page[i] = timeless(page[i])
+	}
 	require.Equal(t, []journal.Entry{
-		{Subject: subject, Position: first, Event: "x:y", Body: []byte("1")},
+		{Subject: subject, Position: first, Event: "x:y", Key: "one", Body: []byte("1")},
 		{Subject: subject, Position: second, Body: []byte("2")},
-		{Subject: subject, Position: third, Body: []byte("3")},
+		{Subject: subject, Position: third, Key: "three", Body: []byte("3")},
 	}, page)
 	page, _, err = j.Page(ctx, subject, third)
 	require.NoError(t, err)
 	require.Empty(t, page)
 }
+
+func timeless(e journal.Entry) journal.Entry { e.Time = time.Time{}; return e }
 
 // TestOneWins: of many who build on the same entry one is stored.
 func TestOneWins(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
+	"supmesh.dev/services/eventlog"
 	"supmesh.dev/services/journal"
 	"supmesh.dev/services/wire"
 	"supmesh.dev/signaling/state"
@@ -54,8 +55,8 @@ type Store struct {
 }
 
 // New makes a store.
-func New(client redis.UniversalClient, js jetstream.JetStream, nc *nats.Conn) *Store {
-	return &Store{client: client, js: js, log: journal.New(js, nc)}
+func New(client redis.UniversalClient, js jetstream.JetStream, read *eventlog.Reader) *Store {
+	return &Store{client: client, js: js, log: journal.New(js, read)}
 }
 
 // Entry is a call as it was read; it has no Call where there is none.

@@ -2,7 +2,6 @@ package history
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 
 	"supmesh.dev/proto"
 	"supmesh.dev/services"
+	"supmesh.dev/services/eventlog"
 	"supmesh.dev/services/journal"
 	"supmesh.dev/services/wire"
 )
@@ -23,8 +23,6 @@ const (
 	DefaultPage = 50
 	// attemptTimeout is how long one append waits before its outcome counts as unknown.
 	attemptTimeout = 2 * time.Second
-	// readTimeout is how long one read waits: a reply can be lost with its connection.
-	readTimeout = 3 * time.Second
 	// tipTimeout is how long a page waits to hear whether Redis has everything.
 	tipTimeout = time.Second
 	// pageTimeout is how long a page may take, with all that is read for it.
@@ -44,7 +42,6 @@ var (
 type Store struct {
 	client redis.UniversalClient
 	js     jetstream.JetStream
-	read   *nats.Conn
 	log    *journal.Journal
 
 	// beforePage is where a test has the world change before a page is read from
@@ -52,10 +49,9 @@ type Store struct {
 	beforePage func()
 }
 
-// New makes a store that reads over a connection of its own, since direct gets
-// hold up whatever else is on theirs.
-func New(client redis.UniversalClient, js jetstream.JetStream, read *nats.Conn) *Store {
-	return &Store{client: client, js: js, read: read, log: journal.New(js, read)}
+// New makes a store.
+func New(client redis.UniversalClient, js jetstream.JetStream, read *eventlog.Reader) *Store {
+	return &Store{client: client, js: js, log: journal.New(js, read)}
 }
 
 // Note appends how a call is for a user, and has Redis know. The same msgID
@@ -239,37 +235,24 @@ func (s *Store) heal(ctx context.Context, user proto.Token, v *view, epoch strin
 	if from == (mark{}) || from.epoch != epoch {
 		from, forget = mark{epoch: epoch}, 1
 	}
-	found, at, more, err := s.batch(ctx, proto.UserCalls(user), from.position+1)
+	page, more, err := s.log.Page(ctx, proto.UserCalls(user), from.position)
 	if err != nil {
 		return err
 	}
 	to := from
-	to.position = max(from.position, at)
-	switch {
-	case !more && to.position >= last:
-		to.whole = true
-	case to == from && forget == 0: // a replica that has not heard of it yet
-		return pause(ctx)
+	if n := len(page); n > 0 {
+		to.position = page[n-1].Position
+	}
+	if !more { // also where the log has let go of its last entry since
+		to.position, to.whole = max(to.position, last), true
 	}
 	args := []any{v.raw, to.text(), proto.MaxCallHistory, forget}
-	for _, e := range found {
-		args = append(args, e.args()...)
+	for i := range page {
+		if e, ok := entryOf(page[i].Position, page[i].Body); ok {
+			args = append(args, e.args()...)
+		}
 	}
 	return redisFailed(foundLua.Run(ctx, s.client, keysOf(user), args...).Err())
-}
-
-// lagPause is how long a replica is given to hear of what its leader has.
-const lagPause = 20 * time.Millisecond
-
-func pause(ctx context.Context) error {
-	timer := time.NewTimer(lagPause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
-	}
 }
 
 func redisFailed(err error) error {
@@ -292,53 +275,6 @@ func (s *Store) tip(ctx context.Context, user proto.Token) (epoch string, last u
 	}
 	newest, _, err := s.log.Last(ctx, proto.UserCalls(user))
 	return epoch, newest.Position, err
-}
-
-// Bounds of one read of the log while healing.
-const (
-	healPage  = 500
-	healBytes = 1 << 20
-)
-
-// batch reads entries of a subject from a position on, by one direct get (NATS
-// ADR-31). at is the position of the last of them, more says that others follow.
-func (s *Store) batch(ctx context.Context, subject string, from uint64) (found []entry, at uint64, more bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	ask, err := json.Marshal(map[string]any{"seq": from, "next_by_subj": subject, "batch": healPage, "max_bytes": healBytes})
-	if err != nil {
-		return nil, 0, false, err
-	}
-	inbox := s.read.NewInbox()
-	sub, err := s.read.SubscribeSync(inbox)
-	if err != nil {
-		return nil, 0, false, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	defer func() { _ = sub.Unsubscribe() }()
-	if err := s.read.PublishRequest("$JS.API.DIRECT.GET."+proto.Events.Name, inbox, ask); err != nil {
-		return nil, 0, false, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	for {
-		m, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
-			return nil, 0, false, fmt.Errorf("%w: %w", ErrUnavailable, err)
-		}
-		switch status := m.Header.Get("Status"); status {
-		case "":
-		case "204": // the end
-			return found, at, m.Header.Get(proto.HeaderPending) != "0", nil
-		case "404": // there is nothing
-			return found, at, false, nil
-		default:
-			return nil, 0, false, fmt.Errorf("%w: status %s %s", ErrUnavailable, status, m.Header.Get("Description"))
-		}
-		if at, err = strconv.ParseUint(m.Header.Get(proto.HeaderStreamSeq), 10, 64); err != nil {
-			return nil, 0, false, fmt.Errorf("position in %s: %w", subject, err)
-		}
-		if e, ok := entryOf(at, m.Data); ok {
-			found = append(found, e)
-		}
-	}
 }
 
 // entryOf reads an entry. Nobody can read one that is not ok: it must not stand in

@@ -434,3 +434,15 @@ func TestWithoutLog(t *testing.T) {
 	require.ErrorIs(t, w.Note(w.ctx, "ann", call("b", proto.CallRinging, 0), "b"), ErrUnavailable)
 	require.NotErrorIs(t, w.Note(w.ctx, "ann", proto.CallRecord{}, "c"), ErrUnavailable)
 }
+
+// TestLateReplica: calls that the replica which answers does not have are in the history.
+func TestLateReplica(t *testing.T) {
+	t.Parallel()
+	w := open(t, servicestest.RunRedis(t).Client())
+	w.note(t, "ann", call("1", proto.CallOver, 0))
+	w.nats.Replica(proto.Events.Name).Hold()
+	w.note(t, "ann", call("2", proto.CallOver, time.Second))
+	w.note(t, "ann", call("3", proto.CallOver, 2*time.Second))
+	w.flush(t)
+	require.Equal(t, []string{"3", "2", "1"}, idsOf(w.all(t, "ann", 10)))
+}

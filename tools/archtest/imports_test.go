@@ -18,6 +18,16 @@ func TestImports(t *testing.T) {
 	}
 }
 
+// TestOneReaderOfTheLog: JetStream's API is asked in one place.
+func TestOneReaderOfTheLog(t *testing.T) {
+	t.Parallel()
+	for _, f := range goFiles(t) {
+		if f.asksJS && !spellsJetStreamAPI(f) {
+			t.Errorf("%s asks JetStream's API by a subject: services/eventlog reads the log", f.path)
+		}
+	}
+}
+
 // wrongImports checks one file against the three tables of rules_test.go.
 func wrongImports(f goFile) (complaints []string) {
 	complain := func(imported, why string) {

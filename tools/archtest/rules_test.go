@@ -64,6 +64,15 @@ var purePackages = map[string][]string{
 // connections do, and in tools. Everybody else asks one of them.
 var startsGoroutines = []string{"services", "gateway/wsconn", "gateway/engineio", "gateway/socketio", "tools"}
 
+// jetStreamAPI opens the subjects by which JetStream is asked. Only the reader of the log
+// spells them: what a replica does not have is not absent, and every reader must hold to that.
+const jetStreamAPI = "\"$" + "JS."
+
+// spellsJetStreamAPI is where it may stand.
+func spellsJetStreamAPI(f goFile) bool {
+	return f.dir() == "services/eventlog" || f.dir() == "services/servicestest" || f.folder() == "tools" || f.isTest()
+}
+
 // leakChecks are the ways in which a package's tests look for goroutines that stayed.
 var leakChecks = []string{"goleak.VerifyTestMain", "goleak.Find", "servicestest.Leak"}
 

@@ -25,6 +25,7 @@ type goFile struct {
 	doc     bool  // the package clause has a comment
 	made    bool  // generated
 	leaks   bool  // looks for leaked goroutines
+	asksJS  bool  // has a literal that begins with jetStreamAPI
 	starts  []int // lines with a go statement
 }
 
@@ -90,6 +91,8 @@ func parse(rel string, src []byte) (goFile, error) {
 	f := goFile{path: rel, pkg: tree.Name.Name, doc: tree.Doc != nil, lines: strings.Count(string(src), "\n")}
 	for n := range ast.Preorder(tree) {
 		switch n := n.(type) {
+		case *ast.BasicLit:
+			f.asksJS = f.asksJS || strings.HasPrefix(n.Value, jetStreamAPI)
 		case *ast.GoStmt:
 			f.starts = append(f.starts, files.Position(n.Pos()).Line)
 		case *ast.SelectorExpr:
