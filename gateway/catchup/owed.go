@@ -37,10 +37,10 @@ func (o *Owed) Note(seq, position uint64, own bool) {
 // Asking says that a page is asked for now: it knows of every edit so far.
 func (o *Owed) Asking() { o.edited, o.absent = o.edited[:0], o.absent[:0] }
 
-// Absent notes that the page under way says of the seqs from to to that they do not exist
-// any more, or are not for this user. The ranges of a page come in order.
-func (o *Owed) Absent(from, to uint64) {
-	o.absent = append(o.absent, seqRange{from, to})
+// Absent notes a range of seqs that, by the page under way, do not exist any more or are
+// not for this user. The ranges of a page come in order.
+func (o *Owed) Absent(first, last uint64) {
+	o.absent = append(o.absent, seqRange{first, last})
 	o.skip()
 }
 

@@ -23,7 +23,7 @@ const patience = 30 * time.Second
 
 type world struct {
 	t    *testing.T
-	ctx  context.Context //nolint:containedctx // of the test
+	ctx  context.Context
 	nats *servicestest.NATS
 	host *services.Host
 	log  *eventlog.Reader
