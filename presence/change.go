@@ -50,8 +50,8 @@ func giveWay(ctx context.Context, round int) error {
 // change applies fn to the records of users, each of them once, stores them and
 // tells what others are to know of it. fn may be called again with a newer record.
 // Whoever stores a change tells it: so it is told once, by whichever instance.
-func (s *Service) change(ctx context.Context, users []proto.Token, socket string, fn func(e *registry.Entry, now int64) error) (map[proto.Token]*changed, error) {
-	return s.changeAfter(ctx, users, socket, nil, fn)
+func (s *Service) change(ctx context.Context, users []proto.Token, fn func(e *registry.Entry, now int64) error) (map[proto.Token]*changed, error) {
+	return s.changeAfter(ctx, users, "", nil, fn)
 }
 
 // changeAfter is change with a read of what else fn depends on. read runs between the

@@ -154,7 +154,7 @@ func (k *keeper) losePage(ctx context.Context, gateway proto.Token, heard int64,
 		}
 	}
 	changed := make(map[proto.Token]bool, len(users))
-	out, err := s.change(ctx, users, "", func(e *registry.Entry, now int64) error {
+	out, err := s.change(ctx, users, func(e *registry.Entry, now int64) error {
 		changed[e.User] = e.Lose(gateway, heard, now, s.grace())
 		return nil
 	})

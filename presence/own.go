@@ -33,7 +33,7 @@ func (s *Service) load(ctx context.Context, users ...proto.Token) ([]registry.En
 	if len(stale) == 0 {
 		return entries, nil
 	}
-	out, err := s.change(ctx, stale, "", nil)
+	out, err := s.change(ctx, stale, nil)
 	if err != nil {
 		return nil, err
 	}

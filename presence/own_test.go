@@ -20,6 +20,7 @@ import (
 func TestStatusSurvivesTheLossOfRedis(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
+		t.Parallel()
 		w := newTown(t, redis)
 		a, b := w.instance(), w.instance()
 		a.lives(t, "g1", true)
@@ -81,7 +82,7 @@ func TestStatusThatOnlyTheLogHas(t *testing.T) {
 	store := func(own string, doubtFor int64) {
 		records, err := a.load(t.Context(), "ann")
 		require.NoError(t, err)
-		_, err = a.change(t.Context(), []proto.Token{"ann"}, "", func(e *registry.Entry, now int64) error {
+		_, err = a.change(t.Context(), []proto.Token{"ann"}, func(e *registry.Entry, now int64) error {
 			e.DoubtFrom(now + doubtFor)
 			return nil
 		})

@@ -17,6 +17,7 @@ import (
 func TestRepeatedOpenChangesNothing(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
+		t.Parallel()
 		w := newTown(t, redis)
 		w.grace = 500 * time.Millisecond
 		a, b := w.instance(), w.instance()

@@ -40,7 +40,7 @@ func (s *Service) closed(ctx context.Context, all []proto.Closed) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.change(ctx, users, "", func(e *registry.Entry, now int64) error {
+	_, err = s.change(ctx, users, func(e *registry.Entry, now int64) error {
 		for _, c := range of[e.User] {
 			e.Close(c.PID, c.Fence, c.At.UnixMilli(), c.Final, now, s.grace())
 		}

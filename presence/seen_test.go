@@ -16,6 +16,7 @@ import (
 func TestLastSeenSurvivesTheLossOfRedis(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
+		t.Parallel()
 		w := newTown(t, redis)
 		a, b := w.instance(), w.instance()
 		a.lives(t, "g1", true)

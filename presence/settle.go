@@ -46,7 +46,7 @@ func (s *Service) settle(ctx context.Context, page int) error {
 	if err != nil || len(users) == 0 {
 		return err
 	}
-	out, err := s.change(ctx, users, "", nil)
+	out, err := s.change(ctx, users, nil)
 	if err != nil {
 		return err // they are due again when the claim is over
 	}
