@@ -16,6 +16,7 @@ import (
 func TestARemovedMemberOfAStaleRedis(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, r *servicestest.Redis) {
+		t.Parallel()
 		w := newWorld(t, r)
 		a, b := w.instance(), w.instance()
 		a.chat(t, "c", "ann", "bob")

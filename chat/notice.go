@@ -59,7 +59,7 @@ func (s *Service) tellAuthors(ctx context.Context, done *received, m projection.
 
 // tellSpan tells the authors of some messages that a member has them, or has read them.
 // It returns false if none of the messages is by others.
-func (s *Service) tellSpan(ctx context.Context, done *received, m projection.Member, v verb, moved span) (any bool) {
+func (s *Service) tellSpan(ctx context.Context, done *received, m projection.Member, v verb, moved span) (others bool) {
 	if !moved.any() {
 		return false
 	}

@@ -16,6 +16,7 @@ import (
 func TestARepeatIsAckedAsItIsNow(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
+		t.Parallel()
 		w := newWorld(t, redis)
 		var clock atomic.Int64
 		a := w.ahead(&clock)

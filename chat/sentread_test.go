@@ -27,6 +27,7 @@ func (e *ear) wait(user string, from ...*instance) (out []heard) {
 func TestAReplyReads(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
+		t.Parallel()
 		w := newWorld(t, redis)
 		a := w.instance()
 		a.chat(t, "c", "ann", "bob", "cat")

@@ -48,6 +48,7 @@ func (i *instance) unreadEverywhere(t testing.TB, user, chatID string, last uint
 func TestUnreadIsWhatHistoryShows(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
+		t.Parallel()
 		w := newWorld(t, redis)
 		var clock atomic.Int64
 		a := w.ahead(&clock)
@@ -116,6 +117,7 @@ func TestUnreadIsExactBeyondAPage(t *testing.T) {
 func TestWhoIsAddedAgain(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
+		t.Parallel()
 		w := newWorld(t, redis)
 		a, b := w.instance(), w.instance()
 		remove := func() {

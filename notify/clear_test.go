@@ -16,6 +16,7 @@ import (
 func TestClearOfAMessage(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, redis *servicestest.Redis) {
+		t.Parallel()
 		w := newTown(t, redis)
 		s := w.instance()
 		for _, name := range []string{"phone", "tablet"} {

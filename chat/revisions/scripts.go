@@ -38,6 +38,8 @@ return 1`
 // milliseconds, then of each ask how many ranges, after and to of each, how many hidden,
 // and the seq of each. One that is gone in several ways counts once. Returns the position
 // up to which the edits are here, then the count of each ask.
+//
+//nolint:dupword // blocks of Lua end inside one another
 const unseenScript = `
 local late = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', ARGV[1])
 local out, i = {tonumber(redis.call('HGET', KEYS[1], 'upto') or 0)}, 2

@@ -11,8 +11,6 @@ const maxAway = "16"
 // position of joining. Who is removed, and who comes back, has the absence noted in away
 // (proto.AwayKey). The members say as of which position they are, for who reads no more
 // than them. Returns the version now held.
-//
-//nolint:dupword // blocks of Lua end inside one another
 const metaScript = `
 local ver = tonumber(redis.call('HGET', KEYS[1], 'ver') or 0)
 local v = tonumber(ARGV[1])
