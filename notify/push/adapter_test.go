@@ -65,7 +65,7 @@ func TestAfter(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 	for text, want := range map[string]time.Duration{
-		"": 0, " 5 ": 5 * time.Second, "0": 0, "-5": 0, "soon": 0, "3600": time.Hour, "3601": push.MaxAfter,
+		"": 0, "5": 5 * time.Second, "\t5\t": 5 * time.Second, "0": 0, "-5": 0, "soon": 0, "3600": time.Hour, "3601": push.MaxAfter,
 		"99999999999999999999": push.MaxAfter, "-99999999999999999999": 0,
 		now.Add(time.Minute).Format(http.TimeFormat):   time.Minute,
 		now.Add(-time.Minute).Format(http.TimeFormat):  0,

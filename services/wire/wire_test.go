@@ -129,7 +129,7 @@ func TestAStringWithoutAnEnd(t *testing.T) {
 func TestAppendString(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"": `""`, " ~": `" ~"`, "\x1f": `"\u001f"`, `"`: `"\""`, `\`: `"\\"`, "é": `"é"`, "a\n": `"a\n"`,
+		"": `""`, "a ~": `"a ~"`, "\x1f": `"\u001f"`, `"`: `"\""`, `\`: `"\\"`, "é": `"é"`, "a\n": `"a\n"`,
 	} {
 		require.Equal(t, "x"+want, string(wire.AppendString([]byte("x"), in)))
 	}

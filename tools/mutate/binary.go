@@ -50,7 +50,7 @@ func build(p *pkg, folder string) (*binary, error) {
 		return nil, err
 	}
 	b := &binary{p: p, file: filepath.Join(folder, "mutants.test")}
-	cmd := exec.Command("go", "test", "-c", "-vet=off", "-overlay", listFile, "-o", b.file, p.path)
+	cmd := exec.CommandContext(context.Background(), "go", "test", "-c", "-vet=off", "-overlay", listFile, "-o", b.file, p.path)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, out)
 	}

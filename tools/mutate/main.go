@@ -15,7 +15,7 @@ import (
 
 func main() {
 	if err := run(os.Args[1:], os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "mutate:", err)
+		_, _ = fmt.Fprintln(os.Stderr, "mutate:", err)
 		os.Exit(1)
 	}
 }
@@ -33,7 +33,7 @@ func run(args []string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	var weak error
 	for i, pattern := range flags.Args() {
 		p, err := load(pattern)
@@ -52,10 +52,10 @@ func run(args []string, w io.Writer) error {
 		if n := len(p.mutants); n > 0 {
 			noticed = 100 * float64(n-len(survivors)) / float64(n)
 		}
-		fmt.Fprintf(w, "%5.1f %%  %s: %d of %d mutants unnoticed\n", noticed, p.path, len(survivors), len(p.mutants))
+		_, _ = fmt.Fprintf(w, "%5.1f %%  %s: %d of %d mutants unnoticed\n", noticed, p.path, len(survivors), len(p.mutants))
 		if *all || noticed < *floor {
 			for _, m := range survivors {
-				fmt.Fprintf(w, "         %s\n", m)
+				_, _ = fmt.Fprintf(w, "         %s\n", m)
 			}
 		}
 		if noticed < *floor {

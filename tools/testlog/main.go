@@ -19,7 +19,7 @@ import (
 
 func main() {
 	if err := run(os.Args[1:], os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "testlog:", err)
+		_, _ = fmt.Fprintln(os.Stderr, "testlog:", err)
 		os.Exit(1)
 	}
 }
@@ -28,7 +28,7 @@ func run(args []string, w io.Writer) error {
 	if len(args) != 1 {
 		return errors.New("usage: testlog FILE")
 	}
-	f, err := os.Open(args[0])
+	f, err := os.Open(args[0]) //nolint:gosec // it reads the file that it is told to
 	if err != nil {
 		return err
 	}
@@ -127,10 +127,10 @@ func (l *record) print(w io.Writer) {
 	list(w, "not ended", open)
 
 	if len(l.failed) > 0 {
-		fmt.Fprintln(w, "── failed")
+		_, _ = fmt.Fprintln(w, "── failed")
 	}
 	for _, n := range l.failed {
-		fmt.Fprintf(w, "           %s\n", n)
+		_, _ = fmt.Fprintf(w, "           %s\n", n)
 	}
 }
 
@@ -138,8 +138,8 @@ func list(w io.Writer, title string, rows []timed) {
 	if len(rows) == 0 {
 		return
 	}
-	fmt.Fprintln(w, "──", title)
+	_, _ = fmt.Fprintln(w, "──", title)
 	for _, r := range rows {
-		fmt.Fprintf(w, "%8.1f s  %s\n", r.seconds, r.name)
+		_, _ = fmt.Fprintf(w, "%8.1f s  %s\n", r.seconds, r.name)
 	}
 }
