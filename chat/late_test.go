@@ -30,7 +30,7 @@ func late(t *testing.T, change ...func(*Service)) (w *world, a, b *instance, r *
 }
 
 // unprojected keeps Redis from learning of what is stored.
-func unprojected(s *Service) { s.project = func(projection.Stored) {} }
+func unprojected(s *Service) { s.project = func(projection.Stored, func(uint64, bool, error)) {} }
 
 func contents(messages []proto.Message) (out []string) {
 	for _, m := range messages {

@@ -19,7 +19,7 @@ import (
 func (w *town) pages(user proto.Actor) (ids []string, pages int) {
 	w.t.Helper()
 	seen := map[string]bool{}
-	for req := (proto.PendingNotificationsReq{Limit: proto.MaxNotificationsPage}); ; {
+	for req := (proto.PendingNotificationsReq{Limit: new(proto.MaxNotificationsPage)}); ; {
 		res := servicestest.AtBounds(w.t, w.host, proto.PendingNotifications, user, req)
 		require.NotEmpty(w.t, res.Notifications)
 		pages++
@@ -58,7 +58,7 @@ func TestLargeNotifications(t *testing.T) {
 	ids, pages = w.pages(device(user, servicestest.LongID(3)))
 	require.Len(t, ids, 110)
 	require.Greater(t, pages, 2)
-	one := servicestest.AtBounds(t, w.host, proto.PendingNotifications, device(user, "d"), proto.PendingNotificationsReq{Limit: 1})
+	one := servicestest.AtBounds(t, w.host, proto.PendingNotifications, device(user, "d"), proto.PendingNotificationsReq{Limit: new(1)})
 	require.Len(t, one.Notifications, 1)
 	require.NotEmpty(t, one.NextCursor)
 

@@ -75,7 +75,7 @@ func TestManyReactions(t *testing.T) {
 	}
 	w.put(append(all, proto.Reaction{MessageID: id, UserID: servicestest.LongID(500), Reaction: shortcode(2_999), Count: 2})...)
 	seen := map[string]bool{}
-	for get := (proto.GetReactionsReq{MessageID: id, ChatID: chatID, Limit: proto.MaxReactionsPage}); ; {
+	for get := (proto.GetReactionsReq{MessageID: id, ChatID: chatID, Limit: new(proto.MaxReactionsPage)}); ; {
 		res := servicestest.AtBounds(t, w.host, proto.GetReactions, me, get)
 		require.NotEmpty(t, res.Reactions)
 		require.Len(t, res.Counts, proto.MaxDistinct)

@@ -30,7 +30,7 @@ func TestLongHistory(t *testing.T) {
 		}, fmt.Sprint("k", n)))
 	}
 	seen, pages := map[string]bool{}, 0
-	for req := (proto.CallHistoryReq{Limit: proto.CallHistoryLimit}); ; {
+	for req := (proto.CallHistoryReq{Limit: new(proto.CallHistoryLimit)}); ; {
 		res := servicestest.AtBounds(t, s.host, proto.CallHistory, proto.Actor{User: "ann", Device: "d", Socket: "s"}, req)
 		require.NotEmpty(t, res.Calls)
 		pages++

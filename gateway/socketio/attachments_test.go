@@ -96,25 +96,6 @@ func TestDroppedAttachments(t *testing.T) {
 	}
 }
 
-// What nests is counted, not what stands beside it: each bracket that closes gives its level back.
-func TestDepthIsGivenBack(t *testing.T) {
-	t.Parallel()
-	s := start(t, socketio.Config{MaxDepth: 3})
-	p := s.connect()
-	for _, deepest := range []string{`[[]]`, `{"a":{}}`, `[{}]`, `{"a":[]}`, `[[],[],[]]`, `{"a":[],"b":{},"c":[]}`} {
-		siblings := deepest + strings.Repeat(","+deepest, 200)
-		p.send(`420["message-with-ack",` + siblings + `]`)
-		require.Equal(t, `430[`+siblings+`]`, p.next())
-	}
-	s.calls.drain()
-	for _, tooDeep := range []string{`[[[]]]`, `{"a":{"b":{}}}`, `[],[],[[[]]]`, `[{"a":[]}]`, `{"a":[],"b":{},"c":[{}]}`} {
-		p := s.connect()
-		p.send(`42["message",` + tooDeep + `]`)
-		p.ends()
-		s.calls.expect(t, "disconnected / parse error")
-	}
-}
-
 // Who has left a namespace and joins it again is served by the new socket alone, over and over; who has not is not served.
 func TestNamespaceIsLeftForGood(t *testing.T) {
 	t.Parallel()

@@ -157,26 +157,35 @@ func TestSettleTable(t *testing.T) {
 	}
 }
 
-func TestAdoptTable(t *testing.T) {
+// TestRestoreTable: the user's entry of the log replaces what the record has, and is the same on
+// the wire again.
+func TestRestoreTable(t *testing.T) {
 	t.Parallel()
 	at := func(ms int64) *proto.Timestamp { ts := proto.At(time.UnixMilli(ms)); return &ts }
 	had := Own{Status: proto.StatusBusy, By: "phone", Custom: "text", At: t0}
 	for _, row := range []struct {
-		name string
-		own  *proto.OwnPresence
-		want Own
+		name  string
+		doubt int64
+		own   *proto.OwnPresence
+		want  Own
+		left  int64 // doubt afterwards
 	}{
-		{"nothing", nil, had},
-		{"older", &proto.OwnPresence{Status: proto.StatusOffline, At: t0 - 1}, had},
-		{"the same", &proto.OwnPresence{Status: proto.StatusOffline, At: t0}, had},
-		{"newer", &proto.OwnPresence{Status: proto.StatusOffline, By: "desk", CustomStatus: "new", At: t0 + 1}, Own{Status: proto.StatusOffline, By: "desk", Custom: "new", At: t0 + 1}},
-		{"newer, for a time", &proto.OwnPresence{Status: proto.StatusBusy, StatusUntil: at(t0 + 5), CustomUntil: at(t0 + 6), At: t0 + 1}, Own{Status: proto.StatusBusy, Until: t0 + 5, Ends: t0 + 6, At: t0 + 1}},
+		{"no entry", 0, nil, had, 0},
+		{"no entry, a doubt that is due", t0, nil, had, 0},
+		{"an entry", t0 - 1, &proto.OwnPresence{Status: proto.StatusOffline, By: "desk", CustomStatus: "new", At: t0 + 1},
+			Own{Status: proto.StatusOffline, By: "desk", Custom: "new", At: t0 + 1}, 0},
+		{"for a time, a doubt that is not due", t0 + 9, &proto.OwnPresence{Status: proto.StatusBusy, StatusUntil: at(t0 + 5), CustomUntil: at(t0 + 6), At: t0 + 1},
+			Own{Status: proto.StatusBusy, Until: t0 + 5, Ends: t0 + 6, At: t0 + 1}, t0 + 9},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			r := &Record{Own: had}
-			r.Adopt(row.own)
+			r := &Record{Own: had, Doubt: row.doubt}
+			require.True(t, r.Stale(t0), "nothing was read yet")
+			r.Restore(7, row.own, t0)
 			require.Equal(t, row.want, r.Own)
-			if row.own != nil && row.own.At > t0 {
+			require.EqualValues(t, 7, r.Position)
+			require.Equal(t, row.left, r.Doubt)
+			require.Equal(t, row.left != 0, r.Stale(t0+9))
+			if row.own != nil {
 				require.Equal(t, row.own, r.OwnPresence(), "and back")
 			}
 		})
