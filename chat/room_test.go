@@ -28,7 +28,7 @@ func largest(n int) proto.Actor {
 func largestSend(chat string, mentions []string) proto.SendMessageReq {
 	return proto.SendMessageReq{
 		ChatID: chat, EncryptedContent: servicestest.LongText(proto.MaxContent), MessageType: "image", Mentions: mentions,
-		Metadata: proto.Raw(`{"a":"` + strings.Repeat("m", proto.MaxMetadata-8) + `"}`), TTLSec: proto.MaxTTL,
+		Metadata: proto.Raw(`{"a":"` + strings.Repeat("m", proto.MaxMetadata-8) + `"}`), TTLSec: new(proto.MaxTTL),
 	}
 }
 
@@ -71,7 +71,7 @@ func TestLargestMessages(t *testing.T) {
 
 	var seqs []uint64
 	for after, more := uint64(0), true; more; {
-		res := servicestest.AtBounds(t, a.host, proto.History, reader, proto.HistoryReq{ChatID: ids[0], AfterSeq: &after, Limit: 100})
+		res := servicestest.AtBounds(t, a.host, proto.History, reader, proto.HistoryReq{ChatID: ids[0], AfterSeq: &after, Limit: new(100)})
 		require.NotEmpty(t, res.Messages)
 		for _, m := range messages(t, res.Messages) {
 			require.Len(t, m.EncryptedContent, proto.MaxContent)
@@ -140,7 +140,7 @@ func TestLargestMessages(t *testing.T) {
 // idOf is the id of a message.
 func (i *instance) idOf(t *testing.T, actor proto.Actor, chat string, seq uint64) string {
 	t.Helper()
-	res := servicestest.AtBounds(t, i.host, proto.History, actor, proto.HistoryReq{ChatID: chat, AfterSeq: new(seq - 1), Limit: 1})
+	res := servicestest.AtBounds(t, i.host, proto.History, actor, proto.HistoryReq{ChatID: chat, AfterSeq: new(seq - 1), Limit: new(1)})
 	return messages(t, res.Messages)[0].ID
 }
 
@@ -156,7 +156,7 @@ func TestAwayForLarge(t *testing.T) {
 			a.say(t, "bob", chat, strings.Repeat("x", of.size))
 		}
 		for _, limit := range []int{0, 100} {
-			res := servicestest.AtBounds(t, a.host, proto.History, ann, proto.HistoryReq{ChatID: chat, Limit: limit})
+			res := servicestest.AtBounds(t, a.host, proto.History, ann, proto.HistoryReq{ChatID: chat, Limit: new(limit)})
 			require.NotEmpty(t, res.Messages)
 			require.Equal(t, len(res.Messages) < of.messages, res.HasMore)
 		}

@@ -187,10 +187,10 @@ func Requests() []Request {
 				Chats: []proto.ChatHead{{ChatID: "chat-7", Version: 3, Joined: 17, LastSeq: 9, LastPosition: 118, Delivered: 5, Missed: 4}},
 			}},
 		{Row: proto.Backlog,
-			Req: proto.BacklogReq{Chats: []proto.BacklogChat{{ChatID: "chat-7", AfterSeq: 4, UpToSeq: 5}}, Limit: 100},
+			Req: proto.BacklogReq{Chats: []proto.BacklogChat{{ChatID: "chat-7", AfterSeq: 4, UpToSeq: 6}}, Limit: 100},
 			Res: proto.BacklogRes{
 				Items: []proto.LogItem{{ChatID: "chat-7", Seq: 5, Position: 99, Body: stored}},
-				More:  true, Gone: []string{"chat-8"},
+				More:  true, Gone: []string{"chat-8"}, Absent: []proto.SeqRange{{ChatID: "chat-7", FromSeq: 6, ToSeq: 6}},
 			}},
 		{Row: proto.SharedChats,
 			Req: proto.SharedChatsReq{UserID: "alice", UserIDs: []string{"bob", "mallory"}},
