@@ -61,6 +61,9 @@ func TestAnnounceTable(t *testing.T) {
 				return
 			}
 			c.Fence, c.Until, c.Lost = got, 0, false
+			if len(before.Conns) > 0 && before.Conns[0].Fence == got {
+				c.Status = before.Conns[0].Status // the device's own status is presence's to know
+			}
 			kept, there := row.record.Conn(modelPID)
 			require.True(t, there)
 			require.Equal(t, c, kept)

@@ -22,6 +22,7 @@ var fewItems = map[string]string{
 	"rpc.signaling.answer":      "ICE servers, from the configuration",
 	"rpc.signaling.ice-servers": "ICE servers, from the configuration",
 	"rpc.signaling.get":         "at most four participants",
+	"rpc.chat.find":             "at most 50 mentions of one message, which an entry of the log holds with the message",
 	"rpc.notify.push-config":    "one item a provider",
 }
 
