@@ -127,7 +127,7 @@ func descriptors(t *testing.T) int {
 // try, and what the storm opened is closed.
 //
 // It is not parallel: it counts the descriptors and goroutines of the process.
-func TestOneAddressCannotShutOutOthers(t *testing.T) {
+func TestOneAddressCannotShutOutOthers(t *testing.T) { //nolint:paralleltest // counts the descriptors of the process
 	for _, row := range []struct {
 		name    string
 		trusted []string

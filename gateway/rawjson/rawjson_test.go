@@ -85,7 +85,7 @@ func TestText(t *testing.T) {
 	}
 }
 
-func TestValueAllocatesNothing(t *testing.T) { // alone: it counts allocations
+func TestValueAllocatesNothing(t *testing.T) { //nolint:paralleltest // measures allocations
 	src := []byte(`{"chatId":"c","a":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`)
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		if _, ok := Value(src, 0); !ok {

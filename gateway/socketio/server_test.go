@@ -72,13 +72,6 @@ func (c *calls) expect(t *testing.T, want ...string) {
 	}
 }
 
-// drain forgets what has been called.
-func (c *calls) drain() {
-	for len(c.log) > 0 {
-		<-c.log
-	}
-}
-
 func receive[T any](t *testing.T, from <-chan T, why string) T {
 	t.Helper()
 	select {

@@ -69,7 +69,7 @@ if #had == 0 and #all > 0 then
   else
     redis.call('RENAME', KEYS[1], KEYS[2])
     redis.call('PEXPIRE', KEYS[2], ARGV[1])
-  end
+  end -- of a list that goes
 end
 table.insert(all, 1, 'taken')
 return all`

@@ -84,7 +84,7 @@ func TestWaitingIsOneMessage(t *testing.T) {
 	wait(proto.RenegotiateEvent.Name, 7, 20<<10)
 	require.Equal(t, []string{"ren6", "ren7"}, left())
 
-	_, fits, err := s.Take(t.Context(), "c", "bob", "", 85<<10, 0)
+	_, fits, err := s.Take(t.Context(), "c", "bob", "", 84<<10, 0)
 	require.NoError(t, err)
 	require.False(t, fits)
 	require.Len(t, left(), 2, "nothing was taken")

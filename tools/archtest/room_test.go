@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -60,10 +61,8 @@ func TestListsAreTriedAtTheirBounds(t *testing.T) {
 
 // hasList says whether a value of a type may have any number of items.
 func hasList(t reflect.Type, in []reflect.Type) bool {
-	for _, outer := range in {
-		if outer == t {
-			return false
-		}
+	if slices.Contains(in, t) {
+		return false
 	}
 	in = append(in, t)
 	switch t.Kind() {

@@ -33,7 +33,7 @@ func TestLargeBacklog(t *testing.T) {
 	bob.Await(t, "message:new", total)
 	last := map[string]uint64{}
 	for _, s := range bob.Messages(t) {
-		require.EqualValues(t, last[s.Message.ChatID]+1, s.Message.Seq)
+		require.Equal(t, last[s.Message.ChatID]+1, s.Message.Seq)
 		last[s.Message.ChatID]++
 	}
 	for chat, of := range sizes {

@@ -39,7 +39,7 @@ func newRecord(device string) *record {
 	}
 }
 
-func (r *record) fault(format string, args ...any) {
+func (r *record) faultf(format string, args ...any) {
 	r.faults = append(r.faults, r.device+": "+fmt.Sprintf(format, args...))
 }
 
@@ -53,29 +53,29 @@ func (r *record) add(e mesh.Received) {
 	case confirmed:
 		var c cursor
 		if err := json.Unmarshal(e.Data, &c); err != nil {
-			r.fault("a confirmation that cannot be read: %v", err)
+			r.faultf("a confirmation that cannot be read: %v", err)
 			return
 		}
 		r.confirmed[c.ChatID] = max(r.confirmed[c.ChatID], c.UpToSeq)
 	case "message:new":
 		var m mesh.SentMessage
 		if err := json.Unmarshal(e.Data, &m); err != nil {
-			r.fault("a message that cannot be read: %v", err)
+			r.faultf("a message that cannot be read: %v", err)
 			return
 		}
 		r.message(m.Message.ChatID, m.Message.ID, m.Message.Seq)
 	case "malformed":
-		r.fault("a frame that cannot be read: %s", e.Data)
+		r.faultf("a frame that cannot be read: %s", e.Data)
 	}
 }
 
 func (r *record) message(chat, id string, seq uint64) {
 	if seq <= r.here[chat] {
-		r.fault("%s: seq %d came after %d on one connection", chat, seq, r.here[chat])
+		r.faultf("%s: seq %d came after %d on one connection", chat, seq, r.here[chat])
 	}
 	r.here[chat] = max(r.here[chat], seq)
 	if seq <= r.before[chat] {
-		r.fault("%s: seq %d came again, and %d was confirmed before this connection", chat, seq, r.before[chat])
+		r.faultf("%s: seq %d came again, and %d was confirmed before this connection", chat, seq, r.before[chat])
 	}
 	if _, again := r.have[id]; again {
 		r.repeats++
@@ -83,7 +83,7 @@ func (r *record) message(chat, id string, seq uint64) {
 	}
 	r.have[id] = seq
 	if seq < r.first[chat] && !r.own[id] {
-		r.fault("%s: seq %d came for the first time after %d", chat, seq, r.first[chat])
+		r.faultf("%s: seq %d came for the first time after %d", chat, seq, r.first[chat])
 	}
 	r.first[chat] = max(r.first[chat], seq)
 }
