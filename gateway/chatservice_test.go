@@ -336,7 +336,7 @@ func (c *chatService) get(_ context.Context, req proto.GetChatReq) (proto.ChatRe
 	if !ok {
 		return proto.ChatRes{}, proto.Errorf(proto.ChatNotFound, "no such chat")
 	}
-	return proto.ChatRes{ChatID: req.ChatID, Name: fmt.Sprint(req.Cursor, " ", req.Limit), MemberCount: len(s.members)}, nil
+	return proto.ChatRes{ChatID: req.ChatID, Name: fmt.Sprint(req.Cursor, " ", proto.ValueOr(req.Limit, 0)), MemberCount: len(s.members)}, nil
 }
 
 // leave tells what it was asked.

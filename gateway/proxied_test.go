@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -81,6 +83,11 @@ func TestBoundOfAnAddress(t *testing.T) {
 		require.Equal(t, http.StatusSwitchingProtocols, status)
 		conns = append(conns, conn)
 	}
+	servicestest.Eventually(t, patience, "both are counted", func() bool {
+		m.svc.admission.mu.Lock()
+		defer m.svc.admission.mu.Unlock()
+		return slices.Equal(slices.Collect(maps.Values(m.svc.admission.connected)), []int{2})
+	})
 	for name, dial := range tells(client) {
 		_, status := dial()
 		require.Equal(t, http.StatusServiceUnavailable, status, name)
