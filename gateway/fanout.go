@@ -42,6 +42,8 @@ func (svc *Service) passToUser(user proto.Token, kind proto.Kind, e *entry, repl
 	case t == nil:
 	case kind == proto.KindEphemeral:
 		svc.passEphemeral(t, e)
+	case kind == proto.KindStatus:
+		svc.passOwnPresence(user, e)
 	default:
 		// A kind of a later version is passed on as it comes, and not read again.
 		if k, forClients := kindOfUser(kind); forClients && (k != kindOther || !replay) {

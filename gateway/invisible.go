@@ -9,9 +9,9 @@ import (
 )
 
 // Who is invisible is as offline in all that others see (CONTRACT §3), typing included.
-// A gateway learns it from presence: with the answer to a connection, with the answer to
-// a report where presence was away then, and with each change that any device makes.
-// Until the first of these nobody is told that the user types.
+// A gateway learns it from presence's answer to a connection, from the answer to a report
+// if presence was away then, and from the live copy of each entry of the user's status.
+// Until the first of these no typing of the user is shown.
 
 // learnOwn notes what the user has set, if nothing newer is known.
 func (s *Session) learnOwn(own *proto.OwnPresence) {
@@ -31,7 +31,7 @@ func (s *Session) hidesTyping(now time.Time) bool {
 		(s.own.StatusUntil == nil || now.Before(s.own.StatusUntil.Time))
 }
 
-// passOwnPresence takes what presence says that a user has set.
+// passOwnPresence takes a new entry of the status that a user has set.
 func (svc *Service) passOwnPresence(user proto.Token, e *entry) {
 	var own proto.OwnPresence
 	if err := wire.Restore(e.body, &own); err != nil {

@@ -23,12 +23,8 @@ func (svc *Service) passEphemeral(t *topic, e *entry) {
 		svc.host.Log().Warn("event without a name", "subject", e.subject)
 		return
 	}
-	switch e.event {
-	case proto.ProbeConnections:
+	if e.event == proto.ProbeConnections {
 		t.probe(time.Now())
-		return
-	case proto.OwnPresenceEvent:
-		svc.passOwnPresence(t.token, e)
 		return
 	}
 	for _, s := range svc.passNotice(t, e, callWordOf(e, false)) {

@@ -285,7 +285,8 @@ func (p *presenceService) update(ctx context.Context, req proto.UpdatePresenceRe
 	}
 	body, err := wire.Marshal(own)
 	require.NoError(p.t, err)
-	require.NoError(p.t, p.host.PublishEphemeral(proto.UserEphemeral(token(p.t, actor.User)), proto.OwnPresenceEvent, services.Except{}, body))
+	_, err = p.host.JetStream().Publish(ctx, proto.UserStatus(token(p.t, actor.User)), body)
+	require.NoError(p.t, err)
 	return proto.UpdatePresenceRes{Status: req.Wanted(), EffectiveStatus: req.Wanted(), LastSeen: 1, Own: own}, nil
 }
 

@@ -18,7 +18,7 @@ func TestGatewaysLearnWhatAUserHasSet(t *testing.T) {
 	w := newTown(t, servicestest.RunRedis(t))
 	s := w.instance()
 	s.lives(t, "g1", true)
-	sub, err := w.nats.Connect().SubscribeSync(proto.UserEphemeral("ann"))
+	sub, err := w.nats.Connect().SubscribeSync(proto.UserLive("ann"))
 	require.NoError(t, err)
 	ann := s.connect(t, "g1", "ann", "phone", "p1", "")
 	require.Nil(t, ann.Own)
@@ -27,7 +27,7 @@ func TestGatewaysLearnWhatAUserHasSet(t *testing.T) {
 		for {
 			m, err := sub.NextMsg(10 * time.Second)
 			require.NoError(t, err)
-			if m.Header.Get(proto.HeaderEvent) == proto.OwnPresenceEvent {
+			if _, kind, err := proto.ParseUserSubject(m.Subject); err == nil && kind == proto.KindStatus {
 				require.NoError(t, json.Unmarshal(m.Data, &own))
 				return own
 			}

@@ -32,9 +32,6 @@ const (
 	ProbeConnections = "connections:probe"
 	// TakeoverEvent goes to a gateway's inbox of this verb, with a Takeover.
 	TakeoverEvent = "takeover"
-	// OwnPresenceEvent goes to UserEphemeral for gateways alone, with the OwnPresence that
-	// the user has set.
-	OwnPresenceEvent = "presence:own"
 )
 
 // Headers on entries of the log, and so on their republished copies.

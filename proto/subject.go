@@ -21,7 +21,7 @@ const (
 	KindLog       Kind = "log"   // stored: everything durable that concerns one user
 	KindEphemeral Kind = "eph"   // never stored: live notices, at most once
 	KindRelations Kind = "rel"   // presence: contacts and blocks, stored; for services alone
-	KindStatus    Kind = "stat"  // presence: the status that a user has set; for services alone
+	KindStatus    Kind = "stat"  // presence: the status that a user has set; for services and gateways
 	KindNotice    Kind = "note"  // notify: notifications, and what became of them
 	KindPush      Kind = "push"  // notify: devices and preferences; for services alone
 	KindRing      Kind = "ring"  // signaling: incoming and missed calls
