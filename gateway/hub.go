@@ -181,14 +181,36 @@ func sessionsOf(topics []*topic) []*Session {
 	return out
 }
 
+// size is how many topics are here.
+func (h *hub) size() (n int) {
+	for i := range h.chats {
+		n += h.chats[i].size() + h.users[i].size()
+	}
+	return n
+}
+
+func (s *hubShard) size() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.topics)
+}
+
+// patterns are the subjects of the log that the topics here stand for.
+func (h *hub) patterns() []string {
+	out := make([]string, 0, h.size())
+	for _, t := range all(&h.chats) {
+		out = append(out, proto.ChatLogAll(t.token))
+	}
+	for _, t := range all(&h.users) {
+		out = append(out, proto.UserLogAll(t.token))
+	}
+	return out
+}
+
 // empty says whether no session is here.
 func (h *hub) empty() bool {
 	for i := range h.users {
-		s := &h.users[i]
-		s.mu.RLock()
-		n := len(s.topics)
-		s.mu.RUnlock()
-		if n > 0 {
+		if h.users[i].size() > 0 {
 			return false
 		}
 	}

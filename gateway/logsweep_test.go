@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"supmesh.dev/proto"
+	"supmesh.dev/services/eventlog"
 	"supmesh.dev/services/servicestest"
 )
 
@@ -74,7 +75,7 @@ func TestSweepOfAQuietLogAsksNothing(t *testing.T) {
 	m.chat.add("c1", "ann")
 	ann := m.plain("ann", "")
 	replica := m.nats.Replica(proto.Events.Name)
-	var w logSweep
+	w := logSweep{busy: busyLog}
 	require.NoError(t, w.once(t.Context(), m.svc))
 	before, _ := replica.Asked()
 	require.NoError(t, w.once(t.Context(), m.svc))
@@ -94,6 +95,52 @@ func TestSweepOfAQuietLogAsksNothing(t *testing.T) {
 	now, _ = replica.Asked()
 	require.Equal(t, before+1, now, "one page, and no repair")
 	require.Zero(t, m.svc.repairs.waiting())
+}
+
+// TestSweepOfABusyLog: where much more is stored than topics are here, only their newest entries are
+// read, and every change of members.
+func TestSweepOfABusyLog(t *testing.T) {
+	t.Parallel()
+	for name, late := range map[string]bool{"current": false, "behind": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := runMesh(t)
+			m.chat.add("c1", "ann")
+			m.chat.add("elsewhere", "zoe")
+			ann := m.plain("ann", "")
+			w := logSweep{busy: 1}
+			period := func() {
+				t.Helper()
+				require.NoError(t, w.once(t.Context(), m.svc))
+			}
+			period()
+			if late {
+				m.nats.Replica(proto.Events.Name).Hold()
+			}
+			hear := m.deafen("c1")
+			m.chat.say("c1", "x", "1")
+			hear()
+			m.svc.changes.end()
+			require.NoError(t, m.host.NATS().Flush())
+			m.chat.add("c2", "ann")
+			for range 50 {
+				m.chat.say("elsewhere", "zoe", "noise")
+			}
+			before := m.svc.hub.size()
+			period() // copies have a period to come
+			require.Zero(t, m.svc.repairs.waiting())
+			if late { // a replica that stays behind is asked until the read's deadline
+				require.ErrorIs(t, w.once(t.Context(), m.svc), eventlog.ErrUnavailable)
+				m.nats.Replica(proto.Events.Name).Release()
+			}
+			period()
+			require.Equal(t, before+1, m.svc.hub.size(), "the chat that ann was added to is here")
+			ann.joined("ann")
+			ann.messages(1, 1)
+			require.Equal(t, w.head, w.swept)
+			ann.quiet()
+		})
+	}
 }
 
 // TestSweepByALateReplica: what a replica does not have is compared too.

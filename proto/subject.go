@@ -36,6 +36,8 @@ const (
 	// AllChatMeta matches every live membership change; each gateway and chat
 	// instance listens to it, so that no second list of members can disagree.
 	AllChatMeta = "live.chat.*." + string(KindMeta)
+	// AllChatMetaLog matches every membership change in the log.
+	AllChatMetaLog = "ev.chat.*." + string(KindMeta)
 )
 
 // Headers that JetStream adds to a republished or directly fetched entry.

@@ -21,6 +21,9 @@ const (
 	leaderMax = 100
 	// lateTries is how often replicas are asked before the leader is asked for each subject.
 	lateTries = 2
+	// changedMax is how many patterns one request names, so that a user of eight kinds each keeps
+	// under the 1,024 answers that one request may give.
+	changedMax = 120
 	// maxKinds is more than a chat has subjects.
 	maxKinds = 16
 )
@@ -95,6 +98,38 @@ func currentTo(end nats.Header) uint64 {
 	}
 	n, _ := strconv.ParseUint(first(end, "Nats-UpTo-Sequence"), 10, 64)
 	return n
+}
+
+// Changed gives the newest entry of each subject of EVENTS that matches one of patterns and has an
+// entry behind the position after, in no promised order. last is an entry of EVENTS behind after:
+// the answers are current at least to its position.
+func (r *Reader) Changed(ctx context.Context, patterns []string, after uint64, last *Entry) (changed []Entry, err error) {
+	for part := range slices.Chunk(patterns, changedMax) {
+		found, err := r.changed(ctx, part, after, last)
+		if err != nil {
+			return nil, fmt.Errorf("read what has changed of %d subjects: %w", len(part), err)
+		}
+		changed = append(changed, found...)
+	}
+	return changed, nil
+}
+
+func (r *Reader) changed(ctx context.Context, patterns []string, after uint64, last *Entry) ([]Entry, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	// With a subject that has an entry there: a replica that finds nothing does not say how
+	// current it is.
+	q := getRequest{Seq: after + 1, MultiLast: append(slices.Clone(patterns), last.Subject)}
+	for {
+		found, end, err := r.batch(ctx, proto.Events.Name, q, changedMax*maxKinds)
+		if err != nil || currentTo(end) >= last.Position {
+			return found, err
+		}
+		count(r.reread, 1)
+		if err := pause(ctx, "a replica is behind"); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // leaderLasts is the leader's newest entry of each subject that has one.
