@@ -26,7 +26,7 @@ func TestFindMessage(t *testing.T) {
 		for range 2 {
 			got, err := find("bob", "one", m1.ID)
 			require.NoError(t, err)
-			require.Equal(t, proto.FindMessageRes{ChatID: "one", SenderID: "ann", Seq: 1}, got)
+			require.Equal(t, proto.FindMessageRes{ChatID: "one", SenderID: "ann", SenderName: "Name of ann", Seq: 1}, got)
 			got, err = find("ann", "", m2.ID)
 			require.NoError(t, err, "in whichever chat it is")
 			require.Equal(t, "two", got.ChatID)

@@ -155,8 +155,8 @@ func TestAwayForLarge(t *testing.T) {
 		for range of.messages {
 			a.say(t, "bob", chat, strings.Repeat("x", of.size))
 		}
-		for _, limit := range []int{0, 100} {
-			res := servicestest.AtBounds(t, a.host, proto.History, ann, proto.HistoryReq{ChatID: chat, Limit: new(limit)})
+		for _, limit := range []*int{nil, new(100)} {
+			res := servicestest.AtBounds(t, a.host, proto.History, ann, proto.HistoryReq{ChatID: chat, Limit: limit})
 			require.NotEmpty(t, res.Messages)
 			require.Equal(t, len(res.Messages) < of.messages, res.HasMore)
 		}

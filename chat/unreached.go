@@ -47,13 +47,13 @@ func (s *Service) unreachedPage(ctx context.Context, c *chatState, req *proto.Un
 		return res, err
 	}
 	last := end[c.token].last
-	name, page, more, err := s.progress(ctx, c, after, req.Limit)
+	// Before the members are read: Redis may lack what they have said, and so have read.
+	head, err := s.state.Head(ctx, c.token)
 	if err != nil {
 		return res, err
 	}
-	// After it is known that nothing is forgotten: what is healed before would be
-	// wiped. Redis may lack what members have said, and so have read.
-	head, err := s.state.Head(ctx, c.token)
+	name, page, more, err := s.progress(ctx, c, after, req.Limit)
+	// After it is known that nothing is forgotten: what is healed before would be wiped.
 	if err == nil && head.Seq < last.Seq {
 		if err = s.heal(ctx, c.token, last.Seq); err == nil {
 			name, page, more, err = s.progress(ctx, c, after, req.Limit)
