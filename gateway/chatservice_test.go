@@ -28,11 +28,12 @@ type chatService struct {
 
 	mu        sync.Mutex
 	chats     map[string]*chatState
-	delivered map[string]uint64 // user/device/chat
-	slow      chan struct{}     // not nil: sends wait for it
-	pageLimit int               // 0: as asked
-	opens     int               // questions of open
-	joined    func()            // not nil: called when an answer to join is made and not yet sent
+	delivered map[string]uint64               // user/device/chat
+	slow      chan struct{}                   // not nil: sends wait for it
+	stored    map[string]func() proto.LogItem // by request id: a repeat gets the message of the first
+	pageLimit int                             // 0: as asked
+	opens     int                             // questions of open
+	joined    func()                          // not nil: called when an answer to join is made and not yet sent
 	presence  *presenceService
 	behind    map[string]former // by chat: a removal that open has not heard of
 	silent    bool              // what a page leaves out is not said to be absent
@@ -60,7 +61,7 @@ type chatState struct {
 
 func runChat(tb testing.TB, n *servicestest.NATS, r *servicestest.Redis) *chatService {
 	tb.Helper()
-	c := &chatService{t: tb, chats: map[string]*chatState{}, delivered: map[string]uint64{}}
+	c := &chatService{t: tb, chats: map[string]*chatState{}, delivered: map[string]uint64{}, stored: map[string]func() proto.LogItem{}}
 	c.host = servicestest.NewHost(tb, "chat", n, r)
 	require.NoError(tb, c.host.EnsureStreams(tb.Context(), true, proto.Events))
 	c.host.Serve(
@@ -290,10 +291,16 @@ func (c *chatService) backlog(ctx context.Context, req proto.BacklogReq) (proto.
 }
 
 func (c *chatService) send(ctx context.Context, req proto.SendMessageReq) (proto.SendMessageRes, error) {
-	actor := actorOf(ctx)
+	call, _ := services.CallFrom(ctx)
+	actor := call.Actor
 	c.mu.Lock()
 	_, member := c.chat(req.ChatID).members[actor.User]
 	slow, judge := c.slow, c.judge
+	store := c.stored[call.RequestID]
+	if store == nil {
+		store = sync.OnceValue(func() proto.LogItem { return c.store(actor, &req) })
+		c.stored[call.RequestID] = store
+	}
 	c.mu.Unlock()
 	if judge != nil {
 		if err := judge(&req); err != nil {
@@ -309,7 +316,7 @@ func (c *chatService) send(ctx context.Context, req proto.SendMessageReq) (proto
 	if !member {
 		return proto.SendMessageRes{}, proto.Errorf(proto.ChatNotFound, "no such chat")
 	}
-	item := c.store(actor, &req)
+	item := store()
 	var stored proto.NewMessage
 	if err := wire.Unmarshal(item.Body, &stored); err != nil {
 		return proto.SendMessageRes{}, err

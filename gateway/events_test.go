@@ -119,7 +119,7 @@ func TestRateLimit(t *testing.T) {
 // time; a slow service holds up only its own; beyond the bound comes a failure.
 func TestOrderAndBounds(t *testing.T) {
 	t.Parallel()
-	m := runMesh(t)
+	m := runTuned(t, inNoHurry) // the last request waits for all before it
 	m.chat.add("c1", "ann")
 	slow := make(chan struct{})
 	m.chat.mu.Lock()

@@ -56,6 +56,8 @@ type Service struct {
 	readers     chan struct{} // slots for backlog pages
 	sealer      atomic.Pointer[sealer]
 
+	writeTimeout time.Duration // of a websocket whose client does not read; 0: wsconn's default
+
 	clientAddr, adminAddr chan string
 	listening             atomic.Bool // /ready waits for it
 
@@ -317,7 +319,7 @@ func (svc *Service) build() (err error) {
 func (svc *Service) buildEdge() (err error) {
 	svc.sockets, err = wsconn.New(wsconn.Config{
 		ReadLimit: int64(svc.cfg.MaxPayload), MaxQueueBytes: svc.cfg.MaxQueue, Poller: svc.cfg.Poller,
-		MessageTimeout: svc.cfg.ReadTimeout, MessagePart: svc.cfg.readPart(),
+		MessageTimeout: svc.cfg.ReadTimeout, MessagePart: svc.cfg.readPart(), WriteTimeout: svc.writeTimeout,
 	})
 	if err != nil {
 		return err

@@ -214,15 +214,24 @@ func TestTypingIsNeverRefused(t *testing.T) {
 // read, nor fill its queue; when it reads again it gets what is so then.
 func TestSlowSocketKeepsLastIndicator(t *testing.T) {
 	t.Parallel()
-	m := runMesh(t, func(c *Config) { c.RateLimits, c.MaxQueue = "off", 64<<20 })
+	// No timeout of the gateway is to close a client that reads nothing for as long as the test takes.
+	m := runTuned(t, func(svc *Service) {
+		svc.writeTimeout = time.Hour
+		require.NoError(t, svc.buildEdge())
+	}, func(c *Config) { c.RateLimits, c.MaxQueue, c.PingTimeout = "off", 64<<20, 3_600_000 })
 	m.chat.add("c1", "ann", "bob")
-	conn := m.dial("/ws?token="+tokenFor(t, "bob", "", time.Hour), nil)
+	conn, below := m.tcp("/ws?token=" + tokenFor(t, "bob", "", time.Hour))
+	t.Cleanup(func() { _ = conn.CloseNow() })
+	conn.SetReadLimit(1 << 20)
+	require.NoError(t, below.SetReadBuffer(16<<10))
 	require.NoError(t, conn.Write(t.Context(), websocket.MessageText, []byte(`{"event":"chat:join","data":{"chatId":"c1"}}`)))
 	m.chat.awaitViewing("c1", "bob")
 	s := m.svc.hub.sessions(token(t, "bob"))[0]
 	ann := m.plain("ann", "")
 	big := strings.Repeat("x", 60_000)
-	for s.peer.queued() < 4*roomFor { // until the sockets between are full
+	// More than the kernel's buffers take of it while the test goes on.
+	const kernel = 4 << 20
+	for s.peer.queued() < kernel+4*roomFor {
 		m.chat.say("c1", "cat", big)
 		ann.message()
 	}
