@@ -18,7 +18,7 @@ RUN  ?= .
 TIME ?= 10s
 
 # Tests wait more than they compute: several packages at a time, several tests in each.
-TEST_FLAGS := -race -count=1 -p 4 -parallel 8 -ldflags=-w
+TEST_FLAGS := -race -count=1 -p 2 -parallel 4 -ldflags=-w
 # How much of the full length `make test-long` runs, in percent.
 LONG ?= 100
 

@@ -68,7 +68,7 @@ func TestACallIsAnsweredAndEnded(t *testing.T) {
 func TestMissed(t *testing.T) {
 	t.Parallel()
 	w := newTown(t)
-	s := w.instance(rings(300 * time.Millisecond))
+	s := w.instance(rings(3 * time.Second))
 	s.mustCall(t, device("ann", 1), "c1", "bob")
 	w.eventually("c1", "bob call:incoming incoming stored", "bob call:end missed no_answer stored", "bob notification:new call_missed stored", "ann call:end missed no_answer")
 	state := s.state(t, "c1")

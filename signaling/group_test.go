@@ -63,7 +63,7 @@ func TestFourTalk(t *testing.T) {
 func TestSomeMissIt(t *testing.T) {
 	t.Parallel()
 	w := newTown(t)
-	s := w.instance(rings(700 * time.Millisecond))
+	s := w.instance(rings(2 * time.Second))
 	s.mustCall(t, device("ann", 1), "g1", "bob", "cat")
 	s.mustAnswer(t, device("bob", 1), "g1")
 	w.flushed(s)

@@ -18,7 +18,7 @@ func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	w := newTown(t)
 	w.away["bob"] = true
-	s := w.instance(rings(400 * time.Millisecond))
+	s := w.instance(rings(2 * time.Second))
 	for range 2 {
 		require.Equal(t, proto.CallUnreachable, s.mustCall(t, device("ann", 1), "c1", "bob").Status)
 	}
@@ -32,7 +32,7 @@ func TestBlocked(t *testing.T) {
 	t.Parallel()
 	w := newTown(t)
 	w.blocked["ann bob"] = true
-	s := w.instance(rings(400 * time.Millisecond))
+	s := w.instance(rings(2 * time.Second))
 	require.Equal(t, proto.CallUnreachable, s.mustCall(t, device("ann", 1), "c1", "bob").Status)
 	require.NoError(t, s.sends(t, device("ann", 1), "c1", `{}`))
 	names, _ := s.returns(t, device("bob", 1), "")

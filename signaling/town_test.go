@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -241,13 +242,23 @@ func (w *town) events(call, prefix string) (out []*heard) {
 	return out
 }
 
+// eventually waits until exactly these events of a call were published. An event that is not
+// stored may come again: an instance that is slow to note it publishes it once more.
 func (w *town) eventually(call string, want ...string) {
 	w.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for len(w.told(call)) < len(want) && time.Now().Before(deadline) {
+	published := func() []string {
+		seen := map[string]bool{}
+		return slices.DeleteFunc(w.told(call), func(event string) bool {
+			again := seen[event] && !strings.HasSuffix(event, " stored")
+			seen[event] = true
+			return again
+		})
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for len(published()) < len(want) && time.Now().Before(deadline) {
 		_ = pause(context.Background(), 5*time.Millisecond)
 	}
-	require.ElementsMatch(w.t, want, w.told(call))
+	require.ElementsMatch(w.t, want, published())
 }
 
 // forget drops what was told of a call.

@@ -295,8 +295,7 @@ func glare(t *testing.T, p *phones) {
 // Edge 40: what arrives later rings no more.
 func cancelled(t *testing.T, p *phones) {
 	ann, phone, desk := p.stock(t, 0, "cancel-ann", ""), p.stock(t, 1, "cancel-bob", "phone"), p.stock(t, 0, "cancel-bob", "desk")
-	desk.Drop(t) // it comes back by itself, when all is over
-	desk.AwaitNote(t, "disconnect", 1)
+	desk.Disconnect(t) // it comes back when all is over
 	call, _ := ring(t, ann, "cancel-bob")
 	hears[proto.IncomingCall](t, phone, "call:incoming", call, 1)
 	require.Equal(t, proto.CallMissed, answer[proto.EndCallRes](t, ann.Emit(t, "call:end", map[string]any{"callId": call})).Status)
@@ -307,7 +306,7 @@ func cancelled(t *testing.T, p *phones) {
 	mesh.Eventually(t, 10*seconds, "the missed call is notified", func() bool { return len(missedCalls(t, phone)) == 1 })
 	require.Equal(t, "cancel-ann", missedCalls(t, phone)[0].FromUserID)
 
-	desk.AwaitNote(t, "connect", 2)
+	desk.Reconnect(t)
 	own := fence(t, desk)
 	require.Empty(t, ofCall[proto.IncomingCall](t, desk, "call:incoming", call), "it rings no more")
 	require.Equal(t, own, fence(t, phone))

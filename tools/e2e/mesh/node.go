@@ -215,6 +215,14 @@ func (s *Stock) Leave(t testing.TB, events ...[]any) {
 	s.node.command(t, map[string]any{"cmd": "leave", "id": s.ID, "events": events})
 }
 
+// Reconnect connects again after Disconnect and waits until it is connected.
+func (s *Stock) Reconnect(t testing.TB) {
+	t.Helper()
+	n := len(s.Notes("connect"))
+	s.node.command(t, map[string]any{"cmd": "reconnect", "id": s.ID})
+	s.AwaitNote(t, "connect", n+1)
+}
+
 // Drop loses the transport: the client comes back by itself.
 func (s *Stock) Drop(t testing.TB) {
 	t.Helper()
