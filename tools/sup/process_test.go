@@ -257,7 +257,7 @@ func TestConsoleInABrowser(t *testing.T) {
 	p := newPlace(t)
 	p.env = append(p.env, "VAPID_PRIVATE_KEY="+vapidKey(t), "VAPID_SUBJECT=mailto:console@example.com")
 	mesh := p.up(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	args := []string{"console.mjs", p.consoleURL}
 	if folder := os.Getenv("CONSOLE_PICTURES"); folder != "" {
