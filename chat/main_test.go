@@ -69,7 +69,11 @@ func (w *world) start(change ...func(*Service)) *instance {
 
 // as is a request's context by a user on a device.
 func as(t testing.TB, user string, device ...string) context.Context {
-	return by(t, proto.Actor{User: user, Device: append(device, "")[0], Name: "Name of " + user, Socket: "s-" + user})
+	return by(t, actorOf(user, device...))
+}
+
+func actorOf(user string, device ...string) proto.Actor {
+	return proto.Actor{User: user, Device: append(device, "")[0], Name: "Name of " + user, Socket: "s-" + user}
 }
 
 func backend(t testing.TB) context.Context { return by(t, proto.Actor{Backend: true}) }
@@ -87,14 +91,14 @@ func (i *instance) chat(t testing.TB, chatID string, users ...string) proto.Chat
 	for _, u := range users {
 		req.Members = append(req.Members, proto.Member{UserID: u})
 	}
-	res, err := i.putChat(backend(t), req)
+	res, err := servicestest.Call(i.putChat, proto.Actor{Backend: true}, req)
 	require.NoError(t, err)
 	return res
 }
 
 func (i *instance) say(t testing.TB, user, chatID, text string) proto.Message {
 	t.Helper()
-	res, err := i.send(as(t, user), proto.SendMessageReq{ChatID: chatID, EncryptedContent: text})
+	res, err := servicestest.Call(i.send, actorOf(user), proto.SendMessageReq{ChatID: chatID, EncryptedContent: text})
 	require.NoError(t, err)
 	return res.Message
 }
@@ -103,7 +107,7 @@ func (i *instance) say(t testing.TB, user, chatID, text string) proto.Message {
 func (i *instance) texts(t testing.TB, user, chatID string) (out []string) {
 	t.Helper()
 	for after := uint64(0); ; {
-		res, err := i.history(as(t, user), proto.HistoryReq{ChatID: chatID, AfterSeq: new(after), Limit: new(100)})
+		res, err := servicestest.Call(i.history, actorOf(user), proto.HistoryReq{ChatID: chatID, AfterSeq: new(after), Limit: new(100)})
 		require.NoError(t, err)
 		for _, raw := range res.Messages {
 			m := decode(t, raw)

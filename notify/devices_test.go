@@ -11,7 +11,6 @@ import (
 
 	"supmesh.dev/notify/registry"
 	"supmesh.dev/proto"
-	"supmesh.dev/services"
 	"supmesh.dev/services/servicestest"
 	"supmesh.dev/services/wire"
 )
@@ -21,7 +20,7 @@ var alertToken, callToken = strings.Repeat("a1", 32), strings.Repeat("ca", 32)
 
 func (w *town) register(who proto.Actor, req proto.RegisterDeviceReq) error {
 	w.t.Helper()
-	res, err := services.Do(w.t.Context(), w.host, proto.RegisterDevice, who, req)
+	res, err := do(w, proto.RegisterDevice, who, req)
 	if err == nil {
 		require.Equal(w.t, proto.RegisterDeviceRes{DeviceID: who.Device, Provider: req.Provider}, res)
 	}
@@ -89,10 +88,10 @@ func TestDevices(t *testing.T) {
 		require.Equal(t, before.Position, after.Position, "the same again stores nothing")
 		require.Empty(t, after.Event, "no client sees it")
 
-		res, err := services.Do(t.Context(), w.host, proto.UnregisterDevice, phone("ann"), proto.UnregisterDeviceReq{Provider: proto.PushWebhook})
+		res, err := do(w, proto.UnregisterDevice, phone("ann"), proto.UnregisterDeviceReq{Provider: proto.PushWebhook})
 		require.NoError(t, err)
 		require.Zero(t, res.Removed)
-		res, err = services.Do(t.Context(), w.host, proto.UnregisterDevice, phone("ann"), proto.UnregisterDeviceReq{})
+		res, err = do(w, proto.UnregisterDevice, phone("ann"), proto.UnregisterDeviceReq{})
 		require.NoError(t, err)
 		require.Equal(t, 2, res.Removed)
 		require.Equal(t, []string{"tablet webhook https://push.test/b"}, w.devices("ann"))
@@ -132,7 +131,7 @@ func TestDevicesRefused(t *testing.T) {
 	require.NoError(t, w.register(phone("ann"), hook("x")), "one that replaces")
 	require.Len(t, w.devices("ann"), proto.MaxPushDevices)
 
-	res, err := services.Do(t.Context(), w.host, proto.PushConfig, phone("ann"), proto.PushConfigReq{})
+	res, err := do(w, proto.PushConfig, phone("ann"), proto.PushConfigReq{})
 	require.NoError(t, err)
 	require.Equal(t, proto.PushConfigRes{Providers: []proto.PushProvider{proto.PushWebhook, proto.PushAPNs}}, res)
 }
@@ -158,7 +157,7 @@ func TestPreferences(t *testing.T) {
 	w := newTown(t, servicestest.RunRedis(t))
 	set := func(req proto.NotifyPrefsReq) proto.NotifyPrefsRes {
 		t.Helper()
-		res, err := services.Do(t.Context(), w.host, proto.NotifyPreferences, phone("ann"), req)
+		res, err := do(w, proto.NotifyPreferences, phone("ann"), req)
 		require.NoError(t, err)
 		return res
 	}
@@ -194,7 +193,7 @@ func TestPreferences(t *testing.T) {
 		return true, nil
 	})
 	require.NoError(t, err)
-	_, err = services.Do(t.Context(), w.host, proto.NotifyPreferences, phone("bob"), proto.NotifyPrefsReq{Mute: &proto.Mute{ChatID: "x", Muted: true}})
+	_, err = do(w, proto.NotifyPreferences, phone("bob"), proto.NotifyPrefsReq{Mute: &proto.Mute{ChatID: "x", Muted: true}})
 	require.ErrorIs(t, err, &proto.Error{Code: proto.SubscriptionLimit})
 }
 

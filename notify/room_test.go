@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"supmesh.dev/proto"
-	"supmesh.dev/services"
 	"supmesh.dev/services/servicestest"
 )
 
@@ -48,7 +47,7 @@ func TestLargeNotifications(t *testing.T) {
 
 	user, other := servicestest.LongID(1), servicestest.LongID(2)
 	for n := range 110 {
-		_, err := w.send(proto.NotifyReq{
+		_, err := w.sends(proto.NotifyReq{
 			UserIDs: []string{user}, Type: proto.NotifyChatUpdated, Title: strings.Repeat("\x01", proto.MaxTitle), Key: fmt.Sprint(n),
 			Message: strings.Repeat("\x01", proto.MaxNotificationText), Data: proto.Raw(`{"a":"` + strings.Repeat("x", proto.MaxNotificationData-8) + `"}`),
 			FromUserID: other, ChatID: other, MessageID: other, CollapseKey: strings.Repeat("😀", 64),
@@ -75,7 +74,7 @@ func TestManyMutes(t *testing.T) {
 	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
 	mute := func(n int, muted bool) (proto.NotifyPrefsRes, error) {
-		return services.Do(t.Context(), w.host, proto.NotifyPreferences, phone("ann"), proto.NotifyPrefsReq{Mute: &proto.Mute{ChatID: servicestest.LongID(n), Muted: muted}})
+		return do(w, proto.NotifyPreferences, phone("ann"), proto.NotifyPrefsReq{Mute: &proto.Mute{ChatID: servicestest.LongID(n), Muted: muted}})
 	}
 	muted := 0
 	var err error

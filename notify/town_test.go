@@ -104,7 +104,7 @@ func (w *town) send(req proto.NotifyReq, opts ...services.RequestOption) (proto.
 
 // sends is send, repeated while it may be: its key makes it idempotent.
 func (w *town) sends(req proto.NotifyReq) (proto.NotifyRes, error) {
-	return servicestest.Persist(func() (proto.NotifyRes, error) { return w.send(req) })
+	return do(w, proto.SendNotification, backend, req)
 }
 
 // sent is send that must work, to one user.
@@ -116,9 +116,10 @@ func (w *town) sent(req proto.NotifyReq) string {
 	return res.NotificationIDs[0]
 }
 
-// do makes an idempotent request, and again while it may be repeated.
+// do makes a request, and makes it again under the same id while it may be repeated.
 func do[Req, Res any](w *town, e proto.Endpoint[Req, Res], who proto.Actor, req Req) (Res, error) {
-	return servicestest.Persist(func() (Res, error) { return services.Do(w.t.Context(), w.host, e, who, req) })
+	id := services.WithRequestID(services.NewRequestID())
+	return servicestest.Persist(func() (Res, error) { return services.Do(w.t.Context(), w.host, e, who, req, id) })
 }
 
 func (w *town) read(who proto.Actor, req proto.ReadNotificationsReq) int {

@@ -103,21 +103,23 @@ func byBackend(t testing.TB) context.Context { return calledBy(t, proto.Actor{Ba
 
 func (s *Service) setContacts(t testing.TB, user string, ids ...string) proto.RelationsRes {
 	t.Helper()
-	res, err := s.putContacts(byBackend(t), proto.PutRelationsReq{UserID: user, UserIDs: ids})
+	res, err := servicestest.Call(s.putContacts, proto.Actor{Backend: true}, proto.PutRelationsReq{UserID: user, UserIDs: ids})
 	require.NoError(t, err)
 	return res
 }
 
 func (s *Service) setBlocks(t testing.TB, user string, ids ...string) proto.RelationsRes {
 	t.Helper()
-	res, err := s.putBlocks(byBackend(t), proto.PutRelationsReq{UserID: user, UserIDs: ids})
+	res, err := servicestest.Call(s.putBlocks, proto.Actor{Backend: true}, proto.PutRelationsReq{UserID: user, UserIDs: ids})
 	require.NoError(t, err)
 	return res
 }
 
 func (s *Service) canSee(t testing.TB, watcher string, users ...string) []string {
 	t.Helper()
-	may, err := s.visibleTo(calledBy(t, proto.Actor{User: watcher}), watcher, users)
+	may, err := servicestest.Call(func(ctx context.Context, users []string) ([]bool, error) {
+		return s.visibleTo(ctx, watcher, users)
+	}, proto.Actor{User: watcher}, users)
 	require.NoError(t, err)
 	require.Len(t, may, len(users))
 	out := []string{}

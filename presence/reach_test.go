@@ -14,7 +14,7 @@ func (s *Service) reaches(t testing.TB, from string, ids ...string) []proto.Reac
 	t.Helper()
 	req := proto.ReachReq{From: from, UserIDs: ids}
 	require.NoError(t, req.Validate())
-	res, err := s.reach(calledBy(t, proto.Actor{}), req)
+	res, err := servicestest.Call(s.reach, proto.Actor{}, req)
 	require.NoError(t, err)
 	require.Len(t, res.Users, len(ids))
 	for i, id := range ids {

@@ -117,10 +117,14 @@ func (s *Service) connect(t testing.TB, gateway, user, device, pid, returns stri
 func (s *Service) connectAs(t testing.TB, sid, gateway, user, device, pid, returns string) *socket {
 	t.Helper()
 	c := &socket{user: user, device: device, pid: pid, gateway: gateway, since: time.Now(), sid: sid}
-	var err error
-	c.OpenSessionRes, err = s.open(calledBy(t, c.actor()), proto.OpenSessionReq{Gateway: gateway, Inbox: "box." + gateway, PID: pid, Returns: returns})
-	require.NoError(t, err)
+	require.NoError(t, c.open(s, returns))
 	return c
+}
+
+// open opens the socket's session. Any goroutine may call it.
+func (c *socket) open(s *Service, returns string) (err error) {
+	c.OpenSessionRes, err = servicestest.Call(s.open, c.actor(), proto.OpenSessionReq{Gateway: c.gateway, Inbox: "box." + c.gateway, PID: c.pid, Returns: returns})
+	return err
 }
 
 func (s *Service) tellOf(t testing.TB, req proto.ReportReq) proto.ReportRes {
@@ -129,13 +133,13 @@ func (s *Service) tellOf(t testing.TB, req proto.ReportReq) proto.ReportRes {
 		req.Inbox = "box." + req.Gateway
 	}
 	require.NoError(t, req.Validate())
-	res, err := s.report(calledBy(t, proto.Actor{Gateway: req.Gateway}), req)
+	res, err := servicestest.Call(s.report, proto.Actor{Gateway: req.Gateway}, req)
 	require.NoError(t, err)
 	return res
 }
 
 func (c *socket) closing(final bool) proto.ReportReq {
-	return proto.ReportReq{Gateway: c.gateway, Closed: []proto.Closed{{UserID: c.user, PID: c.pid, Fence: c.Fence, At: proto.At(time.Now()), Final: final}}}
+	return proto.ReportReq{Gateway: c.gateway, Inbox: "box." + c.gateway, Closed: []proto.Closed{{UserID: c.user, PID: c.pid, Fence: c.Fence, At: proto.At(time.Now()), Final: final}}}
 }
 
 func (c *socket) opened() proto.Opened {
@@ -153,21 +157,21 @@ func (c *socket) viewing(chats ...string) (out []proto.View) {
 
 func (s *Service) set(t testing.TB, c *socket, req proto.UpdatePresenceReq) proto.UpdatePresenceRes {
 	t.Helper()
-	res, err := s.update(calledBy(t, c.actor()), req)
+	res, err := servicestest.Call(s.update, c.actor(), req)
 	require.NoError(t, err)
 	return res
 }
 
 func (s *Service) state(t testing.TB, user string) proto.PresenceState {
 	t.Helper()
-	res, err := s.get(byBackend(t), proto.PresenceOf{UserID: user})
+	res, err := servicestest.Call(s.get, proto.Actor{Backend: true}, proto.PresenceOf{UserID: user})
 	require.NoError(t, err)
 	return res
 }
 
 func (s *Service) lives(t testing.TB, gateway string, begin bool) proto.LeaseRes {
 	t.Helper()
-	res, err := s.lease(calledBy(t, proto.Actor{Gateway: gateway}), proto.LeaseReq{Gateway: gateway, Begin: begin})
+	res, err := servicestest.Call(s.lease, proto.Actor{Gateway: gateway}, proto.LeaseReq{Gateway: gateway, Begin: begin})
 	require.NoError(t, err)
 	return res
 }
@@ -364,8 +368,16 @@ func TestOnceAndNotTooOften(t *testing.T) {
 				s = b
 			}
 			for j := range 10 {
-				c := s.connect(t, "g1", "ann", "d", fmt.Sprint("p", i, j), "")
-				s.tellOf(t, c.closing(true))
+				pid := fmt.Sprint("p", i, j)
+				c := &socket{user: "ann", device: "d", pid: pid, gateway: "g1", sid: "sid-" + pid}
+				if err := c.open(s, ""); err != nil {
+					t.Errorf("open: %v", err)
+					return
+				}
+				if _, err := servicestest.Call(s.report, proto.Actor{Gateway: "g1"}, c.closing(true)); err != nil {
+					t.Errorf("report: %v", err)
+					return
+				}
 			}
 		})
 	}

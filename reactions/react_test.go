@@ -84,32 +84,41 @@ func react(reaction string) proto.ReactReq {
 	return proto.ReactReq{MessageID: message, ChatID: chatID, Reaction: reaction}
 }
 
-// toggle adds a reaction and removes it if it is to, and repeats each while it may be.
+// toggle adds a reaction and then, if told to, removes it.
 func (w *town) toggle(user, reaction string, remove bool) {
-	if _, err := servicestest.Persist(func() (proto.AddReactionRes, error) { return w.add(user, reaction) }); err != nil {
+	if _, err := w.add(user, reaction); err != nil {
 		w.t.Errorf("add: %v", err)
 	}
 	if !remove {
 		return
 	}
-	if _, err := servicestest.Persist(func() (proto.RemoveReactionRes, error) { return w.remove(user, reaction) }); err != nil {
+	if _, err := w.remove(user, reaction); err != nil {
 		w.t.Errorf("remove: %v", err)
 	}
 }
 
 func (w *town) add(user, reaction string) (proto.AddReactionRes, error) {
+	return do(w, proto.AddReaction, user, react(reaction))
+}
+
+// addOnce is add without a repeat.
+func (w *town) addOnce(user, reaction string) (proto.AddReactionRes, error) {
 	return services.Do(w.t.Context(), w.host, proto.AddReaction, w.actor(user), react(reaction))
 }
 
 func (w *town) remove(user, reaction string) (proto.RemoveReactionRes, error) {
-	return services.Do(w.t.Context(), w.host, proto.RemoveReaction, w.actor(user), react(reaction))
+	return do(w, proto.RemoveReaction, user, react(reaction))
+}
+
+// do makes a request, and makes it again under the same id while it may be repeated.
+func do[Req, Res any](w *town, e proto.Endpoint[Req, Res], user string, req Req) (Res, error) {
+	id := services.WithRequestID(services.NewRequestID())
+	return servicestest.Persist(func() (Res, error) { return services.Do(w.t.Context(), w.host, e, w.actor(user), req, id) })
 }
 
 func (w *town) get(user string, req proto.GetReactionsReq) proto.GetReactionsRes {
 	w.t.Helper()
-	res, err := servicestest.Persist(func() (proto.GetReactionsRes, error) {
-		return services.Do(w.t.Context(), w.host, proto.GetReactions, w.actor(user), req)
-	})
+	res, err := do(w, proto.GetReactions, user, req)
 	require.NoError(w.t, err)
 	return res
 }
@@ -189,10 +198,10 @@ func TestReactions(t *testing.T) {
 		require.Empty(t, w.get("bob", proto.GetReactionsReq{MessageID: message, ChatID: chatID}).Mine)
 
 		many := proto.ReactionSummaryReq{ChatID: chatID, MessageIDs: []string{"msg_unknown", message}}
-		sum, err := services.Do(t.Context(), w.host, proto.SummarizeReactions, w.actor("alice"), many)
+		sum, err := do(w, proto.SummarizeReactions, "alice", many)
 		require.NoError(t, err)
 		require.Equal(t, []proto.ReactionSummary{{MessageID: message, Counts: gone.Counts, Mine: res.Mine}}, sum.Messages)
-		_, err = services.Do(t.Context(), w.host, proto.SummarizeReactions, w.actor("mallory"), many)
+		_, err = do(w, proto.SummarizeReactions, "mallory", many)
 		require.ErrorIs(t, err, &proto.Error{Code: proto.ChatNotFound})
 	})
 }
@@ -212,12 +221,12 @@ func TestRefused(t *testing.T) {
 		{"bob", "msg_deleted", "👍", proto.MessageNotFound},
 		{"", message, "👍", proto.AuthenticationRequired},
 	} {
-		_, err := services.Do(t.Context(), w.host, proto.AddReaction, w.actor(c.user), proto.ReactReq{MessageID: c.message, ChatID: chatID, Reaction: c.reaction})
+		_, err := do(w, proto.AddReaction, c.user, proto.ReactReq{MessageID: c.message, ChatID: chatID, Reaction: c.reaction})
 		require.ErrorIs(t, err, &proto.Error{Code: c.code}, "%+v", c)
 	}
 	require.Empty(t, w.logged())
 	require.Empty(t, w.get("bob", proto.GetReactionsReq{MessageID: "msg_deleted"}).Reactions)
-	_, err := services.Do(t.Context(), w.host, proto.GetReactions, w.actor("bob"), proto.GetReactionsReq{MessageID: message, Cursor: "x"})
+	_, err := do(w, proto.GetReactions, "bob", proto.GetReactionsReq{MessageID: message, Cursor: "x"})
 	require.ErrorIs(t, err, &proto.Error{Code: proto.InvalidPayload})
 }
 
@@ -374,11 +383,11 @@ func TestRedisAway(t *testing.T) {
 	_, err := w.add("bob", "👍")
 	require.NoError(t, err)
 	w.redis.Stop()
-	_, err = w.add("bob", "❤️")
+	_, err = w.addOnce("bob", "❤️")
 	require.ErrorIs(t, err, &proto.Error{Code: proto.ServiceUnavailable})
 	w.redis.Start()
 	servicestest.Eventually(t, 15*time.Second, "redis is back", func() bool {
-		_, err := w.add("alice", "❤️")
+		_, err := w.addOnce("alice", "❤️")
 		return err == nil
 	})
 	servicestest.Eventually(t, 15*time.Second, "both instances know", func() bool {

@@ -320,10 +320,11 @@ func (p phone) actor() state.Actor {
 func (p phone) ctx(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), proto.RequestTimeout)
 	t.Cleanup(cancel)
-	return services.WithCall(ctx, &services.Call{
-		Actor:     proto.Actor{User: p.user, Device: p.device, Socket: p.socket, Name: strings.ToUpper(p.user), Gateway: "g1"},
-		RequestID: services.NewRequestID(),
-	})
+	return services.WithCall(ctx, &services.Call{Actor: p.caller(), RequestID: services.NewRequestID()})
+}
+
+func (p phone) caller() proto.Actor {
+	return proto.Actor{User: p.user, Device: p.device, Socket: p.socket, Name: strings.ToUpper(p.user), Gateway: "g1"}
 }
 
 var (
@@ -332,24 +333,27 @@ var (
 )
 
 func (s *Service) callsOne(t testing.TB, p phone, call, target string) (proto.InitiateCallRes, error) {
-	offer := anOffer
-	return s.initiate(p.ctx(t), proto.InitiateCallReq{CallID: call, TargetUserID: target, CallType: proto.CallVideo, Offer: &offer})
+	return s.initiate(p.ctx(t), initiating(call, target))
+}
+
+func initiating(call string, targets ...string) proto.InitiateCallReq {
+	req := proto.InitiateCallReq{CallID: call, CallType: proto.CallVideo}
+	if len(targets) == 1 {
+		req.TargetUserID, req.Offer = targets[0], new(anOffer)
+		return req
+	}
+	req.TargetUserIDs, req.Offers = targets, proto.OfferTable{}
+	for _, id := range targets {
+		req.Offers[id] = anOffer
+	}
+	return req
 }
 
 func (s *Service) mustCall(t testing.TB, p phone, call string, targets ...string) proto.InitiateCallRes {
 	t.Helper()
-	var res proto.InitiateCallRes
-	var err error
-	if len(targets) == 1 {
-		res, err = s.callsOne(t, p, call, targets[0])
-	} else {
-		req := proto.InitiateCallReq{CallID: call, TargetUserIDs: targets, CallType: proto.CallVideo, Offers: proto.OfferTable{}}
-		for _, id := range targets {
-			req.Offers[id] = anOffer
-		}
-		require.NoError(t, req.Validate())
-		res, err = s.initiate(p.ctx(t), req)
-	}
+	req := initiating(call, targets...)
+	require.NoError(t, req.Validate())
+	res, err := servicestest.Call(s.initiate, p.caller(), req)
 	require.NoError(t, err)
 	return res
 }
@@ -360,7 +364,7 @@ func (s *Service) answers(t testing.TB, p phone, call string) (proto.AnswerCallR
 
 func (s *Service) mustAnswer(t testing.TB, p phone, call string) proto.AnswerCallRes {
 	t.Helper()
-	res, err := s.answers(t, p, call)
+	res, err := servicestest.Call(s.answer, p.caller(), proto.AnswerCallReq{CallID: call, Answer: anAnswer})
 	require.NoError(t, err)
 	return res
 }
@@ -375,7 +379,7 @@ func (s *Service) ends(t testing.TB, p phone, call string) (proto.EndCallRes, er
 
 func (s *Service) mustEnd(t testing.TB, p phone, call string) proto.EndCallRes {
 	t.Helper()
-	res, err := s.ends(t, p, call)
+	res, err := servicestest.Call(s.end, p.caller(), proto.EndCallReq{CallID: call})
 	require.NoError(t, err)
 	return res
 }
@@ -388,8 +392,7 @@ func (s *Service) sends(t testing.TB, p phone, call, candidate string) error {
 // state is the call as backends see it.
 func (s *Service) state(t testing.TB, call string) proto.CallState {
 	t.Helper()
-	ctx := services.WithCall(t.Context(), &services.Call{Actor: proto.Actor{Backend: true}, RequestID: services.NewRequestID()})
-	res, err := s.get(ctx, proto.GetCallReq{CallID: call})
+	res, err := servicestest.Call(s.get, proto.Actor{Backend: true}, proto.GetCallReq{CallID: call})
 	require.NoError(t, err)
 	return res
 }

@@ -1,7 +1,6 @@
 package servicestest
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -28,23 +27,25 @@ func LongText(n int) string { return strings.Repeat(`"`, n) }
 func LongName() string { return strings.Repeat("é", 1500) }
 
 // AtBounds makes a request whose answer has a list, over NATS, and returns the answer: it
-// must not be refused, and must fit one message. tools/archtest looks for calls of it: each
-// row of the catalogue whose answer may have many items has one at its bounds, on a server
-// with the smallest max_payload.
+// must not be refused, and must fit one message. It repeats the request as Persist does.
+// tools/archtest looks for calls of it: each row of the catalogue whose answer may have
+// many items has one at its bounds, on a server with the smallest max_payload.
 func AtBounds[Req, Res any](t testing.TB, h *services.Host, ep proto.Endpoint[Req, Res], actor proto.Actor, req Req) (res Res) {
 	t.Helper()
 	require.EqualValues(t, services.MinPayload, h.NATS().MaxPayload(), "the server of the test")
 	body, err := wire.Marshal(req)
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), proto.SendTimeout)
-	defer cancel()
 	row := ep.Row
-	row.Timeout = proto.SendTimeout // a busy machine is no failure
-	reply, err := h.Request(ctx, ep.Subject, actor, body, services.WithRow(row))
+	row.Timeout = proto.SendTimeout // of one try
+	id := services.WithRequestID(services.NewRequestID())
+	reply, err := Persist(func() (services.Reply, error) {
+		reply, err := h.Request(t.Context(), ep.Subject, actor, body, services.WithRow(row), id)
+		if err == nil && reply.Err != nil {
+			err = reply.Err
+		}
+		return reply, err
+	})
 	require.NoError(t, err)
-	if reply.Err != nil {
-		require.NoError(t, reply.Err)
-	}
 	require.LessOrEqual(t, len(reply.Body), services.MinPayload)
 	require.NoError(t, wire.Restore(reply.Body, &res))
 	return res
