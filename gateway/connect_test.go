@@ -81,7 +81,7 @@ func TestPlainAuth(t *testing.T) {
 
 func TestDeadlines(t *testing.T) {
 	t.Parallel()
-	m := runMesh(t, func(c *Config) { c.AuthTimeout, c.ConnectTimeout = 50*time.Millisecond, 50*time.Millisecond })
+	m := runMesh(t, func(c *Config) { c.AuthTimeout, c.ConnectTimeout = time.Second, time.Second })
 	for name, request := range map[string]string{
 		"a socket that sends nothing":         "",
 		"half a request":                      "GET /ws HTTP/1.1\r\n",

@@ -135,8 +135,8 @@ func TestSweepOfABusyLog(t *testing.T) {
 			}
 			period()
 			require.Equal(t, before+1, m.svc.hub.size(), "the chat that ann was added to is here")
-			ann.joined("ann")
-			ann.messages(1, 1)
+			// Entries of two chats have no order between them.
+			require.ElementsMatch(t, []string{"chat:member-joined", "message:new"}, []string{ann.next().event, ann.next().event})
 			require.Equal(t, w.head, w.swept)
 			ann.quiet()
 		})
