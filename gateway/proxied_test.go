@@ -33,6 +33,22 @@ func proxyHeader(t *testing.T, version byte, client string) []byte {
 	return b
 }
 
+// preambleConn sends a preamble in one write with the first bytes of the request: a refusal of the
+// preamble alone would come before there is a request that it could answer.
+type preambleConn struct {
+	net.Conn
+	preamble []byte
+}
+
+func (c *preambleConn) Write(b []byte) (int, error) {
+	if len(c.preamble) == 0 {
+		return c.Conn.Write(b)
+	}
+	n, err := c.Conn.Write(append(c.preamble, b...))
+	n, c.preamble = max(0, n-len(c.preamble)), nil
+	return n, err
+}
+
 // dialProxied connects a websocket from an address that sends preamble first.
 func (m *mesh) dialProxied(source string, preamble []byte, header http.Header) (*websocket.Conn, int) {
 	m.t.Helper()
@@ -40,10 +56,10 @@ func (m *mesh) dialProxied(source string, preamble []byte, header http.Header) (
 	defer cancel()
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dialerFrom(source).DialContext(ctx, network, addr)
-		if err == nil {
-			_, err = conn.Write(preamble)
+		if err != nil {
+			return nil, err
 		}
-		return conn, err
+		return &preambleConn{conn, preamble}, nil
 	}}
 	defer transport.CloseIdleConnections()
 	conn, res, err := websocket.Dial(ctx, "ws://"+m.addr+"/ws?token="+tokenFor(m.t, "ann", "", time.Hour), &websocket.DialOptions{
