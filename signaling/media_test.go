@@ -46,6 +46,7 @@ func TestCandidates(t *testing.T) {
 	require.Empty(t, w.events("c1", "bob call:ice-candidate")[0].to)
 
 	s.mustAnswer(t, bob, "c1")
+	w.flushed(s)
 	w.forget("c1")
 	require.NoError(t, s.sends(t, ann, "c1", `{"candidate":"3"}`))
 	require.NoError(t, s.sends(t, bob, "c1", `{"candidate":"c"}`))
