@@ -38,7 +38,7 @@ func TestTheLogSurvivesTheDeathOfEverything(t *testing.T) {
 	m.StartAll(t)
 
 	ann = mesh.DialPlain(t, m.Gateways[0].URL, mesh.Token(t, "ann", "laptop"))
-	all := history(t, ann, "room")
+	all := mesh.History(t, ann, "room")
 	for i, got := range all {
 		require.EqualValues(t, i+1, got.Message.Seq)
 		if id := acked[got.Message.Seq]; id != "" {

@@ -93,7 +93,7 @@ func TestMalformedInput(t *testing.T) {
 
 	require.Len(t, bob.Await(t, "message:new", 1), 1, "only the good message was stored")
 	require.True(t, bob.Emit(t, "message:new", map[string]any{"chatId": "room", "encryptedContent": "unmoved"}).Success)
-	require.Len(t, history(t, bob, "room"), 2)
+	require.Len(t, mesh.History(t, bob, "room"), 2)
 }
 
 // Text that an app has cut in the middle of an emoji is taken, edited, found again and read by every client, as U+FFFD in
@@ -129,7 +129,7 @@ func TestHalfAnEmojiIsTaken(t *testing.T) {
 		require.True(t, c.Emit(t, "message:edit", edit).Success, name)
 		bob.Await(t, "message:edited", n)
 	}
-	for _, s := range history(t, bob, "room") {
+	for _, s := range mesh.History(t, bob, "room") {
 		require.Equal(t, "\ufffd cut", s.Message.EncryptedContent)
 	}
 }

@@ -85,7 +85,7 @@ func TestOneTempIdIsOneMessage(t *testing.T) {
 		require.True(t, s.Duplicate, "after a restart of %s", r.name)
 		require.Equal(t, first.Message, s.Message, "after a restart of %s", r.name)
 	}
-	require.Len(t, history(t, ann, "room"), 3)
+	require.Len(t, mesh.History(t, ann, "room"), 3)
 }
 
 // A stock client with retries and a service that hangs for three seconds: one message, and receipts and typing do not block
@@ -116,5 +116,5 @@ func TestStockRetriesMakeOneMessage(t *testing.T) {
 	require.Len(t, got, 2, "%v", got)
 	require.Equal(t, "stalled", got[0].Message.EncryptedContent)
 	require.Equal(t, "behind it", got[1].Message.EncryptedContent)
-	require.Len(t, history(t, bob, "room"), 2)
+	require.Len(t, mesh.History(t, bob, "room"), 2)
 }

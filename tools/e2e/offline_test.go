@@ -128,7 +128,7 @@ func TestMembersAndStrangers(t *testing.T) {
 		ack := bob.Emit(t, "message:new", map[string]any{"chatId": "room", "encryptedContent": "re", "replyToId": id})
 		require.Equal(t, "MESSAGE_NOT_FOUND", ack.Code, "reply to %s: %s", id, ack.Raw)
 	}
-	require.Len(t, history(t, ann, "room"), 2, "nothing was stored for a refused reply")
+	require.Len(t, mesh.History(t, ann, "room"), 2, "nothing was stored for a refused reply")
 	require.EqualValues(t, 2, reply.Message.Seq)
 
 	// Eve becomes a member while connected, and later is one no more.

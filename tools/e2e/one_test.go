@@ -48,7 +48,7 @@ func TestOneProcessSurvivesKill(t *testing.T) {
 	for i, s := range got {
 		require.EqualValues(t, i+1, s.Message.Seq)
 	}
-	require.Len(t, history(t, bob, "lobby"), 21)
+	require.Len(t, mesh.History(t, bob, "lobby"), 21)
 }
 
 // What a user has set, and when users were last seen, outlives the process and its Redis in memory: who hid is not shown online.

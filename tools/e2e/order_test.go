@@ -78,23 +78,3 @@ func TestTenSendersSeeOneDenseOrder(t *testing.T) {
 		}
 	}
 }
-
-// history reads a whole chat, forwards, page by page.
-func history(t *testing.T, c mesh.Client, chat string) []mesh.SentMessage {
-	t.Helper()
-	var all []mesh.SentMessage
-	for after := uint64(0); ; {
-		ack := c.Emit(t, "message:history", map[string]any{"chatId": chat, "afterSeq": after, "limit": 100})
-		require.True(t, ack.Success, "%s", ack.Raw)
-		var page struct {
-			Messages []mesh.SentMessage
-			HasMore  bool
-		}
-		require.NoError(t, json.Unmarshal(ack.Raw, &page))
-		all = append(all, page.Messages...)
-		if !page.HasMore {
-			return all
-		}
-		after = all[len(all)-1].Message.Seq
-	}
-}

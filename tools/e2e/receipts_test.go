@@ -241,7 +241,7 @@ func TestEditsAndDeletionsOverTwoGateways(t *testing.T) {
 	c.m.KillAll()
 	c.m.StartAll(t)
 	back := mesh.DialPlain(t, c.m.Gateways[0].URL, mesh.Token(t, "bob", "desk"))
-	require.Equal(t, want["bob"], contentsOf(history(t, back, "room")))
+	require.Equal(t, want["bob"], contentsOf(mesh.History(t, back, "room")))
 }
 
 func contentsOf(messages []mesh.SentMessage) []string {
@@ -268,7 +268,7 @@ func TestDisappearingMessageAcrossKills(t *testing.T) {
 	wait(t, 6*seconds)
 	c.m.StartAll(t)
 	back := mesh.DialPlain(t, c.m.Gateways[1].URL, mesh.Token(t, "bob", "tablet"))
-	require.Equal(t, []string{"", ""}, contentsOf(history(t, back, "room")), "not shown past its time, timer or not")
+	require.Equal(t, []string{"", ""}, contentsOf(mesh.History(t, back, "room")), "not shown past its time, timer or not")
 	nc, err := nats.Connect(c.m.NATSURL)
 	require.NoError(t, err)
 	defer nc.Close()

@@ -54,6 +54,6 @@ func TestANewerServiceBesideThisOne(t *testing.T) {
 	})
 	require.EqualValues(t, 3, third.Message.Seq)
 	bob.Await(t, "message:new", 3)
-	require.Len(t, history(t, ann, "room"), 3)
+	require.Len(t, mesh.History(t, ann, "room"), 3)
 	require.Empty(t, bob.Events("error"))
 }

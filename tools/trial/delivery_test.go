@@ -204,7 +204,7 @@ func judge(t *testing.T, m *mesh.Mesh, town []*member, acked, kills int) {
 			i := slices.IndexFunc(town, func(u *member) bool { return slices.Contains(u.chats, chat) })
 			who = mesh.DialPlain(t, m.Gateways[0].URL, mesh.Token(t, town[i].id, "auditor-"+chat))
 		}
-		logs[chat] = history(t, who, chat)
+		logs[chat] = mesh.History(t, who, chat)
 		for i, e := range logs[chat] {
 			require.EqualValues(t, i+1, e.Message.Seq, "%s is dense", chat)
 			ids[e.Message.ID] = true
@@ -252,24 +252,4 @@ func judge(t *testing.T, m *mesh.Mesh, town []*member, acked, kills int) {
 func after(d time.Duration) func() bool {
 	end := time.Now().Add(d)
 	return func() bool { return time.Now().After(end) }
-}
-
-// history reads a whole chat, forwards, page by page.
-func history(t *testing.T, c mesh.Client, chat string) []mesh.SentMessage {
-	t.Helper()
-	var all []mesh.SentMessage
-	for after := uint64(0); ; {
-		ack := c.Emit(t, "message:history", map[string]any{"chatId": chat, "afterSeq": after, "limit": 100})
-		require.True(t, ack.Success, "%s", ack.Raw)
-		var page struct {
-			Messages []mesh.SentMessage
-			HasMore  bool
-		}
-		require.NoError(t, json.Unmarshal(ack.Raw, &page))
-		all = append(all, page.Messages...)
-		if !page.HasMore {
-			return all
-		}
-		after = all[len(all)-1].Message.Seq
-	}
 }
