@@ -50,12 +50,7 @@ func (s *Service) chatWith(ctx context.Context, c *chatState, users []proto.Toke
 	if err != nil || now.Version > 0 && !lacks(now, users) {
 		return now, err
 	}
-	if _, whole, err := s.roster.Load().Mark(ctx); err != nil {
-		return roster.Chat{}, err
-	} else if !whole {
-		s.gate.close()
-	}
-	if err := s.gate.wait(ctx); err != nil {
+	if err := s.whole(ctx); err != nil {
 		return roster.Chat{}, err
 	}
 	return s.roster.Load().Chat(ctx, c.token, users)

@@ -176,7 +176,7 @@ func (s *Service) owed(ctx context.Context, who caller, chats []proto.BacklogCha
 			return nil, nil, nil, proto.FieldError("chats.chatId", err)
 		}
 	}
-	places, err := s.roster.Load().Places(ctx, who.user, who.device, tokens)
+	places, err := s.places(ctx, who, tokens)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -201,18 +201,6 @@ func (s *Service) owed(ctx context.Context, who caller, chats []proto.BacklogCha
 		}
 		if c.AfterSeq < to {
 			owed = append(owed, owedSpan{Span: projection.Span{Chat: tokens[i], From: c.AfterSeq + 1, To: to}, chatID: c.ChatID, stay: places[i].Stay})
-		}
-	}
-	if len(gone) > 0 {
-		// Not members, or a roster that was lost a moment ago?
-		if _, whole, err := s.roster.Load().Mark(ctx); err != nil {
-			return nil, nil, nil, err
-		} else if !whole {
-			s.gate.close()
-			if err := s.gate.wait(ctx); err != nil {
-				return nil, nil, nil, err
-			}
-			return s.owed(ctx, who, chats)
 		}
 	}
 	return owed, absent, gone, nil

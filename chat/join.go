@@ -68,7 +68,7 @@ func (s *Service) joinMultiple(ctx context.Context, req proto.JoinChatsReq) (pro
 		}
 	}
 	for again := false; ; again = true {
-		places, err := s.roster.Load().Places(ctx, who.user, who.device, tokens)
+		places, err := s.places(ctx, who, tokens)
 		if err != nil {
 			return proto.JoinChatsRes{}, unavailable(err)
 		}
@@ -87,7 +87,7 @@ func (s *Service) joinMultiple(ctx context.Context, req proto.JoinChatsReq) (pro
 		if len(strangers) == 0 {
 			break
 		}
-		// Not a member, or not in Redis any more, or (open policy) not yet.
+		// Not members, or (open policy) not yet.
 		for _, c := range strangers {
 			if _, err := s.member(ctx, c, who); err != nil && proto.AsError(err).Code != proto.ChatNotFound {
 				return proto.JoinChatsRes{}, unavailable(err)

@@ -30,12 +30,7 @@ func (s *Service) membership(ctx context.Context, c *chatState, who caller, view
 	}
 	c.forget(who.user)
 	// No such member, or no such key any more?
-	if _, whole, err := s.roster.Load().Mark(ctx); err != nil {
-		return projection.Member{}, false, err
-	} else if !whole {
-		s.gate.close()
-	}
-	if err := s.gate.wait(ctx); err != nil {
+	if err := s.whole(ctx); err != nil {
 		return projection.Member{}, false, err
 	}
 	view, err = s.state.ForSend(ctx, c.keys, projection.Ask{User: who.user})

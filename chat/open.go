@@ -103,8 +103,7 @@ func (s *Service) wholeDevice(ctx context.Context, who caller) (roster.Device, e
 		if err != nil || d.Whole {
 			return d, err
 		}
-		s.gate.close()
-		if err := s.gate.wait(ctx); err != nil {
+		if err := s.restored(ctx); err != nil {
 			return roster.Device{}, err
 		}
 	}
@@ -143,7 +142,7 @@ func (s *Service) firstSight(ctx context.Context, who caller, head uint64) (posi
 // chatHeads is the state of each chat of the user, for this device, at least as of
 // the position asOf. Device records go to Redis with its question.
 func (s *Service) chatHeads(ctx context.Context, who caller, device roster.Device, asOf uint64, records []roster.DeviceRecord) ([]proto.ChatHead, error) {
-	places, err := s.roster.Load().Places(ctx, who.user, who.device, device.Chats, records...)
+	places, err := s.places(ctx, who, device.Chats, records...)
 	if err != nil {
 		return nil, err
 	}

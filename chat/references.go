@@ -86,32 +86,25 @@ func (s *Service) mentioned(ctx context.Context, chat proto.Token, users []strin
 			return nil, proto.FieldError("mentions", err)
 		}
 	}
-	for {
-		members, err := s.roster.Load().Are(ctx, chat, tokens)
-		if err != nil {
-			return nil, err
-		}
-		if !slices.Contains(members, false) {
-			return users, nil
-		}
-		// No members, or a roster that was lost a moment ago?
-		if _, whole, err := s.roster.Load().Mark(ctx); err != nil {
-			return nil, err
-		} else if !whole {
-			s.gate.close()
-			if err := s.gate.wait(ctx); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		present := make([]string, 0, len(users))
-		for i, id := range users {
-			if members[i] {
-				present = append(present, id)
-			}
-		}
-		return present, nil
+	members, err := s.roster.Load().Are(ctx, chat, tokens)
+	if err != nil {
+		return nil, err
 	}
+	if slices.Contains(members, false) { // no members, or a roster that was lost a moment ago?
+		if err := s.whole(ctx); err != nil {
+			return nil, err
+		}
+		if members, err = s.roster.Load().Are(ctx, chat, tokens); err != nil {
+			return nil, err
+		}
+	}
+	present := make([]string, 0, len(users))
+	for i, id := range users {
+		if members[i] {
+			present = append(present, id)
+		}
+	}
+	return present, nil
 }
 
 // distinct is users without repeats, in their order.

@@ -16,6 +16,10 @@ import (
 // lockFor is how long the rebuild's lock outlives an instance that died with it.
 const lockFor = 10 * time.Second
 
+// errLockLost ends a rebuild whose lock is gone: Redis may have lost what was written
+// under it.
+var errLockLost = errors.New("rebuild: the lock is lost")
+
 // restore brings the working state up to the log: what came after the mark, or
 // all of it where there is no mark. One instance rebuilds, the others wait. A
 // chat's messages are not read here: its first reader heals its index.
@@ -68,9 +72,9 @@ func (f *follower) rebuild(ctx context.Context, r *roster.Store, holder string) 
 	count(f.metrics.rebuilds, 1)
 	f.host.Log().Info("rebuilding working state from the log")
 	beat := func() error {
-		mine, err := r.Lock(ctx, holder, lockFor)
+		mine, err := r.Extend(ctx, holder, lockFor)
 		if err == nil && !mine {
-			err = errors.New("rebuild: lock lost")
+			err = errLockLost
 		}
 		return err
 	}
@@ -84,8 +88,11 @@ func (f *follower) rebuild(ctx context.Context, r *roster.Store, holder string) 
 	if err := f.sweep(ctx, beat); err != nil {
 		return err
 	}
-	if err := r.SetMark(ctx, f.swept); err != nil {
+	switch mine, err := r.SetMark(ctx, holder, f.swept); {
+	case err != nil:
 		return err
+	case !mine:
+		return errLockLost
 	}
 	f.host.Log().Info("working state rebuilt", "position", f.swept, "took", time.Since(start))
 	return nil

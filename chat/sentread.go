@@ -223,7 +223,11 @@ func (s *Service) sent(r *sentRead) func(read uint64, ok bool, err error) {
 func (s *Service) stayOf(ctx context.Context, c *chatState, user proto.Token, m projection.Member, covered []said) (roster.Stay, error) {
 	for i := range covered {
 		if covered[i].position != 0 && covered[i].position <= m.Joined {
-			return s.roster.Load().StayOf(ctx, c.token, user, m)
+			at, err := s.places(ctx, caller{user: user}, []proto.Token{c.token})
+			if err != nil || at[0].IsMember {
+				return at[0].Stay, err
+			}
+			break // removed a moment ago
 		}
 	}
 	return roster.Stay{First: m.Joined}, nil

@@ -40,8 +40,7 @@ func (s *Service) sharedChats(ctx context.Context, req proto.SharedChatsReq) (pr
 			}
 			return res, nil
 		}
-		s.gate.close()
-		if err := s.gate.wait(ctx); err != nil {
+		if err := s.restored(ctx); err != nil {
 			return proto.SharedChatsRes{}, err
 		}
 	}

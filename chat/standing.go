@@ -35,9 +35,15 @@ func (s *Service) standings(ctx context.Context, who caller, asks []standingOf) 
 	for i, a := range asks {
 		chats[i] = a.chat
 	}
-	receipts, err := s.roster.Load().Receipts(ctx, chats, proto.SmallChat)
+	receipts, whole, err := s.roster.Load().Receipts(ctx, chats, proto.SmallChat)
 	if err != nil {
 		return nil, err
+	}
+	if !whole {
+		if err := s.restored(ctx); err != nil {
+			return nil, err
+		}
+		return s.standings(ctx, who, asks)
 	}
 	for i := range out {
 		if !out[i].member {
@@ -56,7 +62,7 @@ func (s *Service) unread(ctx context.Context, who caller, asks []standingOf) (ou
 	for i, a := range asks {
 		chats[i] = a.chat
 	}
-	places, err := s.roster.Load().Places(ctx, who.user, who.device, chats)
+	places, err := s.places(ctx, who, chats)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +78,7 @@ func (s *Service) unread(ctx context.Context, who caller, asks []standingOf) (ou
 		}
 	}
 	if healed {
-		if places, err = s.roster.Load().Places(ctx, who.user, who.device, chats); err != nil {
+		if places, err = s.places(ctx, who, chats); err != nil {
 			return nil, err
 		}
 	}

@@ -97,7 +97,7 @@ func (s *Service) pullable(ctx context.Context, who caller, chats []proto.SyncFr
 			return nil, nil, proto.FieldError("chats.chatId", err)
 		}
 	}
-	places, err := s.roster.Load().Places(ctx, who.user, who.device, tokens)
+	places, err := s.places(ctx, who, tokens)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -109,18 +109,6 @@ func (s *Service) pullable(ctx context.Context, who caller, chats []proto.SyncFr
 		}
 		pulls = append(pulls, pulling{SyncFrom: c, token: tokens[i], place: places[i]})
 		mine = append(mine, tokens[i])
-	}
-	if len(foreign) > 0 {
-		// Not a member, or a roster that was lost a moment ago?
-		if _, whole, err := s.roster.Load().Mark(ctx); err != nil {
-			return nil, nil, err
-		} else if !whole {
-			s.gate.close()
-			if err := s.gate.wait(ctx); err != nil {
-				return nil, nil, err
-			}
-			return s.pullable(ctx, who, chats)
-		}
 	}
 	if len(mine) == 0 {
 		return nil, foreign, nil

@@ -102,8 +102,7 @@ func (s *Service) progress(ctx context.Context, c *chatState, after proto.Token,
 		case err != nil:
 			return "", nil, false, err
 		case !whole:
-			s.gate.close()
-			if err := s.gate.wait(ctx); err != nil {
+			if err := s.restored(ctx); err != nil {
 				return "", nil, false, err
 			}
 			continue

@@ -83,3 +83,16 @@ return 1`
 const releaseScript = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`
+
+// setMarkScript sets the mark, if the lock is still held: KEYS mark, lock; ARGV position,
+// holder. Returns 1 if it did.
+const setMarkScript = `
+if redis.call('GET', KEYS[2]) ~= ARGV[2] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1])
+return 1`
+
+// extendScript gives a lock that is still held more time: KEYS lock; ARGV its value,
+// milliseconds. Returns 1 if it did.
+const extendScript = `
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])`

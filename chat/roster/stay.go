@@ -1,13 +1,10 @@
 package roster
 
 import (
-	"context"
-	"fmt"
 	"strconv"
 	"strings"
 
 	"supmesh.dev/chat/projection"
-	"supmesh.dev/proto"
 )
 
 // Stay is when a user was a member of a chat, in stream positions: since First, but for
@@ -55,13 +52,4 @@ func stayOf(m projection.Member, away string) Stay {
 		s.Away = append(s.Away, a)
 	}
 	return s
-}
-
-// StayOf reads when a member was one.
-func (s *Store) StayOf(ctx context.Context, chat, user proto.Token, m projection.Member) (Stay, error) {
-	away, err := s.client.HGet(ctx, proto.AwayKey(chat), string(user)).Result()
-	if err = projection.Outcome(ctx, err); err != nil {
-		return Stay{}, fmt.Errorf("read absences in chat %s: %w", chat, err)
-	}
-	return stayOf(m, away), nil
 }

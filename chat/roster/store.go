@@ -21,6 +21,8 @@ var (
 	receiptLua = redis.NewScript(receiptScript)
 	markLua    = redis.NewScript(markScript)
 	releaseLua = redis.NewScript(releaseScript)
+	setMarkLua = redis.NewScript(setMarkScript)
+	extendLua  = redis.NewScript(extendScript)
 )
 
 // layout names the mark; another layout of the keys has another, so that a new
@@ -224,8 +226,9 @@ type Place struct {
 }
 
 // Places reads a user's place in each of several chats. Devices to be recorded
-// go with it, in the same round trip.
-func (s *Store) Places(ctx context.Context, user, device proto.Token, chats []proto.Token, records ...DeviceRecord) ([]Place, error) {
+// go with it, in the same round trip. whole is false where the mark does not stand:
+// then nothing is known, and of what is there a part may be missing.
+func (s *Store) Places(ctx context.Context, user, device proto.Token, chats []proto.Token, records ...DeviceRecord) (places []Place, whole bool, err error) {
 	pipe := s.client.Pipeline()
 	setDevices(ctx, pipe, records)
 	versions, members, cursors := make([]*redis.StringCmd, len(chats)), make([]*redis.StringCmd, len(chats)), make([]*redis.SliceCmd, len(chats))
@@ -236,8 +239,9 @@ func (s *Store) Places(ctx context.Context, user, device proto.Token, chats []pr
 		away[i] = pipe.HGet(ctx, proto.AwayKey(chat), string(user))
 		cursors[i] = pipe.HMGet(ctx, proto.CursorsKey(chat), proto.CursorHead, string(user)+"/"+string(device), string(user))
 	}
+	mark := pipe.Exists(ctx, s.mark) // last: what was read before it stands was whole
 	if err := projection.Exec(ctx, pipe); err != nil {
-		return nil, fmt.Errorf("read places of %s: %w", user, err)
+		return nil, false, fmt.Errorf("read places of %s: %w", user, err)
 	}
 	out := make([]Place, len(chats))
 	for i := range chats {
@@ -254,7 +258,7 @@ func (s *Store) Places(ctx context.Context, user, device proto.Token, chats []pr
 			}
 		}
 	}
-	return out, nil
+	return out, mark.Val() == 1, nil
 }
 
 // Cursor is one user's or device's cursor in a chat. No device: what the user has read.
@@ -290,15 +294,17 @@ func (s *Store) Advance(ctx context.Context, cursors []Cursor) error {
 }
 
 // Receipts reads how far each member of several chats is: what the furthest
-// device has, and what is read. A chat with more members than limit is nil.
-func (s *Store) Receipts(ctx context.Context, chats []proto.Token, limit int) ([]map[proto.Token][2]uint64, error) {
+// device has, and what is read. A chat with more members than limit is nil. whole is
+// as for Places.
+func (s *Store) Receipts(ctx context.Context, chats []proto.Token, limit int) (receipts []map[proto.Token][2]uint64, whole bool, err error) {
 	pipe := s.client.Pipeline()
 	cmds := make([]*redis.Cmd, len(chats))
 	for i, chat := range chats {
 		cmds[i] = receiptLua.Eval(ctx, pipe, []string{proto.MembersKey(chat), proto.CursorsKey(chat)}, limit)
 	}
+	mark := pipe.Exists(ctx, s.mark)
 	if err := projection.Exec(ctx, pipe); err != nil {
-		return nil, fmt.Errorf("read receipts of %d chats: %w", len(chats), err)
+		return nil, false, fmt.Errorf("read receipts of %d chats: %w", len(chats), err)
 	}
 	out := make([]map[proto.Token][2]uint64, len(chats))
 	for i, cmd := range cmds {
@@ -314,7 +320,7 @@ func (s *Store) Receipts(ctx context.Context, chats []proto.Token, limit int) ([
 			out[i][proto.Token(user)] = [2]uint64{uint64(delivered), uint64(read)}
 		}
 	}
-	return out, nil
+	return out, mark.Val() == 1, nil
 }
 
 // Among says how many members a chat has and which of the users are.
@@ -403,34 +409,47 @@ func (s *Store) MoveMark(ctx context.Context, position uint64) (bool, error) {
 	return n == 1, nil
 }
 
-// SetMark says that everything up to position is here.
-func (s *Store) SetMark(ctx context.Context, position uint64) error {
-	if err := projection.Outcome(ctx, s.client.Set(ctx, s.mark, position, 0).Err()); err != nil {
-		return fmt.Errorf("set mark: %w", err)
+// SetMark says that everything up to position is in Redis. It returns false, and sets
+// nothing, if holder does not hold the lock any more: what holder wrote under the lock
+// may be lost.
+func (s *Store) SetMark(ctx context.Context, holder string, position uint64) (bool, error) {
+	n, err := setMarkLua.Run(ctx, s.client, []string{s.mark, s.lock()}, position, holder).Int64()
+	if err = projection.Outcome(ctx, err); err != nil {
+		return false, fmt.Errorf("set mark: %w", err)
 	}
-	return nil
+	return n == 1, nil
 }
 
-// Lock is held by the one instance that rebuilds; holder names it. Taking it
-// again extends it.
+// lock is the key of the rebuild's lock. Its hash tag is the mark's key, so that both are
+// in one slot.
+func (s *Store) lock() string { return "{" + s.mark + "}:lock" }
+
+// Lock is taken by the one instance that rebuilds, for ttl; holder names the instance.
+// It returns false if another instance holds the lock.
 func (s *Store) Lock(ctx context.Context, holder string, ttl time.Duration) (bool, error) {
-	ok, err := s.client.SetNX(ctx, s.mark+":lock", holder, ttl).Result()
+	free, err := s.client.SetNX(ctx, s.lock(), holder, ttl).Result()
 	if err = projection.Outcome(ctx, err); err != nil {
 		return false, fmt.Errorf("lock rebuild: %w", err)
 	}
-	if ok {
+	if free {
 		return true, nil
 	}
-	v, err := s.client.Get(ctx, s.mark+":lock").Result()
-	if err = projection.Outcome(ctx, err); err != nil || v != holder {
-		return false, err
+	return s.Extend(ctx, holder, ttl) // left by an attempt of the same instance
+}
+
+// Extend lets the lock's time begin again. It returns false if holder does not hold the
+// lock any more: its time was over, or Redis lost it, and with it what holder wrote.
+func (s *Store) Extend(ctx context.Context, holder string, ttl time.Duration) (bool, error) {
+	n, err := extendLua.Run(ctx, s.client, []string{s.lock()}, holder, ttl.Milliseconds()).Int64()
+	if err = projection.Outcome(ctx, err); err != nil {
+		return false, fmt.Errorf("extend lock of rebuild: %w", err)
 	}
-	return true, projection.Outcome(ctx, s.client.Expire(ctx, s.mark+":lock", ttl).Err())
+	return n == 1, nil
 }
 
 // Unlock gives the lock back.
 func (s *Store) Unlock(ctx context.Context, holder string) error {
-	return projection.Outcome(ctx, releaseLua.Run(ctx, s.client, []string{s.mark + ":lock"}, holder).Err())
+	return projection.Outcome(ctx, releaseLua.Run(ctx, s.client, []string{s.lock()}, holder).Err())
 }
 
 // Wipe deletes every key chat owns, of whatever log they came from.

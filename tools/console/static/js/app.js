@@ -42,9 +42,9 @@ function logIn(who) {
   connection.addEventListener("state", (e) => showState(e.detail));
   connection.addEventListener("problem", (e) => showProblem(e.detail.text));
   chats.addEventListener("change", (e) => changed(e.detail));
-  connection.calls.addEventListener("change", () => showCalls(connection.calls, chats));
+  connection.calls.addEventListener("change", () => whenReleased("calls", () => showCalls(connection.calls, chats)));
   const { notifications, pushing } = connection;
-  notifications.addEventListener("change", () => showNotifications(notifications, chats));
+  notifications.addEventListener("change", () => whenReleased("notifications", () => showNotifications(notifications, chats)));
   pushing.addEventListener("change", () => showPushing(pushing));
   showNotifications(notifications, chats);
   setInterval(() => {
@@ -85,6 +85,28 @@ async function tell(act) {
   }
 }
 
+let pressed = false;
+const waiting = new Map(); // part of the page → how it is drawn
+
+/**
+ * Draws a part of the page, but not while a pointer is down: a browser gives no
+ * click where the element under the pointer was replaced or moved since the press.
+ */
+function whenReleased(part, draw) {
+  if (pressed) waiting.set(part, draw);
+  else draw();
+}
+
+function released() {
+  pressed = false;
+  setTimeout(() => { // the click comes first
+    if (pressed) return;
+    const draws = [...waiting.values()];
+    waiting.clear();
+    for (const draw of draws) draw();
+  });
+}
+
 let drawing = false;
 let grew = false;
 /** Draws once per frame, however many messages came in. */
@@ -93,7 +115,7 @@ function changed({ chat, added }) {
   if (drawing) return;
   drawing = true;
   // A page in the background gets no frames, but its title must show what is unread.
-  (document.hidden ? (draw) => setTimeout(draw, 100) : requestAnimationFrame)(draw);
+  (document.hidden ? (draw) => setTimeout(draw, 100) : requestAnimationFrame)(() => whenReleased("chats", draw));
 }
 
 let saved = "";
@@ -303,6 +325,9 @@ byId("log").addEventListener("click", (e) => {
     chats.changed(open);
   }
 });
+addEventListener("pointerdown", () => { pressed = true; }, true);
+for (const end of ["pointerup", "pointercancel"]) addEventListener(end, released, true);
+addEventListener("blur", released); // what happens outside is not told
 document.addEventListener("visibilitychange", () => {
   if (!chats) return;
   if (document.hidden) connection.typist.stop();
