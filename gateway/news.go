@@ -187,9 +187,6 @@ func (b *batch) add(p *part, all *news) (added bool) {
 		o := s.announcement()
 		b.req.Opened = append(b.req.Opened, o)
 		b.size += proto.EncodedLen(o.UserID) + proto.EncodedLen(o.DeviceID) + 320
-		if o.Own != nil {
-			b.size += proto.EncodedLen(o.Own.CustomStatus) + proto.EncodedLen(o.Own.By) + 192
-		}
 	}
 	if fence == 0 {
 		return true

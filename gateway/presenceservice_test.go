@@ -120,8 +120,8 @@ func (p *presenceService) open(ctx context.Context, req proto.OpenSessionReq) (p
 			p.takeOver(live, live.open.Fence)
 		}
 		delete(p.kept, req.Returns)
-		k.views, k.watches, k.open.Status, k.open.Own = old.views, old.watches, old.open.Status, old.open.Own
-		res.Returned, res.Status, res.Own, res.Was = true, old.open.Status, old.open.Own, old.open.SocketID
+		k.views, k.watches, k.open.Status = old.views, old.watches, old.open.Status
+		res.Returned, res.Status, res.Was = true, old.open.Status, old.open.SocketID
 		res.Views, res.Watches = slices.Sorted(maps.Keys(old.views)), slices.Sorted(maps.Keys(old.watches))
 	}
 	p.here[req.PID], p.kept[req.PID] = k, k

@@ -60,7 +60,7 @@ func (s *Session) announcement() proto.Opened {
 	defer s.mu.Unlock()
 	o := proto.Opened{
 		UserID: s.actor.User, DeviceID: s.actor.Device, PID: s.pid, SocketID: s.id, Fence: s.fence.Load(),
-		Status: proto.StatusOnline, Since: proto.At(time.UnixMilli(s.since)), Own: s.own,
+		Status: proto.StatusOnline, Since: proto.At(time.UnixMilli(s.since)),
 	}
 	if s.away {
 		o.Status = proto.StatusAway

@@ -144,7 +144,7 @@ func (c *socket) closing(final bool) proto.ReportReq {
 
 func (c *socket) opened() proto.Opened {
 	return proto.Opened{
-		UserID: c.user, DeviceID: c.device, PID: c.pid, SocketID: c.sid, Fence: c.Fence, Status: proto.StatusOnline, Since: proto.At(c.since), Own: c.Own,
+		UserID: c.user, DeviceID: c.device, PID: c.pid, SocketID: c.sid, Fence: c.Fence, Status: proto.StatusOnline, Since: proto.At(c.since),
 	}
 }
 

@@ -101,21 +101,19 @@ func (c *Closed) check() error { return first(CheckID(c.UserID), CheckID(c.PID))
 
 // Opened is a connection that is there.
 type Opened struct {
-	UserID   string       `json:"userId" rule:"id"`
-	DeviceID string       `json:"deviceId" rule:"id"`
-	PID      string       `json:"pid" rule:"id"`
-	SocketID string       `json:"socketId" rule:"id"`
-	Fence    uint64       `json:"fence,omitzero"` // 0: the registry has given none yet
-	Status   Status       `json:"status" rule:"enum=online|away"`
-	Since    Timestamp    `json:"since"`
-	Own      *OwnPresence `json:"own,omitzero"`
+	UserID   string    `json:"userId" rule:"id"`
+	DeviceID string    `json:"deviceId" rule:"id"`
+	PID      string    `json:"pid" rule:"id"`
+	SocketID string    `json:"socketId" rule:"id"`
+	Fence    uint64    `json:"fence,omitzero"` // 0: the registry has given none yet
+	Status   Status    `json:"status" rule:"enum=online|away"`
+	Since    Timestamp `json:"since"`
 }
 
 func (o *Opened) check() error {
 	return first(
 		CheckID(o.UserID), CheckID(o.DeviceID), CheckID(o.PID), CheckID(o.SocketID),
 		check("status", o.Status == StatusOnline || o.Status == StatusAway, "must be one of online, away"),
-		check("own.status", o.Own == nil || oneOf(string(o.Own.Status), []string{"", string(StatusBusy), string(StatusOffline)}), "must be one of busy, offline"),
 	)
 }
 

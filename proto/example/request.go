@@ -215,7 +215,7 @@ func Requests() []Request {
 				Closed: []proto.Closed{{UserID: "alice", PID: "kQ8w2mB4Rt6yUi1o", Fence: 1773059405000, At: When, Final: true}},
 				Opened: []proto.Opened{{
 					UserID: "bob", DeviceID: "phone", PID: "pVb3nq0gT1-x_9aZ", SocketID: "wJ0c5o1mQm2eAAAB", Fence: 1773059405001,
-					Status: proto.StatusOnline, Since: When, Own: own(),
+					Status: proto.StatusOnline, Since: When,
 				}},
 				Ended: []proto.View{view("alice")}, Began: []proto.View{view("bob")},
 				Unwatched: []proto.Watch{watch("carol")}, Watched: []proto.Watch{watch("alice")},

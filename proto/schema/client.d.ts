@@ -1152,7 +1152,6 @@ export interface Opened {
   fence?: number;
   status: "online" | "away";
   since: Timestamp;
-  own?: OwnPresence;
 }
 
 /** OwnPresence is what a user has set of themselves. */
