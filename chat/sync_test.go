@@ -21,14 +21,14 @@ func TestPaging(t *testing.T) {
 	w := newWorld(t, servicestest.RunRedis(t))
 	a, b := w.instance(), w.instance()
 	a.chat(t, "c", "ann", "bob")
-	const n = 1000
+	const n = 520 // more than a page of a heal
 	for i := range n {
 		m := []*instance{a, b}[i%2].say(t, "ann", "c", fmt.Sprint(i))
 		if i%50 == 10 {
 			b.change(t, "ann", m, fmt.Sprint("edited ", i))
 		}
 	}
-	for _, limit := range []int{1, 33, 100} {
+	for _, limit := range []int{3, 33, 100} {
 		var back []string
 		calls := 0
 		for before := uint64(0); before != 1; calls++ {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"supmesh.dev/notify/registry"
 	"supmesh.dev/proto"
 	"supmesh.dev/services/servicestest"
 )
@@ -76,8 +77,14 @@ func TestManyMutes(t *testing.T) {
 	mute := func(n int, muted bool) (proto.NotifyPrefsRes, error) {
 		return do(w, proto.NotifyPreferences, phone("ann"), proto.NotifyPrefsReq{Mute: &proto.Mute{ChatID: servicestest.LongID(n), Muted: muted}})
 	}
-	muted := 0
-	var err error
+	muted := 400
+	_, err := registry.New(w.redis.Client(), w.host.JetStream(), w.host.CatchUp()).Change(t.Context(), "ann", "", func(st *registry.State) (bool, error) {
+		for n := range muted {
+			require.False(t, st.SetMute(&proto.Mute{ChatID: servicestest.LongID(n), Muted: true}, w.now()))
+		}
+		return true, nil
+	})
+	require.NoError(t, err)
 	for ; err == nil; muted++ {
 		_, err = mute(muted, true)
 	}

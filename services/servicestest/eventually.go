@@ -17,17 +17,22 @@ const Patience = 30 * time.Second
 func Eventually(t testing.TB, deadline time.Duration, reason string, cond func() bool) {
 	t.Helper()
 	deadline = max(deadline, Patience)
-	end := time.NewTimer(deadline)
-	defer end.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-end.C:
+	begun := time.Now()
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for <-pause.C; !cond(); <-pause.C {
+		waited := time.Since(begun)
+		if waited > deadline {
 			t.Fatalf("waited %s in vain: %s", deadline, reason)
-		case <-tick.C:
 		}
+		pause.Reset(look(waited))
 	}
+}
+
+// look returns how long a wait that has lasted for waited pauses before it looks again: a
+// tenth of it, so that long waits leave the processor to what they wait for.
+func look(waited time.Duration) time.Duration {
+	return min(max(waited/10, 5*time.Millisecond), 200*time.Millisecond)
 }
 
 // Leak runs a package's tests and fails if a goroutine outlives them. It is

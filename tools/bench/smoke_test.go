@@ -7,13 +7,16 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"supmesh.dev/services/servicestest/long"
 )
 
-// TestMeshSmoke runs each scenario briefly against the real mesh, as separate
+// TestTrialMesh runs each scenario briefly against the real mesh, as separate
 // processes: every message acked and delivered once and in order. Times are
 // not looked at.
-func TestMeshSmoke(t *testing.T) {
+func TestTrialMesh(t *testing.T) {
 	t.Parallel()
+	long.Only(t)
 	cache := t.TempDir()
 	short := Rates{Rate: []float64{100}, For: 300 * time.Millisecond, Warm: 100 * time.Millisecond, Content: 64, Limit: maxLatency}
 	for _, profile := range []string{"socketio", "ws"} {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"supmesh.dev/services/servicestest/long"
 	"supmesh.dev/tools/e2e/mesh"
 )
 
@@ -86,8 +87,9 @@ func TestLargeBacklog(t *testing.T) {
 }
 
 // Nobody is locked out by how many chats they are in.
-func TestManyChats(t *testing.T) {
+func TestTrialManyChats(t *testing.T) {
 	t.Parallel()
+	long.Only(t)
 	const chats = 1700
 	m := mesh.Start(t, mesh.Options{})
 	id := func(n int) string { return fmt.Sprintf("%s%04d", strings.Repeat("c", 116), n) }

@@ -27,13 +27,14 @@ func crowd(t *testing.T, node *mesh.Node, m *mesh.Mesh, gateway, n int) (users [
 	return users, sockets
 }
 
-// kill -9 of a gateway with 200 users: those who return are never seen offline, the others are within 70 s, and were last seen when
-// their gateway was last heard of. Edge 32; `sup bench presence` is the long form.
+// kill -9 of a gateway with 100 users: those who return within the grace are never seen offline, the others are soon, and were last
+// seen when their gateway was last heard of. Edge 32; `sup bench presence` is the long form.
 func TestKilledGatewaysUsers(t *testing.T) {
 	t.Parallel()
-	m := mesh.Start(t, mesh.Options{Gateways: 2})
+	const all, returning, returnIn = 100, 50, 25 * time.Second // a busy machine takes seconds for their return
+	m := mesh.Start(t, mesh.Options{Gateways: 2, Env: map[string]string{"PRESENCE_GRACE": returnIn.String()}})
 	node := mesh.StartNode(t)
-	users, sockets := crowd(t, node, m, 1, 200)
+	users, sockets := crowd(t, node, m, 1, all)
 	watcher := node.Dial(t, m.Gateways[0].URL, mesh.Token(t, "watcher", ""), nil)
 	// A gateway that presence has not answered in time tells it of its connections later.
 	mesh.Eventually(t, 60*seconds, "presence knows of everybody", func() bool {
@@ -53,20 +54,20 @@ func TestKilledGatewaysUsers(t *testing.T) {
 
 	killed := time.Now()
 	m.Gateways[1].Kill()
-	for i := range 100 {
+	for i := range returning {
 		back(t, node, m.Gateways[0].URL, mesh.Token(t, users[i], "phone"), pidOf(t, sockets[i]))
 	}
-	require.Less(t, time.Since(killed), 10*seconds, "within the grace")
+	require.Less(t, time.Since(killed), returnIn, "within the grace")
 	mesh.Eventually(t, 20*seconds, "backends hear that it is not known", func() bool {
-		s := state(t, m, users[150])
+		s := state(t, m, users[all-1])
 		return s.Status == proto.StatusOnline || s.Status == proto.StatusUnknown
 	})
-	mesh.Eventually(t, 70*seconds-time.Since(killed), "the others are shown offline", func() bool {
-		return len(watcher.Events("presence:update")) >= 100
+	mesh.Eventually(t, 2*time.Minute, "the others are shown offline", func() bool {
+		return len(watcher.Events("presence:update")) >= all-returning
 	})
 	for i, user := range users {
 		seen := shown(t, watcher, user)
-		if i < 100 {
+		if i < returning {
 			require.Empty(t, seen, "%s has returned", user)
 			require.Equal(t, proto.StatusOnline, state(t, m, user).Effective)
 			continue
@@ -78,7 +79,7 @@ func TestKilledGatewaysUsers(t *testing.T) {
 	}
 	m.StartGateway(t, 1)
 	wait(t, grace)
-	require.Len(t, watcher.Events("presence:update"), 100, "the gateway's return changes nothing")
+	require.Len(t, watcher.Events("presence:update"), all-returning, "the gateway's return changes nothing")
 }
 
 // Presence is killed and started again, Redis loses everything, both restart: what is shown is the truth again by itself, and

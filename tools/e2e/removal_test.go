@@ -15,7 +15,7 @@ import (
 // chat:member-left, and then nothing, on whichever gateway and socket. Edges 21, 22.
 func TestRemovalUnderLoad(t *testing.T) {
 	t.Parallel()
-	const victims, messages = 8, 4000
+	const victims, messages = 8, 1600
 	m := mesh.Start(t, mesh.Options{Gateways: 2, Chats: 2})
 	users := []string{"ann"}
 	for i := range victims {

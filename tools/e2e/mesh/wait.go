@@ -14,16 +14,16 @@ const patience = 30 * time.Second
 func Eventually(t testing.TB, limit time.Duration, reason string, cond func() bool) {
 	t.Helper()
 	limit = max(limit, patience)
-	deadline := time.NewTimer(limit)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-deadline.C:
+	begun := time.Now()
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for <-pause.C; !cond(); <-pause.C {
+		waited := time.Since(begun)
+		if waited > limit {
 			t.Fatalf("not within %s: %s", limit, reason)
-		case <-tick.C:
 		}
+		// A tenth of the wait: long waits leave the processor to what they wait for.
+		pause.Reset(min(max(waited/10, 5*time.Millisecond), 200*time.Millisecond))
 	}
 }
 
