@@ -17,7 +17,10 @@ import (
 const (
 	// sentReadEvery is how often the moves of one user in one chat are told, at most.
 	sentReadEvery = time.Second
-	sentReadTick  = 100 * time.Millisecond
+	// sentReadPace is the time between the moves of one chat: where hundreds of members
+	// write, what they have read by writing costs less than their messages.
+	sentReadPace = 100 * time.Millisecond
+	sentReadTick = 100 * time.Millisecond
 	// maxSentReads bounds the (chat, user) pairs known at once: about 8 MB.
 	maxSentReads = 1 << 14
 	// sentReadWorkers is how many moves are stored at once.
@@ -31,50 +34,71 @@ type sentRead struct {
 	message said // the one sent
 }
 
-type sentReadKey struct{ chat, user proto.Token }
-
 // sentReads are the moves to be told: of each user in each chat the newest.
 type sentReads struct {
-	wake chan struct{} // something is ready
+	wake chan struct{} // a chat is ready
 
 	mu    sync.Mutex
-	of    map[sentReadKey]*sentReadState
-	ready []sentReadKey
+	chats map[proto.Token]*chatSentReads
+	pairs int           // (chat, user) in chats
+	ready []proto.Token // chats of which a move is to be told
 }
 
-// sentReadState is one user in one chat, until nothing has come for sentReadEvery.
-type sentReadState struct {
+// chatSentReads are the moves of one chat. Its moves are told one after another.
+type chatSentReads struct {
+	users map[proto.Token]*userSentReads
+	due   []proto.Token // users whose newest move may be told, in order
+	busy  bool          // in ready, or a move is being told
+	free  time.Time     // when the next may be told
+}
+
+// userSentReads is one user in one chat, until nothing has come for sentReadEvery.
+type userSentReads struct {
 	newest *sentRead // nil: nothing to be told
-	queued bool      // in ready, or being told
+	due    bool      // in due, or being told
 	free   time.Time // when the next may be told
 }
 
 func newSentReads() *sentReads {
-	return &sentReads{wake: make(chan struct{}, 1), of: map[sentReadKey]*sentReadState{}}
+	return &sentReads{wake: make(chan struct{}, 1), chats: map[proto.Token]*chatSentReads{}}
 }
 
 // add takes a move; false if there are too many.
-func (k *sentReads) add(r *sentRead) bool {
-	key := sentReadKey{r.chat.token, r.user}
+func (k *sentReads) add(r *sentRead, now time.Time) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	st := k.of[key]
-	if st == nil {
-		if len(k.of) >= maxSentReads {
+	c := k.chats[r.chat.token]
+	var u *userSentReads
+	if c != nil {
+		u = c.users[r.user]
+	}
+	if u == nil {
+		if k.pairs >= maxSentReads {
 			return false
 		}
-		st = &sentReadState{queued: true}
-		k.of[key] = st
-		k.readyLocked(key)
+		if c == nil {
+			c = &chatSentReads{users: map[proto.Token]*userSentReads{}}
+			k.chats[r.chat.token] = c
+		}
+		u = &userSentReads{due: true}
+		c.users[r.user] = u
+		c.due = append(c.due, r.user)
+		k.pairs++
+		k.readyLocked(r.chat.token, c, now)
 	}
-	if st.newest == nil || st.newest.message.seq < r.message.seq {
-		st.newest = r
+	if u.newest == nil || u.newest.message.seq < r.message.seq {
+		u.newest = r
 	}
 	return true
 }
 
-func (k *sentReads) readyLocked(key sentReadKey) {
-	k.ready = append(k.ready, key)
+// readyLocked makes a chat ready of which a move may be told now.
+func (k *sentReads) readyLocked(chat proto.Token, c *chatSentReads, now time.Time) {
+	if c.busy || len(c.due) == 0 || c.free.After(now) {
+		return
+	}
+	c.busy = true
+	k.ready = append(k.ready, chat)
 	k.signal()
 }
 
@@ -92,36 +116,50 @@ func (k *sentReads) take() *sentRead {
 	if len(k.ready) == 0 {
 		return nil
 	}
-	st := k.of[k.ready[0]]
+	c := k.chats[k.ready[0]]
 	k.ready = k.ready[1:]
 	if len(k.ready) > 0 {
 		k.signal()
 	}
-	r := st.newest
-	st.newest = nil
+	u := c.users[c.due[0]]
+	c.due = c.due[1:]
+	r := u.newest
+	u.newest = nil
 	return r
 }
 
-// done ends what take began; the next of that user may be told a while later.
+// done ends what take began; the next of that chat, and of that user, may be told a while later.
 func (k *sentReads) done(r *sentRead, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	st := k.of[sentReadKey{r.chat.token, r.user}]
-	st.queued, st.free = false, now.Add(sentReadEvery)
+	c := k.chats[r.chat.token]
+	c.busy, c.free = false, now.Add(sentReadPace)
+	u := c.users[r.user]
+	u.due, u.free = false, now.Add(sentReadEvery)
 }
 
 // ripen makes ready what has waited, or all of it, and forgets who has nothing to tell.
 func (k *sentReads) ripen(now time.Time, all bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for key, st := range k.of {
-		switch {
-		case st.queued || st.free.After(now) && !all:
-		case st.newest == nil:
-			delete(k.of, key)
-		default:
-			st.queued = true
-			k.readyLocked(key)
+	for chat, c := range k.chats {
+		for user, u := range c.users {
+			switch {
+			case u.due || u.free.After(now) && !all:
+			case u.newest == nil:
+				delete(c.users, user)
+				k.pairs--
+			default:
+				u.due = true
+				c.due = append(c.due, user)
+			}
+		}
+		if all {
+			c.free = now
+		}
+		k.readyLocked(chat, c, now)
+		if len(c.users) == 0 {
+			delete(k.chats, chat)
 		}
 	}
 }
@@ -130,9 +168,11 @@ func (k *sentReads) ripen(now time.Time, all bool) {
 func (k *sentReads) idle() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, st := range k.of {
-		if st.queued || st.newest != nil {
-			return false
+	for _, c := range k.chats {
+		for _, u := range c.users {
+			if u.due || u.newest != nil {
+				return false
+			}
 		}
 	}
 	return true
@@ -212,7 +252,7 @@ func (s *Service) sent(r *sentRead) func(read uint64, ok bool, err error) {
 		if ok && read+1 >= r.message.seq {
 			return // no message of others lies between
 		}
-		if !s.sentReads.add(r) {
+		if !s.sentReads.add(r, s.host.Now()) {
 			count(s.metrics.noticesDropped, 1)
 		}
 	}

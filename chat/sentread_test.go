@@ -115,3 +115,58 @@ func (i *instance) receipt(t testing.TB, user string) (body receiptBody) {
 	}
 	return body
 }
+
+// TestManyWhoWriteReadInTurn: where many write in one chat, their moves are told one after
+// another and the newest of each; another chat waits for none of it.
+func TestManyWhoWriteReadInTurn(t *testing.T) {
+	t.Parallel()
+	k, now := newSentReads(), time.Now()
+	large, small := &chatState{token: "large"}, &chatState{token: "small"}
+	add := func(c *chatState, user, seq int) {
+		require.True(t, k.add(&sentRead{caller: caller{user: proto.Token(name(user))}, chat: c, message: said{seq: uint64(seq)}}, now))
+	}
+	const users = 50
+	for seq := range 2 * users {
+		add(large, seq%users, seq)
+	}
+	add(small, 0, 1)
+	var told []*sentRead
+	tell := func() {
+		for r := k.take(); r != nil; r = k.take() {
+			told = append(told, r)
+			k.done(r, now)
+		}
+	}
+	tell()
+	require.Len(t, told, 2, "one of each chat")
+	require.Same(t, small, told[1].chat)
+	for range 10 * sentReadEvery / sentReadPace {
+		now = now.Add(sentReadPace / 2)
+		k.ripen(now, false)
+		tell()
+	}
+	require.Len(t, told, 1+users)
+	seen := map[proto.Token]uint64{}
+	for _, r := range told {
+		if r.chat == large {
+			seen[r.user] = r.message.seq
+		}
+	}
+	for u := range users {
+		require.EqualValues(t, users+u, seen[proto.Token(name(u))], "the newest of each")
+	}
+	require.True(t, k.idle())
+	now = now.Add(sentReadEvery)
+	k.ripen(now, false)
+	require.Zero(t, k.pairs)
+	require.Empty(t, k.chats)
+
+	for u := range 5 {
+		add(large, u, 200)
+	}
+	for !k.idle() { // at stop nothing waits for its turn
+		k.ripen(now, true)
+		tell()
+	}
+	require.Len(t, told, 1+users+5)
+}
