@@ -16,7 +16,7 @@ import (
 
 const (
 	// sentReadEvery is how often the moves of one user in one chat are told, at most.
-	sentReadEvery = time.Second
+	sentReadEvery = 5 * time.Second
 	// sentReadPace is the time between the moves of one chat: where hundreds of members
 	// write, what they have read by writing costs less than their messages.
 	sentReadPace = 100 * time.Millisecond

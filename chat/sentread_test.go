@@ -66,7 +66,7 @@ func TestAReplyReads(t *testing.T) {
 	})
 }
 
-// TestManyRepliesAreFew: one who answers without pause tells of it once a second, and at
+// TestManyRepliesAreFew: one who answers without pause tells of it once in five seconds, and at
 // stop of what is left.
 func TestManyRepliesAreFew(t *testing.T) {
 	t.Parallel()
@@ -140,7 +140,7 @@ func TestManyWhoWriteReadInTurn(t *testing.T) {
 	tell()
 	require.Len(t, told, 2, "one of each chat")
 	require.Same(t, small, told[1].chat)
-	for range 10 * sentReadEvery / sentReadPace {
+	for range 2 * (users + 1) {
 		now = now.Add(sentReadPace / 2)
 		k.ripen(now, false)
 		tell()
