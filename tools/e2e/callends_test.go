@@ -111,10 +111,11 @@ func shortLoss(t *testing.T, p *phones) {
 	hears[proto.IncomingCall](t, bob, "call:incoming", call, 1)
 	take(t, bob, call)
 	for range 2 {
-		notes := len(bob.Notes("connect"))
+		notes, there := len(bob.Notes("connect")), p.state(t, call).Version
 		bob.Drop(t)
-		bob.AwaitNote(t, "disconnect", notes)
-		wait(t, 200*time.Millisecond) // until his gateway has told of it; what is sent sooner goes nowhere
+		mesh.Eventually(t, 20*seconds, "signaling hears that a side is gone", func() bool { // what is sent sooner goes nowhere
+			return p.state(t, call).Version > there
+		})
 		require.True(t, ann.Emit(t, "call:ice-candidate", candidate(call, "meanwhile "+strconv.Itoa(notes))).Success)
 		require.True(t, ann.Emit(t, "call:renegotiate", map[string]any{"callId": call, "offer": map[string]any{"type": "offer", "sdp": "again " + strconv.Itoa(notes)}}).Success)
 		bob.AwaitNote(t, "connect", notes+1)
@@ -130,8 +131,9 @@ func shortLoss(t *testing.T, p *phones) {
 	second, _ := ring(t, desk, "short-dora")
 	dora := p.stock(t, 0, "short-dora", "")
 	hears[proto.IncomingCall](t, dora, "call:incoming", second, 1)
+	there := p.state(t, second).Version
 	desk.Drop()
-	wait(t, seconds)
+	mesh.Eventually(t, 20*seconds, "signaling hears that the caller is gone", func() bool { return p.state(t, second).Version > there })
 	take(t, dora, second)
 	desk = p.plain(t, 0, "short-carl", "desk")
 	require.Equal(t, "short-dora", hears[proto.CallAnswer](t, desk, "call:answer", second, 1).AnswererID, "answered while the caller was away")
