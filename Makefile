@@ -49,7 +49,7 @@ endef
 
 .PHONY: test
 test: deps-test $(GOTESTSUM) ## every test of every module, with the race detector; long ones in their short form
-	$(call gotest,-timeout 10m -run '$(RUN)',$(PKG))
+	$(call gotest,-timeout 20m -run '$(RUN)',$(PKG))
 
 # The packages with long tests import the package `long`, which checks the tests' names.
 LONG_NAMES := ^Test(Soak|Storm|Model|Trial)

@@ -94,10 +94,18 @@ try {
   assert.equal(await alice.getByRole('button', { name: 'Video call' }).isDisabled(), true, 'one call at a time');
   step('muted');
 
+  // The page may reconnect while nobody looks: it notes each state.
+  for (const page of [alice, bob]) {
+    await page.evaluate(() => {
+      const line = document.getElementById('call-state');
+      window.callStates = [line.dataset.state];
+      new MutationObserver(() => window.callStates.push(line.dataset.state)).observe(line, { attributes: true, attributeFilter: ['data-state'] });
+    });
+  }
   step('restart');
   await input.next();
   for (const page of [alice, bob]) await page.locator('#state.online').waitFor({ state: 'attached' });
-  await Promise.all([alice, bob].map((page) => page.waitForFunction(() => document.getElementById('call-state').dataset.state === 'reconnecting')));
+  await Promise.all([alice, bob].map((page) => page.waitForFunction(() => window.callStates.includes('reconnecting'))));
   await picture(alice, 'call-reconnecting');
   await Promise.all([talks(alice), talks(bob)]);
   step('came back');
