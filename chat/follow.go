@@ -151,10 +151,10 @@ func (f *follower) sweep(ctx context.Context, beat func() error) error {
 			if err := f.applyOrHeal(ctx, change); err != nil {
 				return err
 			}
-		}
-		if beat != nil {
-			if err := beat(); err != nil {
-				return err
+			if beat != nil {
+				if err := beat(); err != nil {
+					return err
+				}
 			}
 		}
 		if !more {

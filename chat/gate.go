@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"supmesh.dev/chat/roster"
 	"supmesh.dev/proto"
 )
 
@@ -63,38 +62,6 @@ func (g *gate) wait(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return &proto.Error{Code: proto.ServiceUnavailable, Message: why, RetryAfter: time.Second}
-	}
-}
-
-// whole returns once the roster has all that the log has of it. It shuts the gate where
-// Redis has lost the roster.
-func (s *Service) whole(ctx context.Context) error {
-	switch _, whole, err := s.roster.Load().Mark(ctx); {
-	case err != nil:
-		return err
-	case !whole:
-		s.gate.close()
-	}
-	return s.gate.wait(ctx)
-}
-
-// restored shuts the gate, for a roster that was found lost, and returns once the roster
-// is whole again.
-func (s *Service) restored(ctx context.Context) error {
-	s.gate.close()
-	return s.gate.wait(ctx)
-}
-
-// places reads a user's place in each of several chats from a roster that is whole.
-func (s *Service) places(ctx context.Context, who caller, chats []proto.Token, records ...roster.DeviceRecord) ([]roster.Place, error) {
-	for {
-		places, whole, err := s.roster.Load().Places(ctx, who.user, who.device, chats, records...)
-		if err != nil || whole {
-			return places, err
-		}
-		if err := s.restored(ctx); err != nil {
-			return nil, err
-		}
 	}
 }
 

@@ -96,19 +96,6 @@ func openPage(chats []proto.Token, after proto.Token, room *services.Room) (page
 	return chats[from:], false, nil
 }
 
-// wholeDevice reads the user's chats from a roster that is whole.
-func (s *Service) wholeDevice(ctx context.Context, who caller) (roster.Device, error) {
-	for {
-		d, err := s.roster.Load().Device(ctx, who.user, who.device)
-		if err != nil || d.Whole {
-			return d, err
-		}
-		if err := s.restored(ctx); err != nil {
-			return roster.Device{}, err
-		}
-	}
-}
-
 // firstSight makes the record of a device in the log: its queue begins at the
 // head. Of two connections at once, the log lets one make it.
 func (s *Service) firstSight(ctx context.Context, who caller, head uint64) (position uint64, made bool, err error) {

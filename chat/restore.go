@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"supmesh.dev/chat/eventlog"
@@ -62,6 +63,26 @@ func (f *follower) restore(ctx context.Context) error {
 	}
 }
 
+// renewal returns a function that renews the rebuild's lock if a quarter of its time is over.
+// The function may be called often and at once; its error ends the rebuild.
+func renewal(ctx context.Context, r *roster.Store, holder string) func() error {
+	var mu sync.Mutex
+	renewed := time.Now()
+	return func() error {
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Since(renewed) < lockFor/4 {
+			return nil
+		}
+		mine, err := r.Extend(ctx, holder, lockFor)
+		if err == nil && !mine {
+			err = errLockLost
+		}
+		renewed = time.Now()
+		return err
+	}
+}
+
 // rebuild makes the roster from nothing: cursors and devices from RECEIPTS,
 // chats and members from the meta logs, then the mark.
 func (f *follower) rebuild(ctx context.Context, r *roster.Store, holder string) error {
@@ -71,14 +92,8 @@ func (f *follower) rebuild(ctx context.Context, r *roster.Store, holder string) 
 	start := time.Now()
 	count(f.metrics.rebuilds, 1)
 	f.host.Log().Info("rebuilding working state from the log")
-	beat := func() error {
-		mine, err := r.Extend(ctx, holder, lockFor)
-		if err == nil && !mine {
-			err = errLockLost
-		}
-		return err
-	}
-	if err := r.Wipe(ctx); err != nil {
+	beat := renewal(ctx, r, holder)
+	if err := r.Wipe(ctx, beat); err != nil {
 		return err
 	}
 	if err := f.restoreReceipts(ctx, r, beat); err != nil {

@@ -48,14 +48,14 @@ type sentReads struct {
 type chatSentReads struct {
 	users map[proto.Token]*userSentReads
 	due   []proto.Token // users whose newest move may be told, in order
-	busy  bool          // in ready, or a move is being told
+	busy  bool          // the chat is in ready, or a move is being told
 	free  time.Time     // when the next may be told
 }
 
 // userSentReads is one user in one chat, until nothing has come for sentReadEvery.
 type userSentReads struct {
 	newest *sentRead // nil: nothing to be told
-	due    bool      // in due, or being told
+	due    bool      // the user is in due, or the move is being told
 	free   time.Time // when the next may be told
 }
 

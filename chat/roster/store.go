@@ -226,8 +226,8 @@ type Place struct {
 }
 
 // Places reads a user's place in each of several chats. Devices to be recorded
-// go with it, in the same round trip. whole is false where the mark does not stand:
-// then nothing is known, and of what is there a part may be missing.
+// go with it, in the same round trip. whole is false if the mark is missing: then a
+// part of the places may be missing.
 func (s *Store) Places(ctx context.Context, user, device proto.Token, chats []proto.Token, records ...DeviceRecord) (places []Place, whole bool, err error) {
 	pipe := s.client.Pipeline()
 	setDevices(ctx, pipe, records)
@@ -294,8 +294,8 @@ func (s *Store) Advance(ctx context.Context, cursors []Cursor) error {
 }
 
 // Receipts reads how far each member of several chats is: what the furthest
-// device has, and what is read. A chat with more members than limit is nil. whole is
-// as for Places.
+// device has, and what is read. A chat with more members than limit is nil. whole
+// is false if the mark is missing: then a part of the receipts may be missing.
 func (s *Store) Receipts(ctx context.Context, chats []proto.Token, limit int) (receipts []map[proto.Token][2]uint64, whole bool, err error) {
 	pipe := s.client.Pipeline()
 	cmds := make([]*redis.Cmd, len(chats))
@@ -452,8 +452,9 @@ func (s *Store) Unlock(ctx context.Context, holder string) error {
 	return projection.Outcome(ctx, releaseLua.Run(ctx, s.client, []string{s.lock()}, holder).Err())
 }
 
-// Wipe deletes every key chat owns, of whatever log they came from.
-func (s *Store) Wipe(ctx context.Context) error {
+// Wipe deletes every key chat owns, of whatever log they came from. It calls beat after each
+// key, on a cluster from several goroutines, and ends with the error of beat.
+func (s *Store) Wipe(ctx context.Context, beat func() error) error {
 	wipe := func(ctx context.Context, node *redis.Client) error {
 		for _, pattern := range []string{
 			proto.ChatKey("*"), proto.ChatKey("*") + ":*", proto.UserChatsKey("*"), proto.DevicesKey("*"),
@@ -461,7 +462,7 @@ func (s *Store) Wipe(ctx context.Context) error {
 		} {
 			keys := node.Scan(ctx, 0, pattern, 1000).Iterator()
 			for keys.Next(ctx) {
-				if err := node.Unlink(ctx, keys.Val()).Err(); err != nil {
+				if err := errors.Join(node.Unlink(ctx, keys.Val()).Err(), beat()); err != nil {
 					return err
 				}
 			}

@@ -5,34 +5,17 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"supmesh.dev/services/servicestest/wait"
 )
 
-// Patience is the shortest deadline of a wait. A deadline ends a test that
-// hangs; a busy machine is no reason to fail.
-const Patience = 30 * time.Second
+// Patience is wait.Patience.
+const Patience = wait.Patience
 
-// Eventually waits until cond is true and fails the test with the reason when
-// the deadline, which is at least Patience, comes first. cond is called by the
-// test's own goroutine.
+// Eventually is wait.Eventually.
 func Eventually(t testing.TB, deadline time.Duration, reason string, cond func() bool) {
 	t.Helper()
-	deadline = max(deadline, Patience)
-	begun := time.Now()
-	pause := time.NewTimer(0)
-	defer pause.Stop()
-	for <-pause.C; !cond(); <-pause.C {
-		waited := time.Since(begun)
-		if waited > deadline {
-			t.Fatalf("waited %s in vain: %s", deadline, reason)
-		}
-		pause.Reset(look(waited))
-	}
-}
-
-// look returns how long a wait that has lasted for waited pauses before it looks again: a
-// tenth of it, so that long waits leave the processor to what they wait for.
-func look(waited time.Duration) time.Duration {
-	return min(max(waited/10, 5*time.Millisecond), 200*time.Millisecond)
+	wait.Eventually(t, deadline, reason, cond)
 }
 
 // Leak runs a package's tests and fails if a goroutine outlives them. It is

@@ -13,9 +13,9 @@ import (
 	"supmesh.dev/tools/e2e/mesh"
 )
 
-// Everybody in an answered call is gone, with the gateway or with every process: the call ends,
-// and both users can be called again. The log says after how long: 30 s after the sockets went,
-// or when the mesh is there again.
+// A call is answered; then the gateway of both users dies, or every process. The call ends, and
+// both users can be called again. The test's log tells when the call ended: 30 s after the loss
+// of the sockets, or later if the mesh was not up again by then.
 func TestTrialCallsEnd(t *testing.T) {
 	t.Parallel()
 	long.Only(t)

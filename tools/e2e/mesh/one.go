@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"supmesh.dev/services/servicestest/wait"
 )
 
 // One is the whole mesh as `sup up` runs it: one process, NATS and Redis inside.
@@ -52,7 +54,7 @@ func (o *One) Interrupt(t testing.TB) {
 	o.Gateways[0].Signal(t, syscall.SIGINT)
 	select {
 	case <-o.Gateways[0].done:
-	case <-time.After(patience):
+	case <-time.After(wait.Patience):
 		t.Fatal("sup up did not stop")
 	}
 	require.Zero(t, o.Gateways[0].cmd.ProcessState.ExitCode(), "output:\n%s", o.Gateways[0].Output())

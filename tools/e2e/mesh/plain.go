@@ -11,6 +11,8 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
+
+	"supmesh.dev/services/servicestest/wait"
 )
 
 // Plain is one client of the plain websocket profile.
@@ -161,7 +163,7 @@ func (p *Plain) CloseCode(t testing.TB) websocket.StatusCode {
 	t.Helper()
 	select {
 	case <-p.done:
-	case <-time.After(patience):
+	case <-time.After(wait.Patience):
 		t.Fatal("the server did not close")
 	}
 	p.mu.Lock()

@@ -8,6 +8,8 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
+
+	"supmesh.dev/services/servicestest/wait"
 )
 
 // Wire is a bare Engine.IO websocket, for frames that no stock client would send.
@@ -87,7 +89,7 @@ func (w *Wire) Next(t testing.TB) string {
 				continue
 			}
 			return f
-		case <-time.After(patience):
+		case <-time.After(wait.Patience):
 			t.Fatal("no frame came")
 		}
 	}
@@ -96,7 +98,7 @@ func (w *Wire) Next(t testing.TB) string {
 // AwaitClose waits until the server closes the transport.
 func (w *Wire) AwaitClose(t testing.TB) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(wait.Patience)
 	for {
 		select {
 		case _, open := <-w.frames:
