@@ -119,7 +119,7 @@ type client struct {
 	t      testing.TB
 	conn   *websocket.Conn
 	socket bool // Socket.IO
-	in     chan got
+	in     chan *got
 	ended  chan struct{}
 	err    error // why it ended
 	acks   int
@@ -157,7 +157,7 @@ func (m *mesh) dial(path string, header http.Header) *websocket.Conn {
 }
 
 func (m *mesh) newClient(conn *websocket.Conn, socket bool) *client {
-	c := &client{mesh: m, t: m.t, conn: conn, socket: socket, in: make(chan got, 20000), ended: make(chan struct{})}
+	c := &client{mesh: m, t: m.t, conn: conn, socket: socket, in: make(chan *got, 20000), ended: make(chan struct{})}
 	go c.read()
 	m.t.Cleanup(func() { _ = conn.CloseNow(); <-c.ended })
 	return c
@@ -198,7 +198,7 @@ func (c *client) read() {
 			return
 		}
 		if g, ok := c.parse(data); ok {
-			c.in <- g
+			c.in <- &g
 		}
 	}
 }
@@ -285,16 +285,16 @@ func (c *client) next() got {
 	c.t.Helper()
 	select {
 	case g := <-c.in:
-		return g
+		return *g
 	default:
 	}
 	select {
 	case g := <-c.in:
-		return g
+		return *g
 	case <-c.ended:
 		select {
 		case g := <-c.in:
-			return g
+			return *g
 		default:
 		}
 		require.FailNow(c.t, "the connection ended", "%v", c.err)

@@ -105,9 +105,11 @@ func (s *system) await(what string, check func(context.Context) error) error {
 			return nil
 		}
 		select {
-		case <-s.ctx.Done():
-			return context.Cause(s.ctx)
 		case <-ctx.Done():
+			// A child's death ends both contexts: the death is the reason.
+			if s.ctx.Err() != nil {
+				return context.Cause(s.ctx)
+			}
 			return fmt.Errorf("%s is not ready after %v: %w", what, readyWithin, err)
 		case <-poll.C:
 		}
