@@ -3,6 +3,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
+# No binary names a folder of this machine, and what one clone has compiled is in the
+# build cache for each other one.
+export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
+
 MODULES := $(sort $(patsubst %/go.mod,%,$(wildcard */go.mod)))
 CACHE   := $(CURDIR)/.cache
 NODE    := tools/e2e/node

@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -345,22 +344,7 @@ func TestTheLogIsLost(t *testing.T) {
 func TestFlushedMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newTown(t, servicestest.RunRedis(t))
-	client := w.redis.Client()
-	done, flushed := make(chan struct{}), make(chan int)
-	go func() {
-		n := 0
-		for {
-			select {
-			case <-done:
-				flushed <- n
-				return
-			case <-time.After(100 * time.Millisecond):
-				if client.FlushAll(context.Background()).Err() == nil {
-					n++
-				}
-			}
-		}
-	}()
+	flush := w.redis.FlushEach(10)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	there := map[string]bool{}
@@ -373,6 +357,7 @@ func TestFlushedMeanwhile(t *testing.T) {
 					t.Error(err)
 					return
 				}
+				flush()
 				id := res.NotificationIDs[0]
 				switch i % 3 {
 				case 1:
@@ -383,6 +368,7 @@ func TestFlushedMeanwhile(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
+				flush()
 				mu.Lock()
 				if i%3 != 2 {
 					there[id] = true
@@ -395,8 +381,6 @@ func TestFlushedMeanwhile(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	close(done)
-	require.Positive(t, <-flushed)
 	require.Len(t, w.notes("ann"), 180, "one each")
 	got, n := w.all("ann", proto.PendingNotificationsReq{})
 	require.Len(t, got, len(there))

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -95,6 +96,22 @@ func (r *Redis) Client() redis.UniversalClient {
 	client := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: []string{r.Addr}, IsClusterMode: r.Cluster, MaxRetries: -1, ContextTimeoutEnabled: true})
 	r.t.Cleanup(func() { _ = client.Close() })
 	return client
+}
+
+// FlushEach returns a function that several goroutines call behind each piece of work:
+// every n-th call empties Redis, amid what the others do. The work goes on however slow
+// the machine is, as it might not if Redis were emptied by the clock.
+func (r *Redis) FlushEach(n int64) func() {
+	client := r.Client()
+	var calls atomic.Int64
+	return func() {
+		if calls.Add(1)%n != 0 {
+			return
+		}
+		if err := client.FlushAll(context.Background()).Err(); err != nil {
+			r.t.Errorf("flush: %v", err)
+		}
+	}
 }
 
 func freeAddr(t testing.TB) string {

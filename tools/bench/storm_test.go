@@ -261,9 +261,7 @@ func TestStormFaultsAreSeen(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			results := runStormy(t, c.seed)
 			for i, r := range results {
-				// Whether the machine had time for the load tool is not what is tried here.
-				said := slices.DeleteFunc(slices.Clone(r.Problems), func(p string) bool { return strings.Contains(p, "had no CPU") })
-				problems := strings.Join(said, "; ")
+				problems := strings.Join(problemsOf(r), "; ")
 				if !slices.Contains(c.parts, i) {
 					require.Empty(t, problems, "%s: nothing else is named", r.Step)
 					continue
@@ -334,7 +332,9 @@ func TestStormFigures(t *testing.T) {
 	require.InDelta(t, 50, value(2, "message:typing a viewer, least"), 0)
 	require.InDelta(t, 50, value(2, "message:typing a viewer, most"), 0)
 	require.InDelta(t, 50, value(2, "stop-typing a viewer"), 0)
-	require.InDelta(t, 50, value(2, "shown at once, most"), 0)
+	// How many of the 50 the stand-in shows before the first one ends is the machine's.
+	require.Positive(t, value(2, "shown at once, most"))
+	require.LessOrEqual(t, value(2, "shown at once, most"), 50.0)
 	require.InDelta(t, 3, value(2, "member-joined to viewers"), 0)
 	require.Greater(t, value(2, "longest indicator"), 100.0)
 }

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -62,9 +61,14 @@ func RemoveBinaries() {
 	}
 }
 
-// Root is the tools module's folder, where both the workspace's programs and the
-// pinned nats-server can be built.
-func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..")
-}
+// Root is the folder of the tools module, whose tests use this package. The
+// workspace's programs and the pinned nats-server can be built there.
+func Root() string { return root() }
+
+var root = sync.OnceValue(func() string {
+	out, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		panic(fmt.Sprintf("find the tools module: %v", err))
+	}
+	return filepath.Dir(strings.TrimSpace(string(out)))
+})

@@ -9,7 +9,7 @@ const [url, folder] = process.argv.slice(2);
 const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const step = (name) => process.stdout.write(`${name}\n`);
 const room = `room-${Date.now()}`;
-const limit = 20_000;
+const limit = 90_000;
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
