@@ -204,8 +204,9 @@ func (s *Stock) EmitNoAck(t testing.TB, event string, args ...any) {
 // Disconnect closes as an app does: it will not come back by itself.
 func (s *Stock) Disconnect(t testing.TB) {
 	t.Helper()
+	n := len(s.Notes("disconnect")) // before the command: the note may come at once
 	s.node.command(t, map[string]any{"cmd": "disconnect", "id": s.ID})
-	s.AwaitNote(t, "disconnect", len(s.Notes("disconnect"))+1)
+	s.AwaitNote(t, "disconnect", n+1)
 }
 
 // Leave emits events without acks and disconnects in the same turn of the client's event
